@@ -1,0 +1,1 @@
+"""The sources of samples on a host, one file per source."""

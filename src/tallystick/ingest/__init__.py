@@ -1,0 +1,1 @@
+"""Connect requests into stored batches, with an outcome each."""

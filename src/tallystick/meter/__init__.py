@@ -1,0 +1,1 @@
+"""Samples and usage records into usage: folding, links, gaps, hours."""

@@ -1,0 +1,118 @@
+"""Who is billed for what: sellers, customers, subscriptions and the periods they are billed in (billing.md, Subscriptions and periods)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tallystick.model.instants import cell_end, cell_start
+from tallystick.model.price_book import Cycle
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """A postal address as it is printed."""
+
+    lines: tuple[str, ...] = ()
+    city: str = ""
+    postal_code: str = ""
+    region: str = ""
+    country: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seller:
+    """Who sends the invoices, with the settings that decide how.
+
+    `tax` is `not_computed` until tax rules exist: it is printed on the invoice. `grace_ns` is the least time between the
+    end of a period and its closing, `grace_limit_ns` the longest. `fiscal_year_month` is the first month of the fiscal year.
+    """
+
+    id: str
+    name: str
+    currency: str = "USD"
+    time_zone: str = "UTC"
+    address: Address = field(default_factory=Address)
+    email: str = ""
+    tax_id: str = ""
+    tax: str = "not_computed"
+    terms_days: int = 14
+    grace_ns: int = 3600 * 10**9
+    grace_limit_ns: int = 72 * 3600 * 10**9
+    fiscal_year_month: int = 1
+    number_prefix: str = "INV"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Customer:
+    """Who is billed. `time_zone` is the zone of its billing periods and usage days."""
+
+    id: str
+    name: str
+    currency: str = "USD"
+    time_zone: str = "UTC"
+    address: Address = field(default_factory=Address)
+    email: str = ""
+    tax_id: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """What a subscription covers: named resources, resources with these labels, or (both empty) all of the customer."""
+
+    resources: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscription:
+    """A customer on a plan from `start_ns` until `end_ns` (None: open). Usage is covered in whole cells, fees by the exact instants."""
+
+    id: str
+    customer_id: str
+    plan_id: str
+    start_ns: int
+    end_ns: int | None = None
+    anchor_ns: int | None = None
+    covers: Coverage = field(default_factory=Coverage)
+
+    @property
+    def first_cell_ns(self) -> int:
+        """Where its usage begins when nothing precedes it: the start of the cell that holds its instant."""
+        return cell_start(self.start_ns)
+
+    @property
+    def last_cell_end_ns(self) -> int | None:
+        """Where its usage ends when nothing follows it: the end of the cell that holds its last instant."""
+        return None if self.end_ns is None else cell_end(self.end_ns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Period:
+    """A billing period [start_ns, end_ns) of a cycle: the whole one, whatever part of it a subscription is in force."""
+
+    cycle: Cycle
+    start_ns: int
+    end_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What is invoiced together: one customer, one cycle, its anchor, one closing instant. An invoice is unique by it.
+
+    `closing_ns` is the end of the period, or the end of the subscription if that comes first.
+    """
+
+    customer_id: str
+    cycle: Cycle
+    anchor_ns: int
+    period_start_ns: int
+    period_end_ns: int
+    closing_ns: int
+
+    @property
+    def key(self) -> str:
+        """The stable text of a run, unique with seller, customer, currency and revision."""
+        kind = "anniversary" if self.cycle.anniversary else "calendar"
+        return f"{self.cycle.count}-{self.cycle.unit}/{kind}/{self.anchor_ns}/{self.closing_ns}"

@@ -1,0 +1,51 @@
+"""Findings: what a step noticed and a person may want to know. They are values, never exceptions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """How much a finding matters: `blocking` parks an invoice."""
+
+    NOTE = "note"
+    WARNING = "warning"
+    BLOCKING = "blocking"
+
+
+class FindingCode(StrEnum):
+    """Every finding that a step can make. The first group is of metering.md, the second of billing.md."""
+
+    COUNTER_RESET = "counter_reset"
+    COUNTER_FELL = "counter_fell"
+    CONFLICTING_SAMPLE = "conflicting_sample"
+    SAMPLE_AFTER_STOP = "sample_after_stop"
+    SAMPLE_AFTER_DELETE = "sample_after_delete"
+    START_AFTER_SAMPLE = "start_after_sample"
+    START_WHILE_RUNNING = "start_while_running"
+    START_TOO_OLD = "start_too_old"
+
+    UNPRICED_FILTER = "unpriced_filter"
+    UNPRICED_SIZE = "unpriced_size"
+    UNASSIGNED = "unassigned"
+    NO_PLAN = "no_plan"
+    TAX_WITHOUT_RULE = "tax_without_rule"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One finding: its stable key is (code, resource_id, boot_id, at_ns, record).
+
+    `at_ns` is the instant of metering.md: the start that was told of; the later of two samples; the sample in conflict
+    or after the stop. `counters` names the counters concerned; `record` the record at fault (a charge, a meter, ...).
+    """
+
+    code: FindingCode
+    severity: Severity
+    resource_id: str = ""
+    boot_id: str = ""
+    at_ns: int | None = None
+    counters: tuple[str, ...] = ()
+    record: str = ""
+    detail: str = ""

@@ -1,0 +1,63 @@
+"""Samples as they are measured and shipped: the columns of a batch and its identity (metering.md, Samples)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+MEASURED_AT = "measured_at"
+MEMORY = "memory_bytes_used"
+COUNTERS = (
+    "cpu_time_nanos",
+    "disk_read_bytes",
+    "disk_write_bytes",
+    "disk_read_ops",
+    "disk_write_ops",
+    "network_rx_bytes",
+    "network_tx_bytes",
+)
+COLUMNS = (MEASURED_AT, MEMORY, *COUNTERS)
+"""In the order of the fields of `tallystick.v1.Columns`; bit i of a presence mask is column i."""
+
+ALL_COLUMNS_MASK = (1 << len(COLUMNS)) - 1
+LARGEST = 2**63 - 1
+FUTURE_LIMIT_NS = 300 * 10**9
+GAP_AFTER_INTERVALS = 10
+START_TOO_OLD_NS = 24 * 3600 * 10**9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchIdentity:
+    """What makes a batch one batch, inside a scope.
+
+    `sequence` 0 means that the source keeps none: identity is then the content hash, and `spool_id` is not part of it.
+    """
+
+    resource_id: str
+    boot_id: str
+    spool_id: str
+    sequence: int
+
+
+class LifecycleKind(StrEnum):
+    """What a lifecycle notice tells of a resource."""
+
+    STARTED = "started"
+    STOPPED = "stopped"
+    POSSIBLE_GAP = "possible_gap"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LifecycleEvent:
+    """A notice that a resource started, stopped, or that its source may have missed something.
+
+    `at_ns` is the instant told of, `received_at_ns` the server's clock. For `possible_gap`, `at_ns` is the resume
+    instant and `last_sent_ns` the last sample sent before it. Notices of a possible gap never change usage.
+    """
+
+    resource_id: str
+    boot_id: str
+    kind: LifecycleKind
+    at_ns: int
+    received_at_ns: int
+    last_sent_ns: int | None = None

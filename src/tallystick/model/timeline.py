@@ -1,0 +1,61 @@
+"""Everything that is known of one resource around a span of hours: what the meter makes usage hours of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tallystick.model.resources import Fact
+from tallystick.model.samples import LifecycleEvent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """What one batch folds into in one cell: first and last sample, and the sums in between.
+
+    `block` is the fixed layout of `meter/segments.py`; the fields beside it are its key, for stores.
+    """
+
+    cell_ns: int
+    first_at_ns: int
+    last_at_ns: int
+    samples: int
+    interval_ns: int
+    block: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredSegment:
+    """A segment with the batch that it came in: `batch_key` opens its samples, `received_at_ns` decides conflicts."""
+
+    boot_id: str
+    batch_key: int
+    received_at_ns: int
+    segment: Segment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BootExtent:
+    """The first and last stored sample of one boot of a resource, over all that is stored, with the intervals declared there."""
+
+    boot_id: str
+    first_at_ns: int
+    last_at_ns: int
+    first_interval_ns: int
+    last_interval_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeline:
+    """One resource around the hours that are computed.
+
+    `boots` are the extents of every boot ever stored. `segments` are those that were loaded; `complete` are the spans of
+    cells [from, until) in which every stored segment of every boot was loaded: two neighbours are a real link only inside
+    one of them. `events` and `facts` are all that is known of the resource, in order of instant, then of reception.
+    """
+
+    resource_id: str
+    boots: tuple[BootExtent, ...]
+    segments: tuple[StoredSegment, ...]
+    complete: tuple[tuple[int, int], ...]
+    events: tuple[LifecycleEvent, ...]
+    facts: tuple[Fact, ...]

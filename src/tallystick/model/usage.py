@@ -1,0 +1,141 @@
+"""Usage as exact integers: meters, usage hours with their twelve cells, gaps (metering.md, Meters and Kept in a usage hour)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tallystick.model.findings import Finding
+
+
+class Unit(StrEnum):
+    """The base unit of a meter: what its integers count."""
+
+    CORE_NS = "core·ns"
+    GPU_NS = "gpu·ns"
+    BYTE_NS = "byte·ns"
+    NS = "ns"
+    BYTES = "bytes"
+    OPERATIONS = "operations"
+
+
+METERS: Mapping[str, Unit] = {
+    "cpu.used": Unit.CORE_NS,
+    "cpu.allocated": Unit.CORE_NS,
+    "memory.used": Unit.BYTE_NS,
+    "memory.allocated": Unit.BYTE_NS,
+    "disk.allocated": Unit.BYTE_NS,
+    "disk.read": Unit.BYTES,
+    "disk.write": Unit.BYTES,
+    "disk.io": Unit.BYTES,
+    "disk.ops": Unit.OPERATIONS,
+    "network.rx": Unit.BYTES,
+    "network.tx": Unit.BYTES,
+    "network.io": Unit.BYTES,
+    "gpu.allocated": Unit.GPU_NS,
+    "uptime": Unit.NS,
+}
+"""Every meter that is measured now, with its base unit, in the order of statements and rows."""
+
+STORED_METERS = (
+    "cpu.used",
+    "cpu.allocated",
+    "memory.used",
+    "memory.allocated",
+    "disk.allocated",
+    "disk.read",
+    "disk.write",
+    "disk.read_ops",
+    "disk.write_ops",
+    "network.rx",
+    "network.tx",
+    "gpu.allocated",
+    "uptime",
+)
+"""What a usage hour keeps: `disk.io`, `disk.ops` and `network.io` are sums of two of these."""
+
+SUM_METERS: Mapping[str, tuple[str, str]] = {
+    "disk.io": ("disk.read", "disk.write"),
+    "disk.ops": ("disk.read_ops", "disk.write_ops"),
+    "network.io": ("network.rx", "network.tx"),
+}
+
+ESTIMATED_METERS = ("cpu.allocated", "memory.used", "memory.allocated", "gpu.allocated", "uptime")
+"""The meters of which a part can be estimated: inside a gap. Counters are estimated in their place only, never in amount."""
+
+ALLOCATED_METERS = ("cpu.allocated", "memory.allocated", "gpu.allocated", "disk.allocated")
+"""Present only for resources that have size facts."""
+
+Cells = tuple[int, ...]
+"""Twelve integers, one per five-minute cell of an hour, in the meter's base unit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageHour:
+    """The exact usage of one resource in one UTC hour: per stored meter its twelve cells.
+
+    A meter that no source measured is absent from `cells`; `estimated` holds only meters with a part inside gaps.
+    `samples` and `memory_peak_bytes` are of the samples measured in the hour (peak None: none, or no memory column),
+    `runs` the instants in it at which an incarnation opened.
+    """
+
+    resource_id: str
+    hour_ns: int
+    cells: Mapping[str, Cells]
+    estimated: Mapping[str, Cells]
+    samples: int
+    memory_peak_bytes: int | None
+    runs: tuple[int, ...] = ()
+
+    def meter_cells(self, meter: str) -> Cells | None:
+        """The twelve cells of any meter of `METERS`, sums included; None if nothing measured it."""
+        if meter in SUM_METERS:
+            parts = [self.cells[part] for part in SUM_METERS[meter] if part in self.cells]
+            return tuple(map(sum, zip(*parts, strict=True))) if parts else None
+        return self.cells.get(meter)
+
+    def total(self, meter: str) -> int | None:
+        """The hour's total of a meter in its base unit; None if nothing measured it."""
+        cells = self.meter_cells(meter)
+        return None if cells is None else sum(cells)
+
+    def estimated_total(self, meter: str) -> int:
+        """The part of the hour's total that lies inside gaps, in the base unit."""
+        return sum(self.estimated.get(meter, ()))
+
+
+class Filled(StrEnum):
+    """How a gap was filled: by interpolation, or not at all."""
+
+    INTERPOLATED = "interpolated"
+    UNKNOWN = "unknown"
+
+
+class GapCause(StrEnum):
+    """Why there is a gap, as far as it is known."""
+
+    UNSTATED = "unstated"
+    AGENT_AWAY = "agent_away"
+    BATCH_MISSING = "batch_missing"
+    RESTART = "restart"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """A silence of one resource longer than the limit: [from_ns, until_ns)."""
+
+    resource_id: str
+    from_ns: int
+    until_ns: int
+    filled: Filled
+    cause: GapCause = GapCause.UNSTATED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoursResult:
+    """What the hours of a span of one resource are: hours without anything left out, gaps by their start, findings by instant."""
+
+    hours: tuple[UsageHour, ...]
+    gaps: tuple[Gap, ...]
+    findings: tuple[Finding, ...]

@@ -1,0 +1,1 @@
+"""Usage and a contract into lines: one file per price model, one per adjustment."""

@@ -1,0 +1,1 @@
+"""The adjustments of a charge, one file each, in the order of the tuple in rate/charge.py."""
