@@ -1,0 +1,1 @@
+"""The wire messages, generated from `proto/` by `tools/proto.py generate`."""

@@ -1,0 +1,1 @@
+"""Messages of clients that exist already."""

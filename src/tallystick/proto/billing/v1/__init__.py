@@ -1,0 +1,1 @@
+"""Version 1 of the service of existing VM daemons."""
