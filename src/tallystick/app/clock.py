@@ -1,0 +1,96 @@
+"""Time, ids and randomness: the only place that asks the machine for them; everything else is given them as arguments."""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+import time
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """What tells the time."""
+
+    def now_ns(self) -> int:
+        """The present instant: nanoseconds since the epoch, UTC."""
+        ...
+
+    def monotonic_ns(self) -> int:
+        """A count of nanoseconds that never goes back, for waiting and for ages; its zero means nothing."""
+        ...
+
+
+class SystemClock:
+    """The machine's own clock."""
+
+    def now_ns(self) -> int:
+        """The present instant: nanoseconds since the epoch, UTC."""
+        return time.time_ns()  # noqa: TID251 (the one place)
+
+    def monotonic_ns(self) -> int:
+        """A count of nanoseconds that never goes back."""
+        return time.monotonic_ns()
+
+
+class FileClock:
+    """A clock that stands in a file, for replaying the past: the file holds nanoseconds since the epoch as a decimal integer.
+
+    It is read on each call, so whoever writes the file (by renaming a new one over it) moves the time.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.now_ns()
+
+    def now_ns(self) -> int:
+        """The instant in the file.
+
+        Raises:
+            ValueError: the file cannot be read or holds no integer; the message names the file and what it holds.
+
+        """
+        try:
+            text = self._path.read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"clock file {self._path}: {error}") from None
+        if not text.isdigit():
+            raise ValueError(f"clock file {self._path} holds {text[:40]!r}: not nanoseconds since the epoch")
+        return int(text)
+
+    def monotonic_ns(self) -> int:
+        """The machine's own count: waiting is real, also when the time of day is not."""
+        return time.monotonic_ns()
+
+
+def clock_of(environment: Mapping[str, str] | None = None) -> Clock:
+    """The clock that `TALLY_CLOCK_FILE` names, or the machine's own."""
+    path = (os.environ if environment is None else environment).get("TALLY_CLOCK_FILE", "")
+    return FileClock(Path(path)) if path else SystemClock()
+
+
+class Ids(Protocol):
+    """What makes ids that nobody can guess."""
+
+    def new_id(self) -> str:
+        """A new id: 32 hexadecimal digits."""
+        ...
+
+    def new_key(self) -> str:
+        """A new API key: `tsk_` and 256 bits."""
+        ...
+
+
+class RandomIds:
+    """Ids and keys from the machine's own randomness."""
+
+    def new_id(self) -> str:
+        """A new id: 32 hexadecimal digits."""
+        return uuid.uuid4().hex  # noqa: TID251 (the one place)
+
+    def new_key(self) -> str:
+        """A new API key: `tsk_` and 256 bits in URL-safe base64 without padding."""
+        return "tsk_" + base64.urlsafe_b64encode(secrets.token_bytes(32)).rstrip(b"=").decode("ascii")

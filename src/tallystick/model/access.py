@@ -1,0 +1,55 @@
+"""Who a caller is and what it may do: the place it writes into, its role, and the customers and regions it is limited to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A name space of resource ids: a seller and one of its scopes. Ids are unique inside it only."""
+
+    seller_id: str = "default"
+    scope_id: str = "default"
+
+
+class Role(StrEnum):
+    """What a key is for (wire.md, Authentication)."""
+
+    AGENT = "agent"
+    CUSTOMER = "customer"
+    BILLING = "billing"
+    AUDITOR = "auditor"
+    ADMIN = "admin"
+
+
+WRITES_USAGE = frozenset({Role.AGENT, Role.ADMIN})
+"""The roles that may send samples, lifecycle, facts and heartbeats."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """What a caller may do. `customers` and `regions` empty: all of the place; else only those named."""
+
+    key_id: str
+    role: Role
+    place: Place
+    customers: frozenset[str] = frozenset()
+    regions: frozenset[str] = frozenset()
+
+    def allows_customer(self, customer_id: str) -> bool:
+        """Whether it may read or write what belongs to this customer."""
+        return not self.customers or customer_id in self.customers
+
+    def allows_region(self, region: str) -> bool:
+        """Whether it may write for resources of this region."""
+        return not self.regions or region in self.regions
+
+
+class Denied(Exception):  # noqa: N818 (it is an answer, not a fault)
+    """The caller is unknown (`known` is false: 401), or known and not allowed (403). The message may be shown to it."""
+
+    def __init__(self, message: str, *, known: bool) -> None:
+        super().__init__(message)
+        self.known = known
