@@ -1,0 +1,185 @@
+"""Settings of server and worker: environment (`TALLY_*`) over a TOML file over defaults; a wrong one is refused by name and value."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, cast
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+MEBIBYTE = 2**20
+_PASSWORD = re.compile(r"://[^@/]*@")
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+def default_state_dir() -> Path:
+    """`/var/lib/tallystick` for root, else `~/.local/share/tallystick`."""
+    return Path("/var/lib/tallystick") if os.geteuid() == 0 else Path.home() / ".local" / "share" / "tallystick"
+
+
+class SettingsError(ValueError):
+    """A setting is wrong; the message has a line for each, with its name and value."""
+
+
+class Listener(BaseModel):
+    """A second address whose callers need no key, because reaching it is proof enough: loopback, or behind client certificates."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    listen: str
+    scope: str = "default"
+    seller: str = "default"
+
+    @field_validator("listen")
+    @classmethod
+    def _an_address(cls, value: str) -> str:
+        split_address(value)
+        return value
+
+
+class Settings(BaseSettings):
+    """What server and worker are told. Names in the environment are these in capitals, after `TALLY_`."""
+
+    model_config = SettingsConfigDict(env_prefix="TALLY_", env_nested_delimiter="__", env_ignore_empty=True, extra="ignore", frozen=True)
+
+    state_dir: Path = Field(default_factory=default_state_dir)
+    """Where the SQLite file, the first admin key and the spool of `tally up` lie."""
+    store_url: str = ""
+    """`sqlite:///file` or `postgresql://...`; empty: `tallystick.db` in `state_dir`."""
+    listen: str = "127.0.0.1:8080"
+    listeners: Annotated[tuple[Listener, ...], NoDecode] = ()
+    workers: Annotated[int, Field(ge=0, le=64)] = 1
+    """Worker processes that the server starts."""
+    clock_file: Path | None = None
+    """For replays: a file that holds the present instant in nanoseconds."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
+    """With it every connection must show a client certificate of this authority (mTLS); who calls is still said by the key."""
+    message_limit_bytes: Annotated[int, Field(ge=64 * 1024, le=64 * MEBIBYTE)] = 4 * MEBIBYTE
+    """The largest request, also after decompression."""
+    ingest_queue_bytes: Annotated[int, Field(ge=MEBIBYTE, le=4096 * MEBIBYTE)] = 64 * MEBIBYTE
+    """How much may wait to be stored before a request is answered `resource_exhausted`."""
+    ingest_group_ms: Annotated[int, Field(ge=0, le=1000)] = 5
+    """How long requests are collected for one transaction."""
+    daemon_interval_ms: Annotated[int, Field(ge=1, le=3_600_000)] = 100
+    """The sampling interval of VM daemons, which do not say it."""
+    nobody_customers: Annotated[tuple[str, ...], NoDecode] = ("default-customer",)
+    """Customer ids that mean nobody: what comes under them is held as unassigned."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is given in code, then the environment; `load_settings` lays the file under both."""
+        return (init_settings, env_settings)
+
+    @field_validator("nobody_customers", mode="before")
+    @classmethod
+    def _a_list_of_ids(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("listeners", mode="before")
+    @classmethod
+    def _listeners_as_text(cls, value: object) -> object:
+        """`127.0.0.1:8081=scope` with commas between, as an environment can hold it."""
+        if not isinstance(value, str):
+            return value
+        pairs = (part.strip().partition("=") for part in value.split(",") if part.strip())
+        return tuple({"listen": address, "scope": scope or "default"} for address, _, scope in pairs)
+
+    @field_validator("listen")
+    @classmethod
+    def _an_address(cls, value: str) -> str:
+        split_address(value)
+        return value
+
+    @field_validator("store_url")
+    @classmethod
+    def _a_known_store(cls, value: str) -> str:
+        if value and not value.startswith(("sqlite:", "postgresql:", "postgresql+psycopg:")):
+            raise ValueError("must be sqlite:///FILE or postgresql://USER@HOST/DATABASE")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key go together: one of them is missing")
+        if self.tls_client_ca is not None and self.tls_certificate is None:
+            raise ValueError("tls_client_ca needs tls_certificate and tls_key")
+        for name in ("tls_certificate", "tls_key", "tls_client_ca", "clock_file"):
+            path = getattr(self, name)
+            if path is not None and not path.is_file():
+                raise ValueError(f"{name} = {str(path)!r}: no such file")
+        for listener in self.listeners:
+            if split_address(listener.listen)[0] not in LOOPBACK and self.tls_client_ca is None:
+                raise ValueError(f"listeners: {listener.listen!r} is neither loopback nor behind tls_client_ca: it would let anyone write")
+        return self
+
+    @property
+    def url(self) -> str:
+        """The URL of the store."""
+        return self.store_url or f"sqlite:///{self.state_dir / 'tallystick.db'}"
+
+    @property
+    def admin_key_file(self) -> Path:
+        """Where the first admin key is kept, readable for its owner only."""
+        return self.state_dir / "admin.key"
+
+
+def split_address(text: str) -> tuple[str, int]:
+    """Host and port of `127.0.0.1:8080` or `[::1]:8080`.
+
+    Raises:
+        ValueError: the text is no such address.
+
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdigit() or int(port) > 65535:
+        raise ValueError("must be HOST:PORT such as 127.0.0.1:8080")
+    return host.strip("[]"), int(port)
+
+
+def load_settings(file: Path | None = None, **given: object) -> Settings:
+    """Settings: `given` over the environment over a TOML file (`TALLY_CONFIG` if none is named) over defaults.
+
+    Raises:
+        SettingsError: a setting is wrong or unknown; all of them are named, each with its value.
+
+    """
+    path = file or (Path(os.environ["TALLY_CONFIG"]) if os.environ.get("TALLY_CONFIG") else None)
+    in_file = _from_toml(path) if path else {}
+    values = {**{name: value for name, value in in_file.items() if not os.environ.get(f"TALLY_{name.upper()}")}, **given}
+    unknown = sorted(set(values) - set(Settings.model_fields))
+    if unknown:
+        raise SettingsError("\n".join(f"setting {name} = {values[name]!r}: no such setting" for name in unknown))
+    try:
+        return Settings(**cast("dict[str, Any]", values))
+    except ValidationError as error:
+        raise SettingsError("\n".join(_sentence(each) for each in error.errors())) from None
+
+
+def _from_toml(path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"settings file {path}: {error}") from None
+
+
+def _sentence(error: Mapping[str, Any]) -> str:
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if not error["loc"]:
+        return f"settings: {message}"
+    name = ".".join(map(str, error["loc"]))
+    return f"setting {name} (TALLY_{str(error['loc'][0]).upper()}) = {_PASSWORD.sub('://***@', repr(error['input']))}: {message}"
