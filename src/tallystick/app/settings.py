@@ -182,4 +182,5 @@ def _sentence(error: Mapping[str, Any]) -> str:
     if not error["loc"]:
         return f"settings: {message}"
     name = ".".join(map(str, error["loc"]))
+    shown = _PASSWORD.sub("://***@", repr(error["input"]))
     return f"setting {name} (TALLY_{str(error['loc'][0]).upper()}) = {_PASSWORD.sub('://***@', repr(error['input']))}: {message}"
