@@ -67,7 +67,11 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
-    """A customer on a plan from `start_ns` until `end_ns` (None: open). Usage is covered in whole cells, fees by the exact instants."""
+    """A customer on a plan from `start_ns` until `end_ns` (None: open). Usage is covered in whole cells, fees by the exact instants.
+
+    `anchor_ns` None: the start. `implicit` is the seller's default plan for what no other subscription covers: nothing
+    was agreed, so it never precedes another; its `plan_id` is empty when the seller has no default plan.
+    """
 
     id: str
     customer_id: str
@@ -76,6 +80,7 @@ class Subscription:
     end_ns: int | None = None
     anchor_ns: int | None = None
     covers: Coverage = field(default_factory=Coverage)
+    implicit: bool = False
 
     @property
     def first_cell_ns(self) -> int:
@@ -98,10 +103,22 @@ class Period:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Contract:
+    """What binds seller and customer: everything that rating and invoicing read but usage and prices."""
+
+    seller: Seller
+    customer: Customer
+    subscriptions: tuple[Subscription, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """What is invoiced together: one customer, one cycle, its anchor, one closing instant. An invoice is unique by it.
 
-    `closing_ns` is the end of the period, or the end of the subscription if that comes first.
+    [period_start_ns, period_end_ns) is the whole billing period, `closing_ns` its end, or the end of the subscription if
+    that comes first. It bills usage and fees in arrears of the period, and fees in advance of the period that begins at
+    `closing_ns`. A run at a subscription's start, for its first fees in advance, has an empty period: all three instants
+    are the start. `currency` is that of the plans of `subscription_ids`, which it bills.
     """
 
     customer_id: str
@@ -110,6 +127,8 @@ class Run:
     period_start_ns: int
     period_end_ns: int
     closing_ns: int
+    currency: str
+    subscription_ids: tuple[str, ...]
 
     @property
     def key(self) -> str:

@@ -30,6 +30,8 @@ class FindingCode(StrEnum):
     UNPRICED_SIZE = "unpriced_size"
     UNASSIGNED = "unassigned"
     NO_PLAN = "no_plan"
+    COVERAGE_TIE = "coverage_tie"
+    NO_EXCHANGE_RATE = "no_exchange_rate"
     TAX_WITHOUT_RULE = "tax_without_rule"
 
 

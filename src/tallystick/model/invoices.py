@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
 
-from tallystick.model.contracts import Customer, Run, Seller
+from tallystick.model.contracts import Contract, Customer, Run, Seller
 from tallystick.model.findings import Finding
 from tallystick.model.money import Money
+from tallystick.model.price_book import PriceBook
+from tallystick.model.resources import Attributes
+from tallystick.model.usage import Cells, Gap, UsageHour
 
 
 class LineKind(StrEnum):
@@ -19,54 +23,92 @@ class LineKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UsagePart:
-    """How much of a line's quantity comes from one resource in one UTC hour, in the meter's base unit, by cell.
+class Usage:
+    """What is rated: usage hours of any resources, whose they were, and the gaps that nothing filled.
 
-    `cells` are the twelve cells of the hour; those outside the line's attribution are 0. `cell_weights`, for prices per
-    month only, is empty or the factor of the hour (1 / hours of its month), as the whole part shares one period.
+    `attributes` are the timelines of the resources in order of time; a resource without one is nobody's.
+    """
+
+    hours: tuple[UsageHour, ...]
+    attributes: Mapping[str, tuple[Attributes, ...]]
+    gaps: tuple[Gap, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """All that an invoice was made of: rating and assembling it again gives byte-equal content, today and in ten years."""
+
+    usage: Usage
+    contract: Contract
+    books: tuple[PriceBook, ...]
+    run: Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsagePart:
+    """How much of a line's quantity comes from one resource, hour by hour, in the meter's base unit.
+
+    `hours` are (hour_ns, its twelve cells): cells outside the line are 0. `divisor` is how many base units make one unit
+    of the line: 3,600,000,000,000 core·ns for a `core-hour`; a month's price has one part per month.
     """
 
     resource_id: str
-    hour_ns: int
-    cells: tuple[int, ...]
-    estimated: int = 0
+    divisor: Fraction
+    hours: tuple[tuple[int, Cells], ...]
 
     @property
     def amount(self) -> int:
-        """The hour's part in the meter's base unit."""
-        return sum(self.cells)
+        """The part in the meter's base unit."""
+        return sum(sum(cells) for _, cells in self.hours)
+
+    @property
+    def quantity(self) -> Fraction:
+        """The part in the unit of the line."""
+        return self.amount / self.divisor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One step from quantity to amount, in words and exactly: `allowance 10 core-hour`, before and after."""
+    """One step from usage to amount: what was done in a word and in a sentence, and the value before and after.
+
+    `unit` is the unit of `after`: the line's unit, or its currency.
+    """
 
     name: str
     text: str
     before: Fraction
     after: Fraction
+    unit: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Derivation:
-    """Why a line is what it is: its parts, the divisor from base unit to priced unit, its steps, the unrounded amount.
+    """Why a line is what it is: its usage parts (none for a fee), its steps in order, the amount before the one rounding.
 
-    `quantity` of the line = (sum of parts / divisor) after the quantity steps; `unrounded` = after the last amount step.
+    The first step begins with the sum of the parts, each begins where the one before it ended, the last ends with
+    `unrounded`.
     """
 
     parts: tuple[UsagePart, ...] = ()
-    divisor: Fraction = Fraction(1)
     steps: tuple[Step, ...] = ()
     unrounded: Fraction = Fraction(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
-    """How much of the measured time behind a line was measured, estimated (inside gaps) or unknown, in ns of uptime."""
+    """How much of the time behind a line was measured, estimated (inside gaps) or unknown, in ns of resource time.
+
+    Uptime for what runs; for `disk.allocated`, which is declared and goes on when nothing runs, the time it was held.
+    """
 
     measured_ns: int = 0
     estimated_ns: int = 0
     unknown_ns: int = 0
+
+    @property
+    def whole_ns(self) -> int:
+        """All of it: what the three are shares of."""
+        return self.measured_ns + self.estimated_ns + self.unknown_ns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +116,9 @@ class Line:
     """One line: (charge, group, price version, tier, service period), with its own quantity, unit price and amount.
 
     `key` is `subscription/charge/group/version ordinal/tier/service period`. `plan_id` and `book_version` are attributes.
-    `quantity` is exact, in `unit`; `amount` the rounded part of the charge's one rounding.
+    Every part of the key is percent-encoded, so that no two keys meet. `charge_id` is the id of the charge, or of the
+    fee. `quantity` is exact, in `unit`, what is left after allowances: `quantity` x `unit_price` is the derivation's
+    `unrounded`; `amount` is its part of the charge's one rounding. `meter` is empty for a fee.
     """
 
     key: str
@@ -114,6 +158,18 @@ class Statement:
     share: Share
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RatingResult:
+    """What rating makes: lines in the order of subscriptions, charges, groups, versions and tiers; statement rows; findings.
+
+    A blocking finding parks the invoice: something could not be priced, and is not among the lines.
+    """
+
+    lines: tuple[Line, ...]
+    statement: tuple[Statement, ...]
+    findings: tuple[Finding, ...]
+
+
 class DocumentState(StrEnum):
     """The life of an invoice document."""
 
@@ -126,9 +182,9 @@ class DocumentState(StrEnum):
 class Invoice:
     """One invoice, whole: everything that is printed stands in it.
 
-    `number` is None until it is finalized. `content_hash` is the SHA-256 of the canonical content (all but number, state
-    and instants of the document), `evidence_hash` that of the frozen usage hours. `tax_rule` is `not_computed` until tax
-    rules exist, and is printed. Unique per (seller, customer, run, currency, revision).
+    `number` is None until it is finalized. `content_hash` is the SHA-256 of the canonical content (all but id, number,
+    state, the instants of the document and this hash), `evidence_hash` that of the frozen evidence. `tax_rule` is
+    `not_computed` until tax rules exist, and is printed. Unique per (seller, customer, run, currency, revision).
     """
 
     id: str
@@ -149,3 +205,8 @@ class Invoice:
     due_at_ns: int | None
     content_hash: str
     evidence_hash: str
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to bill and nothing to tell: no line, no usage, no blocking finding. Such a run needs no invoice."""
+        return not self.lines and not self.statement and self.state is not DocumentState.PARKED

@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
 
-from babel.numbers import get_currency_precision, list_currencies
+DECIMAL_TEXT = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+
+CODES = {
+    2: (
+        "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF CHE CHF CHW CNY COP COU "
+        "CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG HUF IDR ILS INR IRR JMD KES KGS "
+        "KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD PAB "
+        "PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD "
+        "TZS UAH USD USN UYU UZS VED VES WST XCD XCG YER ZAR ZMW ZWG "
+    ),
+    0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
+    3: "BHD IQD JOD KWD LYD OMR TND",
+    4: "CLF UYW",
+}
+"""ISO 4217, list one, by decimals of the minor unit. Metals, funds and test codes have none and are no money here.
+
+Not from CLDR (babel): its digits are those of cash and display, where IQD and MGA have 0; ISO says 3 and 2.
+"""
+
+MINOR_DIGITS: Mapping[str, int] = {code: digits for digits, codes in CODES.items() for code in codes.split()}
 
 
 class Rounding(StrEnum):
@@ -25,9 +45,9 @@ def minor_digits(currency: str) -> int:
         ValueError: no such currency.
 
     """
-    if currency not in list_currencies(locale="en"):
+    if currency not in MINOR_DIGITS:
         raise ValueError(f"currency {currency!r} is not an ISO 4217 code such as EUR")
-    return int(get_currency_precision(currency))
+    return MINOR_DIGITS[currency]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +86,11 @@ class Money:
         return other.minor
 
     @property
+    def exact(self) -> Fraction:
+        """The amount in major units as a rational: 171/5 for 34.20."""
+        return Fraction(self.minor, 10 ** minor_digits(self.currency))
+
+    @property
     def decimal(self) -> Decimal:
         """The amount in major units, exactly: 34.20."""
         return Decimal(self.minor).scaleb(-minor_digits(self.currency))
@@ -74,6 +99,22 @@ class Money:
     def text(self) -> str:
         """The amount in major units with the currency's decimals: `34.20`."""
         return f"{self.decimal:f}"
+
+
+def parse_money(amount: str, currency: str) -> Money:
+    """The money of a text such as `34.20`: `Money(minor=3420, currency="USD")`.
+
+    Raises:
+        ValueError: it is no decimal, has more decimals than the currency, or there is no such currency.
+
+    """
+    digits = minor_digits(currency)
+    if not DECIMAL_TEXT.fullmatch(amount):
+        raise ValueError(f"amount {amount!r} is not a decimal such as 34.20")
+    minor = Fraction(amount) * 10**digits
+    if minor.denominator != 1:
+        raise ValueError(f"amount {amount!r} has more than the {digits} decimals of {currency}")
+    return Money(minor=minor.numerator, currency=currency)
 
 
 def round_minor(amount: Fraction, currency: str, rounding: Rounding = Rounding.HALF_UP) -> Money:
@@ -89,7 +130,8 @@ def round_minor(amount: Fraction, currency: str, rounding: Rounding = Rounding.H
 def largest_remainder(total: int, weights: Sequence[Fraction]) -> tuple[int, ...]:
     """Whole parts of `total` in proportion to `weights`, which add up to it; ties go to the earlier part.
 
-    10 by weights 1, 1, 1 is 4, 3, 3. All weights 0 gives everything to the first part.
+    10 by weights 1, 1, 1 is 4, 3, 3; -10 is -4, -3, -3: a credit mirrors its charge. All weights 0 gives everything to the
+    first part.
 
     Raises:
         ValueError: no weights, or one is negative.
@@ -97,6 +139,8 @@ def largest_remainder(total: int, weights: Sequence[Fraction]) -> tuple[int, ...
     """
     if not weights or min(weights) < 0:
         raise ValueError(f"largest remainder needs weights of 0 or more, got {weights!r}")
+    if total < 0:
+        return tuple(-part for part in largest_remainder(-total, weights))
     whole = sum(weights)
     shares = [total * weight / whole for weight in weights] if whole else [Fraction(total), *[Fraction(0)] * (len(weights) - 1)]
     parts = [share.numerator // share.denominator for share in shares]
@@ -104,6 +148,14 @@ def largest_remainder(total: int, weights: Sequence[Fraction]) -> tuple[int, ...
     for place in order[: total - sum(parts)]:
         parts[place] += 1
     return tuple(parts)
+
+
+def decimal_text(value: Fraction, decimals: int = 12) -> str:
+    """A rational as a plain decimal without trailing zeros, rounded half up at `decimals` if it is not finite: for people to read."""
+    whole, rest = divmod(abs(value.numerator) * 10**decimals, value.denominator)
+    digits = f"{whole + (2 * rest >= value.denominator):0{decimals + 1}d}"
+    text = f"{digits[: len(digits) - decimals]}.{digits[len(digits) - decimals :]}".rstrip("0").rstrip(".")
+    return f"-{text}" if value < 0 and text != "0" else text
 
 
 def fraction_text(value: Fraction) -> str:

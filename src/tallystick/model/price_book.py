@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
 
+from tallystick.model.instants import cell_end, cell_start
 from tallystick.model.money import Rounding
 
 
@@ -58,9 +59,11 @@ class Charge:
     """One charge of a plan: a meter, the unit it is priced in, whom it matches, its model, its free allowance.
 
     `id` is stable across versions: it is part of the line key. `per` is a unit of `rate/units.py` (`core-hour`,
-    `GiB-hour`, `GiB-month`, `GiB`, `million`, `hour`, ...). `month_hours` is None for the real month of the period, or
-    the hours of a nominal month (730), for `GiB-month` only. `free` is in units of `per` and prorated only when the
-    subscription is not in force for the whole period. `also` allows an overlap with an earlier charge.
+    `GiB-hour`, `GiB-month`, `GiB`, `million`, `hour`, ...). `month_hours` is None for the real months of the billing zone,
+    or the hours of a nominal month (730), for units per month only. `group_by` names `region`, `resource` or
+    `labels.<name>`. `free` is in units of `per`, for each group; it is prorated (unless `prorate_free` is false) only when
+    the subscription is not in force for the whole period. A charge with `also` is charged in addition to the first charge
+    that matches; without it, two charges that could match one resource are a mistake of the book.
     """
 
     id: str
@@ -71,13 +74,17 @@ class Charge:
     filters: Filters = field(default_factory=Filters)
     group_by: tuple[str, ...] = ()
     free: Fraction = Fraction(0)
+    prorate_free: bool = True
     month_hours: Fraction | None = None
     also: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fee:
-    """A recurring fee of a plan: an amount per billing cycle, in the plan's currency."""
+    """A recurring fee of a plan: an amount per billing cycle, in the plan's currency.
+
+    The version in force when its service period begins says how much it is.
+    """
 
     id: str
     name: str
@@ -88,7 +95,10 @@ class Fee:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cycle:
-    """A billing cycle: `count` units of `hour`, `day`, `week`, `month` or `year`, on the calendar or on an anniversary."""
+    """A billing cycle: `count` units of `hour`, `day`, `week`, `month` or `year`, on the calendar or on an anniversary.
+
+    Only months come in counts other than 1, and only weeks, months and years have anniversaries.
+    """
 
     unit: str = "month"
     count: int = 1
@@ -111,9 +121,10 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriceBook:
-    """One version of the seller's price book: its plans are in force for usage in [effective_from_ns, effective_until_ns).
+    """One version of a price book: its plans are in force for usage in [effective_from_ns, effective_until_ns).
 
-    `effective_until_ns` None: until the next version. `digest` is the SHA-256 of the canonical document, in hex.
+    `effective_until_ns` None: until the next version. `corrects` is the number of the version that this one replaces for
+    the same time, because it was wrong. `digest` is the SHA-256 of the canonical document, in hex.
     """
 
     id: str
@@ -121,8 +132,52 @@ class PriceBook:
     effective_from_ns: int
     plans: tuple[Plan, ...]
     effective_until_ns: int | None = None
+    corrects: int | None = None
     digest: str = ""
 
     def plan(self, plan_id: str) -> Plan | None:
         """The plan of that id, or None."""
         return next((plan for plan in self.plans if plan.id == plan_id), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceSpan:
+    """One version of a plan and the cells [from_ns, until_ns) that it prices."""
+
+    from_ns: int
+    until_ns: int
+    book: PriceBook
+    plan: Plan
+
+
+def price_spans(books: Sequence[PriceBook], plan_id: str, from_ns: int, until_ns: int) -> tuple[PriceSpan, ...]:
+    """Which version of a plan is in force in which cells of [from_ns, until_ns), in order; where none is, there is a hole.
+
+    The version that began last is in force; of two that began together, the higher number (a correction). A version that
+    follows another takes effect at the next cell, the first at the start of its own, an end that nothing follows at the
+    end of its cell (billing.md, Subscriptions and periods).
+    """
+    named = {book.id for book in books if book.plan(plan_id)}
+    versions = sorted((book for book in books if book.id in named), key=lambda book: (book.effective_from_ns, book.version))
+    spans: list[PriceSpan] = []
+    for book in versions:
+        earlier = [other for other in versions if other.effective_from_ns < book.effective_from_ns]
+        follows = any(_end(other, until_ns) > cell_start(book.effective_from_ns) for other in earlier)
+        begin = cell_end(book.effective_from_ns) if follows else cell_start(book.effective_from_ns)
+        end = min(until_ns, _end(book, until_ns))
+        spans = [piece for span in spans for piece in _around(span, begin, until_ns if book.corrects is None else end)]
+        plan = book.plan(plan_id)
+        if plan is not None:
+            spans.append(PriceSpan(from_ns=max(begin, from_ns), until_ns=end, book=book, plan=plan))
+    return tuple(sorted((span for span in spans if span.from_ns < span.until_ns), key=lambda span: span.from_ns))
+
+
+def _end(book: PriceBook, open_ns: int) -> int:
+    return open_ns if book.effective_until_ns is None else cell_end(book.effective_until_ns)
+
+
+def _around(span: PriceSpan, begin: int, end: int) -> tuple[PriceSpan, ...]:
+    """What is left of a span before `begin` and from `end` on: what a correction corrects may go on after it."""
+    head = PriceSpan(from_ns=span.from_ns, until_ns=min(span.until_ns, begin), book=span.book, plan=span.plan)
+    tail = PriceSpan(from_ns=max(span.from_ns, end), until_ns=span.until_ns, book=span.book, plan=span.plan)
+    return tuple(piece for piece in (head, tail) if piece.from_ns < piece.until_ns)

@@ -49,7 +49,11 @@ class Fact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attributes:
-    """What holds of a resource over the cells [from_ns, until_ns): whose it is, and what charges filter and group by."""
+    """What holds of a resource over the cells [from_ns, until_ns): whose it is, and what charges filter and group by.
+
+    `sizes` are those of `SIZES` that some fact has given by then (a size that nobody gave is unpriced, though its meter
+    says 0); None when that is not known: then an allocated meter that is absent, or 0 while time is up, counts as not given.
+    """
 
     from_ns: int
     until_ns: int
@@ -58,3 +62,4 @@ class Attributes:
     kind: str = ""
     region: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+    sizes: tuple[str, ...] | None = None

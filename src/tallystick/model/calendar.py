@@ -1,0 +1,85 @@
+"""Local calendars by IANA zones: where local dates and months begin, as instants (metering.md, usage day; billing.md, Periods).
+
+A local day is all instants of its date and begins at the first of them: in some zones midnight comes twice or not at all.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+from tallystick.model.instants import CELL_NS, SECOND_NS
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LONGEST_SKIP_SECONDS = 26 * 3600
+
+
+@lru_cache(maxsize=1024)
+def zone(name: str) -> ZoneInfo:
+    """The zone of an IANA name.
+
+    Raises:
+        ValueError: no such zone.
+
+    """
+    try:
+        return ZoneInfo(name)
+    except (OSError, ValueError, KeyError):
+        raise ValueError(f"time zone {name!r} is not an IANA name such as Europe/Berlin") from None
+
+
+def _local(second: int, where: ZoneInfo) -> datetime:
+    return (EPOCH + timedelta(seconds=second)).astimezone(where)
+
+
+def local_date(at_ns: int, zone_name: str) -> date:
+    """The local date of an instant."""
+    return _local(at_ns // SECOND_NS, zone(zone_name)).date()
+
+
+@lru_cache(maxsize=65536)
+def day_start(day: date, zone_name: str) -> int:
+    """The first instant of a local date; of a date that a zone skips, the first instant after it.
+
+    America/Sao_Paulo 2018-11-04, where 00:00 did not exist, begins at 01:00 local, 03:00 UTC.
+
+    Raises:
+        ValueError: no such zone, or the day begins inside a five-minute cell (local mean times before about 1920).
+
+    """
+    where = zone(zone_name)
+    midnight = datetime(day.year, day.month, day.day, tzinfo=where)
+    since = midnight.replace(tzinfo=UTC) - (midnight.utcoffset() or timedelta()) - EPOCH
+    second = since.days * 86400 + since.seconds
+    if _local(second - 1, where).date() >= day:
+        # Midnight fell into a gap that began before it: the day begins where the clock jumped.
+        low, second = second - LONGEST_SKIP_SECONDS, second - 1
+        while second - low > 1:
+            middle = (low + second) // 2
+            low, second = (low, middle) if _local(middle, where).date() >= day else (middle, second)
+    if second * SECOND_NS % CELL_NS:
+        raise ValueError(f"time zone {zone_name!r}: the day {day} begins inside a five-minute cell, which no period can")
+    return second * SECOND_NS
+
+
+def next_day(day: date) -> date:
+    """The date after it."""
+    return day + timedelta(days=1)
+
+
+def month_of(at_ns: int, zone_name: str) -> tuple[int, int]:
+    """The calendar month [start, end) of a zone that holds an instant, as instants: 743 h for a March with a clock change."""
+    first = local_date(at_ns, zone_name).replace(day=1)
+    return day_start(first, zone_name), day_start(add_months(first, 1), zone_name)
+
+
+def add_months(day: date, months: int, day_of_month: int | None = None) -> date:
+    """The date `months` later on the same day, or on `day_of_month`; the last day of a month that is too short.
+
+    2024-01-31 + 1 is 2024-02-29, + 2 is 2024-03-31: count from the anchor, and the 31st returns.
+    """
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    following = date(year + (month == 11), (month + 1) % 12 + 1, 1)
+    last = (following - timedelta(days=1)).day
+    return date(year, month + 1, min(day_of_month or day.day, last))
