@@ -1,0 +1,219 @@
+"""What the API asks of the rest of the product, as callables that `app` hands in: serve computes no money and no usage itself.
+
+A service that refuses raises `serve.problems.Problem` (`not_found`, `invalid`, `conflict`), which is answered as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from fractions import Fraction
+
+from tallystick.model.access import Place
+from tallystick.model.contracts import Subscription
+from tallystick.model.invoices import Invoice, Line
+from tallystick.model.money import Money
+from tallystick.model.price_book import PriceBook
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookMistake:
+    """One mistake of a price book: its line (1 is the first; 0 the whole document), what was found, what is allowed."""
+
+    line: int
+    field: str
+    found: str
+    allowed: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookReading:
+    """A price-book document as it was read: the book, or every mistake at once."""
+
+    book: PriceBook | None
+    mistakes: tuple[BookMistake, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EstimateRequest:
+    """Sizes and traffic to be priced: vcpus, GiB (2^30 bytes), hours; `plan_id` None is the seller's default plan."""
+
+    plan_id: str | None
+    vcpus: Fraction
+    memory_gib: Fraction
+    disk_gib: Fraction
+    network_out_gib: Fraction
+    hours: Fraction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What the one formula makes of an estimate: 2 vCPU, 4 GiB, 50 GiB at 730 h on `standard` is 34.20."""
+
+    plan_id: str
+    book_id: str
+    book_version: int
+    lines: tuple[Line, ...]
+    total: Money
+
+
+class Depth(StrEnum):
+    """How far a line is opened: to hours, to cells, or to raw samples."""
+
+    HOURS = "hours"
+    CELLS = "cells"
+    SAMPLES = "samples"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainedSample:
+    """One raw sample behind a line: its instant, its incarnation, and its columns by name; absent columns are left out."""
+
+    resource_id: str
+    boot_id: str
+    measured_at_ns: int
+    columns: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """A line computed again from its derivation: what came out, and whether it is what the line says."""
+
+    equal: bool
+    quantity: Fraction
+    unrounded: Fraction
+    differences: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """One line of an invoice with everything behind it. `samples` is empty unless asked for; `text` is for a person."""
+
+    invoice: Invoice
+    line: Line
+    samples: tuple[ExplainedSample, ...]
+    samples_left_out: int
+    verification: Verification | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageTotal:
+    """The usage of one resource over a local day or month [start_ns, end_ns) of `zone`, with the coverage behind it.
+
+    `amounts` is per meter the exact total in its base unit, `estimated` the part of it inside gaps; a meter that nothing
+    measured is absent. `measured_ns`, `estimated_ns` are uptime; `unknown_ns` is the length of the gaps left unfilled.
+    """
+
+    resource_id: str
+    customer_id: str
+    zone: str
+    date: str
+    start_ns: int
+    end_ns: int
+    amounts: tuple[tuple[str, int], ...]
+    estimated: tuple[tuple[str, int], ...]
+    samples: int
+    memory_peak_bytes: int | None
+    measured_ns: int
+    estimated_ns: int
+    unknown_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageQuery:
+    """Which usage: of a resource, of a customer or of all, in [from_ns, until_ns). A customer's key asks for its own only."""
+
+    resource_id: str | None
+    customers: frozenset[str] | None
+    from_ns: int
+    until_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceStatus:
+    """One line of the live table. None is "not known", never 0.
+
+    `cores_now` is cores used over the last measured span, in thousandths; `cost` the month so far, as the one formula
+    has it, None when it cannot be priced (then `cost_reason` says why); `measured_ns`, `estimated_ns`, `unknown_ns` are
+    the coverage of the month so far.
+    """
+
+    resource_id: str
+    name: str
+    customer_id: str
+    active: bool
+    millicores_now: int | None
+    memory_bytes_now: int | None
+    cpu_used_core_ns: int | None
+    memory_used_byte_ns: int | None
+    network_tx_bytes: int | None
+    cost: Money | None
+    cost_reason: str
+    measured_ns: int
+    estimated_ns: int
+    unknown_ns: int
+    last_sample_at_ns: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentStatus:
+    """One agent as its heartbeats tell it: samples acknowledged and waiting in its spool, None if it did not say."""
+
+    agent_id: str
+    heartbeat_at_ns: int
+    reported_until_ns: int | None
+    resources: int
+    samples_sent: int | None
+    samples_waiting: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """What `tally up` shows. `costs` are the totals of the month so far, one per currency; `month_start_ns` is UTC."""
+
+    at_ns: int
+    month_start_ns: int
+    resources: tuple[ResourceStatus, ...]
+    agents: tuple[AgentStatus, ...]
+    costs: tuple[Money, ...]
+    hours_waiting: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """The callables. `actor` is the id of the key that asks, for the audit log.
+
+    - `new_id()`, `new_key()`: a new id; a new API key `tsk_...`.
+    - `read_book(text)`: a price-book document (YAML, or the same as JSON) checked; nothing is stored.
+    - `add_book(place, actor, text)`: the same, and without mistakes stored as the next draft of its id (`book.version` says which).
+    - `activate_book(place, actor, book_id, version)`: the draft in force from its `effective_from`; `conflict` if it is no draft.
+    - `subscribe(place, actor, subscription)`: stored, or refused: unknown customer or plan, a tie of coverage.
+    - `end_subscription(place, actor, subscription_id, end_ns)`: ended; the same end again is no change, another is `conflict`.
+    - `preview_invoice(place, customer_id, at_ns)`: the draft invoices of the periods open at `at_ns`, usage up to then; nothing is stored.
+    - `invoice_json(invoice)`: the JSON document of an invoice (`invoice.codec`).
+    - `estimate(place, request)`: priced by the one formula.
+    - `explain_line(place, invoice_id, line_number, depth, verify)`: line 1 is the first.
+    - `usage_days(place, query)`, `usage_months(place, query)`: per resource and local day or month of its customer's zone.
+    - `status(place)`: the live table.
+    - `metrics()`: the page of `/metrics`, in Prometheus' text format.
+    - `not_ready()`: why the server cannot serve now, a sentence each; empty when it can.
+    """
+
+    new_id: Callable[[], str]
+    new_key: Callable[[], str]
+    read_book: Callable[[str], BookReading]
+    add_book: Callable[[Place, str, str], BookReading]
+    activate_book: Callable[[Place, str, str, int], PriceBook]
+    subscribe: Callable[[Place, str, Subscription], Subscription]
+    end_subscription: Callable[[Place, str, str, int], Subscription]
+    preview_invoice: Callable[[Place, str, int], tuple[Invoice, ...]]
+    invoice_json: Callable[[Invoice], str]
+    estimate: Callable[[Place, EstimateRequest], Estimate]
+    explain_line: Callable[[Place, str, int, Depth, bool], Explanation]
+    usage_days: Callable[[Place, UsageQuery], tuple[UsageTotal, ...]]
+    usage_months: Callable[[Place, UsageQuery], tuple[UsageTotal, ...]]
+    status: Callable[[Place], Status]
+    metrics: Callable[[], str]
+    not_ready: Callable[[], tuple[str, ...]]
