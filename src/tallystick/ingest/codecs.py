@@ -1,0 +1,173 @@
+"""Bodies of rpc requests: binary and strict JSON messages, plain, gzip or zstd, never larger than the limit once opened."""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import TypeVar
+
+from backports.zstd import DecompressionParameter, ZstdCompressor, ZstdDecompressor, ZstdError
+from connectrpc.code import Code
+from connectrpc.codec import Codec
+from connectrpc.compat import google_protobuf_binary_codec
+from connectrpc.compression import Compression
+from connectrpc.compression.gzip import GzipCompression
+from connectrpc.errors import ConnectError
+from google.protobuf.json_format import MessageToJson, ParseDict, ParseError
+from google.protobuf.message import DecodeError, Message
+
+M = TypeVar("M", bound=Message)
+
+LARGEST_EXPONENT = 40
+"""No field holds a number of more digits."""
+
+ZSTD_LEVEL = 1
+ZSTD_WINDOW_LOG_MAX = 23
+"""8 MiB: what RFC 8878 asks a decoder to support. A larger window would only take memory."""
+
+UNKNOWN_FIELD = re.compile(r'no field named "(?P<field>[^"]*)" at "(?P<place>[^"]*)"')
+
+
+class Zstd(Compression):
+    """Zstandard, for requests and replies (RFC 8878). Frames need no content size."""
+
+    def name(self) -> str:
+        """As it stands in `Content-Encoding`."""
+        return "zstd"
+
+    def compress(self, data: bytes | bytearray | memoryview) -> bytes:
+        """One frame."""
+        return ZstdCompressor(level=ZSTD_LEVEL).compress(data, mode=ZstdCompressor.FLUSH_FRAME)
+
+    def decompress(self, data: bytes | bytearray | memoryview, read_max_bytes: int | None = None) -> bytes:
+        """All frames, at most `read_max_bytes` of content.
+
+        Raises:
+            ConnectError: `resource_exhausted` over the limit, `invalid_argument` if a frame is damaged or cut.
+
+        """
+        limit = -1 if read_max_bytes is None else read_max_bytes + 1
+        found: list[bytes] = []
+        rest: bytes | bytearray | memoryview = data
+        while rest:
+            decoder = ZstdDecompressor(options={DecompressionParameter.window_log_max: ZSTD_WINDOW_LOG_MAX})
+            try:
+                opened = decoder.decompress(rest, limit)
+            except ZstdError as error:
+                raise ConnectError(Code.INVALID_ARGUMENT, f"content-encoding zstd: {error}") from None
+            found.append(opened)
+            if read_max_bytes is not None:
+                limit -= len(opened)
+                if limit <= 0:
+                    raise ConnectError(Code.RESOURCE_EXHAUSTED, f"message is larger than configured max {read_max_bytes}")
+            if not decoder.eof:
+                raise ConnectError(Code.INVALID_ARGUMENT, "content-encoding zstd: the body ends inside a frame")
+            rest = decoder.unused_data
+        return b"".join(found)
+
+
+class Gzip(GzipCompression):
+    """Gzip, with words for a damaged body."""
+
+    def decompress(self, data: bytes | bytearray | memoryview, read_max_bytes: int | None = None) -> bytes:
+        """All members, at most `read_max_bytes` of content.
+
+        Raises:
+            ConnectError: `resource_exhausted` over the limit, `invalid_argument` if a member is damaged or cut.
+
+        """
+        try:
+            return super().decompress(data, read_max_bytes)
+        except (EOFError, zlib.error, OSError) as error:
+            raise ConnectError(Code.INVALID_ARGUMENT, f"content-encoding gzip: {error}") from None
+
+
+class StrictJson(Codec[Message, M]):
+    """The protobuf JSON mapping, read exactly: integers of any size by their digits, an unknown field refused by its name."""
+
+    def name(self) -> str:
+        """As it stands in the content type."""
+        return "json"
+
+    def encode(self, message: Message) -> bytes:
+        """One message; 64-bit integers become strings, what is empty is left out."""
+        return MessageToJson(message, indent=None).encode()
+
+    def decode(self, data: bytes | bytearray, message_class: type[M]) -> M:
+        """One message.
+
+        Raises:
+            ConnectError: `invalid_argument` with the field at fault.
+
+        """
+        try:
+            tree = json.loads(bytes(data) or b"{}", object_pairs_hook=_once, parse_float=_exact, parse_constant=_no_constant)
+            if not isinstance(tree, dict):
+                raise ConnectError(Code.INVALID_ARGUMENT, f"JSON body: an object is needed, not {type(tree).__name__}")
+            return ParseDict(tree, message_class())
+        except ParseError as error:
+            raise ConnectError(Code.INVALID_ARGUMENT, _words(error)) from None
+        except (ValueError, RecursionError) as error:
+            raise ConnectError(Code.INVALID_ARGUMENT, f"JSON body: {error}"[:500]) from None
+
+
+class Binary(Codec[Message, M]):
+    """The protobuf binary format, with words for what is no such message."""
+
+    def __init__(self) -> None:
+        self._inner = google_protobuf_binary_codec()
+
+    def name(self) -> str:
+        """As it stands in the content type."""
+        return "proto"
+
+    def encode(self, message: Message) -> bytes:
+        """One message."""
+        return message.SerializeToString()
+
+    def decode(self, data: bytes | bytearray, message_class: type[M]) -> M:
+        """One message.
+
+        Raises:
+            ConnectError: `invalid_argument`.
+
+        """
+        try:
+            return message_class.FromString(bytes(data))
+        except DecodeError:
+            raise ConnectError(Code.INVALID_ARGUMENT, f"body: no {message_class.DESCRIPTOR.full_name} message") from None
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"field {twice!r} stands twice in one object")
+    return found
+
+
+def _exact(text: str) -> float | int:
+    """A number with a point or an exponent: a whole one exactly, by its digits, as 1e18 may stand for an integer."""
+    number = Decimal(text)
+    if number.adjusted() > LARGEST_EXPONENT:
+        raise ValueError(f"{text[:60]} is too large a number")
+    return int(number) if number == number.to_integral_value() else float(number)
+
+
+def _no_constant(text: str) -> object:
+    raise ValueError(f"{text} is no JSON number")
+
+
+def _words(error: ParseError) -> str:
+    text = str(error)
+    if unknown := UNKNOWN_FIELD.search(text):
+        return f"unknown field {unknown['field']!r} in {unknown['place']}"
+    return text.split("\n", 1)[0][:500]
+
+
+CODECS: Sequence[Codec[Message, Message]] = (Binary(), StrictJson())
+COMPRESSIONS: Sequence[Compression] = (Gzip(1), Zstd())

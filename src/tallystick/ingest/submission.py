@@ -1,0 +1,120 @@
+"""What one request wants stored, and what became of it: the values that the handlers and the writer share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from tallystick.model.access import Grant
+from tallystick.model.outcomes import BatchResult, Outcome, Refusal
+from tallystick.model.resources import Fact
+from tallystick.model.samples import BatchIdentity, LifecycleEvent
+
+
+Columns = dict[str, Sequence[int] | npt.NDArray[np.int64]]
+"""Values by column name, all present ones of one length."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentBatch:
+    """A batch as it was sent: the samples as byte planes, or as columns (full values)."""
+
+    identity: BatchIdentity
+    interval_ns: int
+    flags: int = 0
+    planes: bytes | None = None
+    columns: Columns | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quarantined:
+    """A sample of a row batch that cannot be: its index in the batch as sent, the field, and its value, as text."""
+
+    resource_id: str
+    index: int
+    field: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heartbeat:
+    """That an agent lives, what it sees, and until when all that it measured has been sent."""
+
+    instance_id: str
+    active_resources: tuple[str, ...]
+    at_ns: int
+    reported_until_ns: int
+    spool_depth: int = 0
+    missed_ticks: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """All that one request wants stored. What is refused already stands in its place as a `Refusal`."""
+
+    grant: Grant
+    received_at_ns: int
+    batches: Sequence[SentBatch | Refusal] = ()
+    events: Sequence[LifecycleEvent | Refusal] = ()
+    facts: Sequence[Fact | Refusal] = ()
+    heartbeat: Heartbeat | None = None
+    quarantined: Sequence[Quarantined] = ()
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What became of a submission: a result for each batch, event and fact, in its order, once all is durable."""
+
+    batches: Sequence[BatchResult] = ()
+    events: Sequence[BatchResult] = ()
+    facts: Sequence[BatchResult] = ()
+
+
+class Clock(Protocol):
+    """What tells the time."""
+
+    def now_ns(self) -> int:
+        """The present instant: nanoseconds since the epoch, UTC."""
+        ...
+
+    def monotonic_ns(self) -> int:
+        """A count of nanoseconds that never goes back."""
+        ...
+
+
+class Intake(Protocol):
+    """Who stores submissions: the group writer."""
+
+    async def submit(self, submission: Submission) -> Receipt:
+        """Store it durably, then tell what became of it."""
+        ...
+
+
+class Observer(Protocol):
+    """Who counts what the edge does; nothing here waits for it."""
+
+    def request(self, method: str, code: str, seconds: float) -> None:
+        """A request was answered: `code` is `ok` or a Connect error code."""
+        ...
+
+    def outcome(self, kind: str, outcome: str, count: int) -> None:
+        """So many batches, events, facts or samples had this outcome."""
+        ...
+
+    def commit(self, batches: int, samples: int, seconds: float) -> None:
+        """A group was committed."""
+        ...
+
+    def failure(self, what: str, error: BaseException) -> None:
+        """Something failed that should not: it is logged with its trace."""
+        ...
+
+
+def refused(refusal: Refusal) -> BatchResult:
+    """The result of what is refused."""
+    return BatchResult(outcome=Outcome.REFUSED, refusal=refusal)
