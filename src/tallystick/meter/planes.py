@@ -1,0 +1,205 @@
+"""Byte planes (docs/planes.md) and packed columns into samples, and the reference encoder of planes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from struct import Struct
+
+import numpy as np
+from backports.zstd import DecompressionParameter, ZstdCompressor, ZstdDecompressor, ZstdError
+from numpy.typing import NDArray
+
+from tallystick.meter.samples import Columns, Samples, present
+from tallystick.model.outcomes import Refusal, RefusalCode
+from tallystick.model.samples import ALL_COLUMNS_MASK, COLUMNS, MEASURED_AT
+
+VERSION = 1
+_HEAD = Struct("<BHI")
+_COLUMN = Struct("<qB")
+_VALUE_BYTES = 8
+_WINDOW: dict[int, int] = {DecompressionParameter.window_log_max: 23}
+"""A frame may ask for no more than 8 MiB of memory: level 1 asks for 512 KiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """What stands before the frame: samples, mask, first value and planes of each present column, and where the frame begins."""
+
+    count: int
+    mask: int
+    columns: tuple[tuple[int, int, int], ...]  # (number of the column, first value, planes)
+    frame_at: int
+
+    @property
+    def plane_bytes(self) -> int:
+        return (self.count - 1) * sum(planes for _, _, planes in self.columns)
+
+
+def decode(planes: bytes, interval_ns: int, max_bytes: int) -> Samples | Refusal:
+    """The samples of one batch, or why it cannot be read: `damaged`, `unsupported`, `too_large`, `wrong_length` (none)."""
+    return decode_many([planes], [interval_ns], max_bytes)[0]
+
+
+def decode_many(planes: Sequence[bytes], intervals_ns: Sequence[int], max_bytes: int) -> list[Samples | Refusal]:
+    """The samples of many batches in one array, a refusal in the place of those that cannot be read.
+
+    `max_bytes` limits each batch as decoded: 8 bytes a value of a present column.
+    """
+    result: list[Samples | Refusal] = []
+    read: list[tuple[int, _Header, bytes]] = []
+    for place, batch in enumerate(planes):
+        header = _header(batch, max_bytes)
+        frame = header if isinstance(header, Refusal) else _frame(batch, header)
+        if isinstance(header, Refusal):
+            result.append(header)
+        elif isinstance(frame, Refusal):
+            result.append(frame)
+        else:
+            read.append((place, header, frame))
+            result.append(_EMPTY)
+    values = np.zeros((len(COLUMNS), sum(header.count for _, header, _ in read)), np.int64)
+    low = 0
+    for place, header, frame in read:
+        view = values[:, low : low + header.count]
+        _fill(view, header, frame, intervals_ns[place])
+        result[place] = Samples(values=view, mask=header.mask, interval_ns=intervals_ns[place])
+        low += header.count
+    return result
+
+
+_EMPTY = Refusal(code=RefusalCode.DAMAGED, field="planes")
+
+
+def _header(batch: bytes, max_bytes: int) -> _Header | Refusal:
+    if len(batch) < _HEAD.size:
+        return _damaged(f"{len(batch)} bytes")
+    version, mask, count = _HEAD.unpack_from(batch)
+    if version != VERSION:
+        return Refusal(code=RefusalCode.UNSUPPORTED, field="planes", value=f"version {version}")
+    if mask & ~ALL_COLUMNS_MASK or not mask & 1:
+        return _damaged(f"presence {mask:#x}")
+    if count == 0:
+        return Refusal(code=RefusalCode.WRONG_LENGTH, field=MEASURED_AT, value="0 samples")
+    numbers = present(mask)
+    if count * len(numbers) * _VALUE_BYTES > max_bytes:
+        return Refusal(code=RefusalCode.TOO_LARGE, field="planes", value=f"{count} samples")
+    frame_at = _HEAD.size + len(numbers) * _COLUMN.size
+    if len(batch) < frame_at:
+        return _damaged(f"{len(batch)} bytes")
+    firsts = _COLUMN.iter_unpack(memoryview(batch)[_HEAD.size : frame_at])
+    columns = tuple((number, first, width) for number, (first, width) in zip(numbers, firsts, strict=True))
+    if any(width > _VALUE_BYTES for _, _, width in columns):
+        return _damaged("more than 8 planes")
+    return _Header(count, mask, columns, frame_at)
+
+
+def _frame(batch: bytes, header: _Header) -> bytes | Refusal:
+    """The planes of a batch, decompressed with their exact length as the limit."""
+    length = header.plane_bytes
+    packed = memoryview(batch)[header.frame_at :]
+    if not length:
+        return b"" if not packed else _damaged(f"{len(packed)} bytes after the header")
+    reader = ZstdDecompressor(options=_WINDOW)
+    try:
+        content = reader.decompress(packed, max_length=length + 1)
+    except ZstdError as error:
+        return _damaged(str(error))
+    if len(content) != length or not reader.eof or reader.unused_data:
+        return _damaged(f"frame of {len(content)} bytes, expected {length}")
+    return content
+
+
+def _damaged(value: str) -> Refusal:
+    return Refusal(code=RefusalCode.DAMAGED, field="planes", value=value)
+
+
+def _fill(view: Columns, header: _Header, frame: bytes, interval_ns: int) -> None:
+    """Write the samples of a batch into `view`, [9, n] of zeros.
+
+    The planes of a column go into its highest bytes; one arithmetic shift then puts them down and extends the sign.
+    """
+    steps = header.count - 1
+    content = np.frombuffer(frame, np.uint8)
+    shifts = np.zeros((len(COLUMNS), 1), np.int64)
+    low = 0
+    for number, _, width in header.columns:
+        if width and steps:
+            places = view[number, 1:].view(np.uint8)
+            for plane in range(_VALUE_BYTES - width, _VALUE_BYTES):
+                places[plane::_VALUE_BYTES] = content[low : low + steps]
+                low += steps
+            shifts[number] = 8 * (_VALUE_BYTES - width)
+    if steps:
+        np.right_shift(view[:, 1:], shifts, out=view[:, 1:])
+        view[0, 1:] += np.arange(1, header.count, dtype=np.int64) * interval_ns + header.columns[0][1]
+    for number, first, _ in header.columns:
+        view[number, 0] = first
+    np.cumsum(view[1:], axis=1, out=view[1:])
+
+
+def encode(samples: Samples) -> bytes:
+    """The reference encoder: the planes of a batch, as docs/planes.md says."""
+    head = [_HEAD.pack(VERSION, samples.mask, samples.count)]
+    planes: list[bytes] = []
+    for number in present(samples.mask):
+        column = samples.values[number]
+        residuals = _residuals(column, samples.interval_ns if number == 0 else None)
+        width = _planes_needed(residuals)
+        head.append(_COLUMN.pack(int(column[0]), width))
+        octets = np.ascontiguousarray(residuals).view(np.uint8).reshape(-1, _VALUE_BYTES)
+        planes += [octets[:, plane].tobytes() for plane in range(width)]
+    if not planes:
+        return b"".join(head)
+    writer = ZstdCompressor(level=1)
+    packed = [writer.compress(plane, mode=ZstdCompressor.FLUSH_BLOCK) for plane in planes]
+    return b"".join([*head, *packed, writer.flush(ZstdCompressor.FLUSH_FRAME)])
+
+
+def _residuals(column: NDArray[np.int64], interval_ns: int | None) -> NDArray[np.int64]:
+    """The n - 1 differences modulo 2^64: of instants to first + k x interval, of everything else to the value before."""
+    if interval_ns is None:
+        return column[1:] - column[:-1]
+    expected = np.arange(1, column.size, dtype=np.int64) * interval_ns + column[0]
+    return np.asarray(column[1:] - expected, np.int64)
+
+
+def _planes_needed(residuals: NDArray[np.int64]) -> int:
+    """The least number of bytes from which all residuals follow by sign extension; 0 if all are 0."""
+    if not residuals.any():
+        return 0
+    widest = int(np.max(np.where(residuals < 0, ~residuals, residuals)))
+    return widest.bit_length() // 8 + 1
+
+
+def decode_columns(columns: Mapping[str, Sequence[int]], interval_ns: int) -> Samples | Refusal:
+    """Packed columns as they are on the wire: each a first value, then differences modulo 2^64; an empty one is absent.
+
+    Refused as `wrong_length`: no instants, or a column of another length.
+    """
+    arrays = {name: np.array(columns.get(name, ()), np.int64) for name in COLUMNS}
+    return from_columns({name: np.cumsum(array, dtype=np.int64) for name, array in arrays.items()}, interval_ns)
+
+
+def from_columns(columns: Mapping[str, Sequence[int] | NDArray[np.int64]], interval_ns: int) -> Samples | Refusal:
+    """Columns of absolute values; one that is missing or empty is absent.
+
+    Refused as `wrong_length`: no instants, or a column of another length; as `out_of_range`: a value beyond 64 bits.
+    """
+    count = len(columns.get(MEASURED_AT, ()))
+    mask = 0
+    for number, name in enumerate(COLUMNS):
+        length = len(columns.get(name, ()))
+        if count == 0 or length not in (0, count):
+            return Refusal(code=RefusalCode.WRONG_LENGTH, field=name, value=f"{length} values")
+        mask |= (length > 0) << number
+    values = np.zeros((len(COLUMNS), count), np.int64)
+    for number in present(mask):
+        column = columns[COLUMNS[number]]
+        values[number] = column if isinstance(column, np.ndarray) else [_clamped(value) for value in column]
+    return Samples(values=values, mask=mask, interval_ns=interval_ns)
+
+
+def _clamped(value: int) -> int:
+    """The value, or -1 for one that 64 bits cannot hold: out of range in any case."""
+    return value if -(2**63) <= value < 2**63 else -1
