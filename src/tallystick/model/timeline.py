@@ -35,22 +35,33 @@ class StoredSegment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BootExtent:
-    """The first and last stored sample of one boot of a resource, over all that is stored, with the intervals declared there."""
+    """The first and last stored sample of one boot of a resource, over all that is stored, with the intervals declared there.
+
+    `complete` are the spans of cells [from, until) in which every stored segment of this boot was loaded, besides those of
+    the timeline: a boot that measures seldom has its neighbours farther away than another that lives at the same time.
+    """
 
     boot_id: str
     first_at_ns: int
     last_at_ns: int
     first_interval_ns: int
     last_interval_ns: int
+    complete: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeline:
-    """One resource around the hours that are computed.
+    """One resource around the hours [from, until) that are computed.
 
     `boots` are the extents of every boot ever stored. `segments` are those that were loaded; `complete` are the spans of
     cells [from, until) in which every stored segment of every boot was loaded: two neighbours are a real link only inside
-    one of them. `events` and `facts` are all that is known of the resource, in order of instant, then of reception.
+    one of them, or inside one of their boot. `events` and `facts` are all that is known of the resource, in order of
+    instant, then of reception.
+
+    To be loaded, each with the spans that prove it: every segment of the cells in the window; of each boot the nearest
+    cell with a segment before the window and the nearest at or after its end (however far), with nothing of that boot
+    missing in between; and of the boot without an id, around each of its starts and stops, the cell that holds the
+    instant, the nearest before and the nearest after, in the same way.
     """
 
     resource_id: str
