@@ -1,0 +1,196 @@
+"""The backlog: every record that is not acknowledged, oldest first, in little memory however long the server is away."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from tallystick.spool.entries import Entry, entry_of
+from tallystick.spool.files import FILE_HEADER_BYTES
+from tallystick.spool.records import HEADER_BYTES, Record, RecordKind, scan
+
+
+class BatchFile:
+    """One file of batches and notices. Its `entries` are in memory only while it is the oldest, or is being written."""
+
+    __slots__ = ("acknowledged", "batches", "entries", "first_at_ns", "number", "path", "records", "writing")
+
+    def __init__(self, number: int, path: Path, *, writing: bool) -> None:
+        self.number = number
+        self.path = path
+        self.writing = writing
+        self.entries: list[Entry] | None = []
+        self.acknowledged: set[int] = set()
+        self.first_at_ns = 2**63
+        self.records = 0
+        self.batches = 0
+
+    def add(self, entry: Entry) -> None:
+        """Count one that waits."""
+        if self.entries is not None:
+            self.entries.append(entry)
+        self.records += 1
+        self.batches += entry.kind is RecordKind.BATCH
+        self.first_at_ns = min(self.first_at_ns, entry.first_at_ns)
+
+    def load(self) -> list[Entry]:
+        """Its waiting entries, read from the file again if they were let go."""
+        if self.entries is None:
+            content = self.path.read_bytes()
+            self.entries = [entry for entry in entries_in(content, self.number) if entry.record_offset not in self.acknowledged]
+        return self.entries
+
+
+def entries_in(content: bytes, number: int) -> Iterable[Entry]:
+    """The entries of a file of batches; damage in it was told of when the spool was opened."""
+    for found in scan(content, FILE_HEADER_BYTES):
+        if isinstance(found, Record):
+            yield entry_of(found.kind, found.payload, number, found.offset, found.offset + HEADER_BYTES)
+
+
+class Backlog:
+    """What waits, shared by the thread that writes and the one that sends."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._files: list[BatchFile] = []
+        self._acknowledged: list[tuple[int, int]] = []
+        self._writing_first_at: dict[int, int] = {}
+        self._urgent = False
+
+    # The writer's side
+
+    def coming(self, token: int, first_at_ns: int) -> None:
+        """Something with this first instant is on its way to the disk."""
+        with self._changed:
+            self._writing_first_at[token] = first_at_ns
+
+    def add_file(self, file: BatchFile) -> None:
+        """A new file, after all others; what is not being written any more lets its entries go unless it is the oldest."""
+        with self._changed:
+            for other in self._files[1:]:
+                other.entries = None
+            for other in self._files:
+                other.writing = False
+            self._files.append(file)
+
+    def arrived(self, entries: Iterable[tuple[int, Entry]], *, urgent: bool) -> None:
+        """These are on disk now, in the last file."""
+        with self._changed:
+            for token, entry in entries:
+                self._files[-1].add(entry)
+                self._writing_first_at.pop(token, None)
+            self._urgent = self._urgent or urgent
+            self._changed.notify_all()
+
+    def take_acknowledged(self) -> tuple[tuple[int, int], ...]:
+        """The places that were acknowledged since the last call."""
+        with self._changed:
+            taken, self._acknowledged = tuple(self._acknowledged), []
+            return taken
+
+    def take_finished(self) -> list[BatchFile]:
+        """Files with nothing left to send and not being written: they may be removed, and are no longer listed."""
+        with self._changed:
+            finished = [file for file in self._files if not file.records and not file.writing]
+            self._files = [file for file in self._files if file.records or file.writing]
+            return finished
+
+    def last_is_done(self) -> bool:
+        """Whether the file that is being written has had records and all of them are acknowledged."""
+        with self._changed:
+            return bool(self._files) and not self._files[-1].records and bool(self._files[-1].acknowledged)
+
+    # The sender's side
+
+    def take(self, most: int, most_bytes: int) -> list[Entry]:
+        """The oldest that wait, in order: at least one if any waits, else as many as fit into both limits. They stay until `done`."""
+        with self._changed:
+            taken: list[Entry] = []
+            size = 0
+            for file in self._files:
+                for entry in file.load() if file.records else ():
+                    size += entry.length
+                    if taken and (len(taken) >= most or size > most_bytes):
+                        return taken
+                    taken.append(entry)
+                if len(taken) >= most:
+                    break
+            return taken
+
+    def read(self, entries: Sequence[Entry]) -> list[bytes]:
+        """Their pieces of a request, from the disk."""
+        with self._changed:
+            paths = {file.number: file.path for file in self._files}
+        pieces = []
+        fd, number = -1, -1
+        try:
+            for entry in entries:
+                if entry.file != number:
+                    if fd >= 0:
+                        os.close(fd)
+                    fd, number = os.open(paths[entry.file], os.O_RDONLY | os.O_CLOEXEC), entry.file
+                pieces.append(os.pread(fd, entry.length, entry.offset))
+        finally:
+            if fd >= 0:
+                os.close(fd)
+        return pieces
+
+    def done(self, entries: Sequence[Entry]) -> None:
+        """These need not be sent again: acknowledged, or quarantined."""
+        with self._changed:
+            gone = {(entry.file, entry.record_offset) for entry in entries}
+            for file in self._files:
+                own = [entry for entry in entries if entry.file == file.number]
+                if not own:
+                    continue
+                file.acknowledged |= {entry.record_offset for entry in own}
+                file.records -= len(own)
+                file.batches -= sum(entry.kind is RecordKind.BATCH for entry in own)
+                file.entries = [entry for entry in file.load() if (entry.file, entry.record_offset) not in gone]
+                file.first_at_ns = min((entry.first_at_ns for entry in file.entries), default=2**63)
+            self._acknowledged += sorted(gone)
+            self._changed.notify_all()
+
+    def path_of(self, number: int) -> Path | None:
+        """The file of this number."""
+        with self._changed:
+            return next((file.path for file in self._files if file.number == number), None)
+
+    def depth(self) -> int:
+        """Batches on disk that are not acknowledged."""
+        with self._changed:
+            return sum(file.batches for file in self._files)
+
+    def waiting(self) -> int:
+        """Records on disk that are not acknowledged: batches and notices."""
+        with self._changed:
+            return sum(file.records for file in self._files)
+
+    def first_at_ns(self, without: Iterable[Entry] = ()) -> int | None:
+        """The earliest instant in what is not acknowledged, is not among `without`, or is on its way to the disk; None: there is none."""
+        with self._changed:
+            left = {(entry.file, entry.record_offset) for entry in without}
+            first = min(self._writing_first_at.values(), default=2**63)
+            for file in self._files:
+                if file.entries is None or not left:
+                    first = min(first, file.first_at_ns)
+                else:
+                    own = (entry.first_at_ns for entry in file.entries if (entry.file, entry.record_offset) not in left)
+                    first = min(first, min(own, default=2**63))
+            return None if first == 2**63 else first
+
+    def hurry(self) -> None:
+        """Wake the sender: what waits is wanted at once."""
+        with self._changed:
+            self._urgent = True
+            self._changed.notify_all()
+
+    def wait(self, enough: int, seconds: float) -> bool:
+        """Until `enough` records wait, something urgent came, or so many seconds passed; whether anything was urgent (and is no more)."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._urgent or sum(file.records for file in self._files) >= enough, seconds)
+            urgent, self._urgent = self._urgent, False
+            return urgent

@@ -1,0 +1,109 @@
+"""The files of a spool: numbered, each with a header that names its format and spool, written at the end only and removed whole."""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from zlib import crc32
+
+FORMAT_VERSION = 1
+_MAGIC = b"TALLYSPL"
+_HEADER = struct.Struct("<8sH16s")
+_CHECKSUM = struct.Struct("<I")
+FILE_HEADER_BYTES = _HEADER.size + _CHECKSUM.size
+_NAME = re.compile(r"(batches|tail)-(\d{10})\.spool")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileHeader:
+    """What stands at the beginning of a file: its format, and the spool whose sequences its tails go on with."""
+
+    version: int
+    spool_id: str
+
+
+def pack_header(spool_id: str) -> bytes:
+    """The header of a new file. `spool_id` is 32 hexadecimal digits."""
+    head = _HEADER.pack(_MAGIC, FORMAT_VERSION, bytes.fromhex(spool_id))
+    return head + _CHECKSUM.pack(crc32(head))
+
+
+def read_header(content: bytes) -> FileHeader | None:
+    """The header of a file; None if it is none, or damaged. A newer version is told as it is."""
+    if len(content) < FILE_HEADER_BYTES:
+        return None
+    magic, version, spool_id = _HEADER.unpack_from(content)
+    (checksum,) = _CHECKSUM.unpack_from(content, _HEADER.size)
+    if magic != _MAGIC or crc32(content[: _HEADER.size]) != checksum:
+        return None
+    return FileHeader(version=version, spool_id=spool_id.hex())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Numbered:
+    """A file of the spool, by its number."""
+
+    number: int
+    stem: str
+    path: Path
+
+
+def listed(directory: Path) -> list[Numbered]:
+    """All files of a spool in the order of their numbers; what has another name is none of ours."""
+    found = []
+    for path in directory.iterdir():
+        match = _NAME.fullmatch(path.name)
+        if match:
+            found.append(Numbered(number=int(match[2]), stem=match[1], path=path))
+    return sorted(found)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make names and removals in a directory durable."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+class Appender:
+    """One file that is written at its end."""
+
+    def __init__(self, directory: Path, stem: str, number: int, spool_id: str) -> None:
+        """Make it, with its header, durable together with its name.
+
+        Raises:
+            OSError: it is there already, or the disk does not take it.
+
+        """
+        self.number = number
+        self.path = directory / f"{stem}-{number:010d}.spool"
+        self.fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self.size = 0
+        self.dirty = False
+        self.append(pack_header(spool_id))
+        sync_directory(directory)
+
+    def append(self, content: bytes) -> int:
+        """Write at the end; the offset at which it stands. It is durable after `sync`."""
+        at = self.size
+        self.dirty = True
+        view = memoryview(content)
+        while view:
+            view = view[os.write(self.fd, view) :]
+        self.size += len(content)
+        return at
+
+    def sync(self) -> None:
+        """Make durable what was appended."""
+        if self.dirty:
+            os.fdatasync(self.fd)
+            self.dirty = False
+
+    def close(self) -> None:
+        """Close it; it stays."""
+        os.close(self.fd)

@@ -1,0 +1,90 @@
+"""Byte planes (docs/planes.md) written without NumPy: the differences of a whole column are one subtraction of big integers."""
+
+from __future__ import annotations
+
+import struct
+from array import array
+from collections.abc import Sequence
+
+from backports.zstd import ZstdCompressor
+
+WIDTH = 9
+"""Columns of a row: those of `model.samples.COLUMNS`, in their order; what a source has not is 0 and left out of the presence mask."""
+
+VERSION = 1
+_HEADER = struct.Struct("<BHI")
+_COLUMN = struct.Struct("<qB")
+_SIGN = bytes(0 if byte < 128 else 255 for byte in range(256))
+_TOP = b"\0\0\0\0\0\0\0\x80"
+_ONE = b"\1\0\0\0\0\0\0\0"
+_LARGEST = 2**63 - 1
+
+
+class PlanesEncoder:
+    """Encodes one batch after the other with one compressor, which is dear to make; it belongs to one thread."""
+
+    def __init__(self) -> None:
+        self._compressor = ZstdCompressor(level=1)
+        self._ramps: dict[int, tuple[int, int, int]] = {}
+
+    def encode(self, rows: array[int], presence: int, interval_ns: int) -> bytes:
+        """The planes of row-major samples: `rows` is n rows of nine integers of 0 .. 2^63 - 1, `presence` the columns that are there.
+
+        Raises:
+            ValueError: there are no rows, they are not whole, time is absent, or a value lies outside; it is named.
+
+        """
+        samples, rest = divmod(len(rows), WIDTH)
+        if not samples or rest:
+            raise ValueError(f"{len(rows)} integers are not one or more rows of {WIDTH}")
+        if not presence & 1 or presence >> WIDTH:
+            raise ValueError(f"presence {presence:#x}: the instants of a batch are column 0 of {WIDTH}")
+        header = [_HEADER.pack(VERSION, presence, samples)]
+        planes: list[bytes] = []
+        for column in range(WIDTH):
+            if presence >> column & 1:
+                values = rows[column::WIDTH]
+                if min(values) < 0:
+                    raise ValueError(f"column {column} holds {min(values)}: values are 0 .. 2^63 - 1")
+                own = self._column_planes(values, interval_ns if column == 0 else None)
+                header.append(_COLUMN.pack(values[0], len(own)))
+                planes += own
+        return b"".join(header) + self._frame(planes)
+
+    def _column_planes(self, values: array[int], interval_ns: int | None) -> Sequence[bytes]:
+        """The significant byte planes of a column's residuals: to its straight line if it is time, else to the value before."""
+        count = len(values) - 1
+        if not count:
+            return ()
+        top, ones, ramp = self._constants(count)
+        raw = values.tobytes()
+        line = int.from_bytes(raw[:-8], "little") if interval_ns is None else values[0] * ones + interval_ns * ramp
+        # Each limb a + 2^63 - b lies in 1 .. 2^64 - 1, so no limb borrows from the next; flipping the top bit takes the bias away.
+        residuals = ((int.from_bytes(raw[8:], "little") | top) - line) ^ top
+        if not residuals:
+            return ()
+        limbs = residuals.to_bytes(8 * count, "little")
+        planes = [limbs[byte::8] for byte in range(8)]
+        while len(planes) > 1 and planes[-2].translate(_SIGN) == planes[-1]:
+            planes.pop()
+        return planes
+
+    def _constants(self, count: int) -> tuple[int, int, int]:
+        """For `count` limbs: 2^63 in each, 1 in each, and 1, 2, 3, ... Kept for the usual batch, made anew for others."""
+        known = self._ramps.get(count)
+        if known is None:
+            ramp = int.from_bytes(array("q", range(1, count + 1)).tobytes(), "little")
+            known = (int.from_bytes(_TOP * count, "little"), int.from_bytes(_ONE * count, "little"), ramp)
+            if len(self._ramps) >= 8:
+                self._ramps.clear()
+            self._ramps[count] = known
+        return known
+
+    def _frame(self, planes: Sequence[bytes]) -> bytes:
+        """One zstd frame with a block boundary after every plane, so that each gets an entropy table of its own."""
+        if not planes:
+            return b""
+        compress = self._compressor.compress
+        blocks = [compress(plane, ZstdCompressor.FLUSH_BLOCK) for plane in planes[:-1]]
+        blocks.append(compress(planes[-1], ZstdCompressor.FLUSH_FRAME))
+        return b"".join(blocks)

@@ -1,0 +1,173 @@
+"""What an earlier run left on disk: batches to send, samples that never became one, and what it knew; damage is set aside."""
+
+from __future__ import annotations
+
+import logging
+import struct
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from backports.zstd import ZstdError
+from google.protobuf.message import DecodeError
+
+from tallystick.spool.backlog import BatchFile
+from tallystick.spool.entries import entry_of, identity_of
+from tallystick.spool.files import FILE_HEADER_BYTES, FORMAT_VERSION, Numbered, listed, read_header
+from tallystick.spool.quarantine import Quarantine
+from tallystick.spool.records import HEADER_BYTES, Damage, RecordKind, scan
+from tallystick.spool.tails import Key, TailHead, TailPart, unpack
+
+log = logging.getLogger(__name__)
+
+_UNREADABLE = (ValueError, KeyError, TypeError, IndexError, struct.error, ZstdError, DecodeError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenBatch:
+    """Samples of tails that never became a batch: the next one of their resource, in the spool they were taken in."""
+
+    resource_id: str
+    boot_id: str
+    spool_id: str
+    sequence: int
+    interval_ns: int
+    presence: int
+    rows: array[int]
+
+
+@dataclass(slots=True, kw_only=True)
+class Recovered:
+    """All that was found. `head` is the last look, None for a new spool; `damaged`: something in the middle of a file was lost."""
+
+    spool_id: str = ""
+    head: TailHead | None = None
+    seen: Mapping[str, tuple[bool, int]] = field(default_factory=dict)
+    sequences: dict[Key, int] = field(default_factory=dict)
+    files: list[BatchFile] = field(default_factory=list)
+    open_batches: list[OpenBatch] = field(default_factory=list)
+    tails: list[Path] = field(default_factory=list)
+    newer: list[Path] = field(default_factory=list)
+    last_number: int = 0
+    damaged: bool = False
+
+
+def recover(directory: Path, quarantine: Quarantine) -> Recovered:
+    """Read every file of the spool in `directory`. Nothing is written but to the quarantine."""
+    result = Recovered()
+    acknowledged: set[tuple[int, int]] = set()
+    parts: dict[tuple[str, str, str, int], list[TailPart]] = {}
+    written: set[tuple[str, str, str, int]] = set()
+    for file in listed(directory):
+        result.last_number = max(result.last_number, file.number)
+        content = file.path.read_bytes()
+        header = read_header(content)
+        if header is not None and header.version > FORMAT_VERSION:
+            result.newer.append(file.path)
+            log.error("spool_file_newer", extra={"file": file.path.name, "version": header.version, "known": FORMAT_VERSION})
+            continue
+        if header is None:
+            _damage(file, 0, content[:FILE_HEADER_BYTES], len(content) <= FILE_HEADER_BYTES, quarantine, result)
+        spool_id = header.spool_id if header else ""
+        result.spool_id = spool_id or result.spool_id
+        if file.stem == "batches":
+            _read_batches(file, content, written, quarantine, result)
+        else:
+            _read_tails(file, content, spool_id, parts, acknowledged, quarantine, result)
+    _forget_acknowledged(result, acknowledged)
+    for identity in written:
+        if identity[2] == result.spool_id:
+            key = (identity[0], identity[1])
+            result.sequences[key] = max(result.sequences.get(key, 0), identity[3])
+    for identity, pieces in parts.items():
+        closed = pieces[0].sequence <= result.sequences.get((identity[0], identity[1]), 0)
+        if identity not in written and (result.damaged or not closed):  # a damaged batch lives on in its tails
+            result.open_batches.append(_join(identity, pieces))
+    return result
+
+
+def _damage(file: Numbered, offset: int, content: bytes, torn: bool, quarantine: Quarantine, result: Recovered) -> None:
+    quarantine.keep_damaged(file.path.name, offset, content, torn)
+    result.damaged = result.damaged or not torn
+
+
+def _read_batches(
+    file: Numbered, content: bytes, written: set[tuple[str, str, str, int]], quarantine: Quarantine, result: Recovered
+) -> None:
+    kept = BatchFile(file.number, file.path, writing=False)
+    for found in scan(content, FILE_HEADER_BYTES):
+        if isinstance(found, Damage):
+            _damage(file, found.offset, content[found.offset : found.end], found.torn, quarantine, result)
+            continue
+        try:
+            entry = entry_of(found.kind, found.payload, file.number, found.offset, found.offset + HEADER_BYTES)
+            if found.kind is RecordKind.BATCH:
+                written.add(identity_of(found.payload))
+        except _UNREADABLE:
+            _damage(file, found.offset, content[found.offset : found.end], False, quarantine, result)
+            continue
+        kept.add(entry)
+    result.files.append(kept)
+
+
+def _read_tails(
+    file: Numbered,
+    content: bytes,
+    spool_id: str,
+    parts: dict[tuple[str, str, str, int], list[TailPart]],
+    acknowledged: set[tuple[int, int]],
+    quarantine: Quarantine,
+    result: Recovered,
+) -> None:
+    result.tails.append(file.path)
+    for found in scan(content, FILE_HEADER_BYTES):
+        if isinstance(found, Damage):
+            _damage(file, found.offset, content[found.offset : found.end], found.torn, quarantine, result)
+            continue
+        try:
+            head, own = unpack(found.payload)
+        except _UNREADABLE:
+            _damage(file, found.offset, content[found.offset : found.end], False, quarantine, result)
+            continue
+        result.head = head
+        acknowledged |= set(head.acknowledged)
+        result.seen = result.seen if head.seen is None else head.seen
+        for resource_id, boot_id, sequence in (*head.sequences, *head.closed):
+            key = (resource_id, boot_id)
+            result.sequences[key] = max(result.sequences.get(key, 0), sequence)
+        for part in own:
+            parts.setdefault((part.resource_id, part.boot_id, spool_id, part.sequence), []).append(part)
+
+
+def _forget_acknowledged(result: Recovered, acknowledged: set[tuple[int, int]]) -> None:
+    """What was acknowledged before the end of the earlier run is not sent again."""
+    for file in result.files:
+        own = [entry for entry in file.load() if (file.number, entry.record_offset) not in acknowledged]
+        fresh = BatchFile(file.number, file.path, writing=False)
+        for entry in own:
+            fresh.add(entry)
+        fresh.acknowledged = {offset for number, offset in acknowledged if number == file.number}
+        result.files[result.files.index(file)] = fresh
+    for file in result.files[1:]:
+        file.entries = None
+
+
+def _join(identity: tuple[str, str, str, int], pieces: list[TailPart]) -> OpenBatch:
+    """The samples of several tails, in the order of their instants; a piece that was written twice counts once."""
+    rows = array("q")
+    for piece in pieces:
+        own = array("q")
+        own.frombytes(piece.rows)
+        if not rows or own[0] > rows[-9]:
+            rows += own
+    resource_id, boot_id, spool_id, sequence = identity
+    return OpenBatch(
+        resource_id=resource_id,
+        boot_id=boot_id,
+        spool_id=spool_id,
+        sequence=sequence,
+        interval_ns=pieces[0].interval_ns,
+        presence=pieces[0].presence,
+        rows=rows,
+    )

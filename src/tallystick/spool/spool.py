@@ -1,0 +1,407 @@
+"""The durable queue of the host: what the collector gives is on disk before it is sent, and stays until it is acknowledged."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import queue
+import threading
+import time
+from array import array
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tallystick.model.resources import Fact
+from tallystick.model.samples import LifecycleEvent
+from tallystick.spool.backlog import Backlog, BatchFile
+from tallystick.spool.entries import Entry, batch_payload, entry_of, notice_payload
+from tallystick.spool.files import Appender, sync_directory
+from tallystick.spool.planes import PlanesEncoder
+from tallystick.spool.quarantine import Quarantine
+from tallystick.spool.records import HEADER_BYTES, RecordKind, pack
+from tallystick.spool.recovery import OpenBatch, Recovered, recover
+from tallystick.spool.tails import Key, TailEncoder, TailHead, TailPart
+
+log = logging.getLogger(__name__)
+
+FILE_BYTES = 2 * 2**20
+"""A file is ended at this size: small enough to be read whole when what is in it is wanted again."""
+RETRY_SECONDS = 1.0
+UNWRITTEN_LIMIT = 20_000
+"""Samples' batches and notices that may wait for a disk that takes nothing before the collector is asked to pause."""
+
+Seen = Mapping[str, tuple[bool, int]]
+
+
+class SpoolInUseError(OSError):
+    """Another agent uses the spool directory."""
+
+
+@dataclass(slots=True)
+class SpoolCounts:
+    """What the spool's own metrics tell."""
+
+    writes: int = 0
+    syncs: int = 0
+    sync_seconds: float = 0.0
+    write_errors: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """What an earlier run knew at its last look: its instant, the anchor, the host boot, and what was seen (key: ran, facts)."""
+
+    at_ns: int
+    anchor_ns: int
+    host_boot: str
+    seen: Seen
+
+
+@dataclass(slots=True, kw_only=True)
+class _Work:
+    """One thing for the writer: a record to be, in the order in which it was given."""
+
+    kind: RecordKind
+    token: int = 0
+    payload: bytes = b""
+    batch: OpenBatch | None = None
+    head: TailHead | None = None
+    parts: Sequence[TailPart] = ()
+    urgent: bool = False
+    done: threading.Event | None = None
+
+
+@dataclass(slots=True)
+class _Tails:
+    """The tail files: which is written, and from which file on the samples of open batches lie."""
+
+    file: Appender | None = None
+    old: list[tuple[int, Path]] = field(default_factory=list)
+    first_file: dict[tuple[str, str, int], int] = field(default_factory=dict)
+
+
+class Spool:
+    """One directory, used by one agent. The collector's thread calls `batch`, `notice` and `tail`; a thread of its own writes.
+
+    Nothing here waits for the disk but `flush` and `close`.
+    """
+
+    def __init__(self, directory: Path, new_id: Callable[[], str], *, file_bytes: int = FILE_BYTES) -> None:
+        """Open it, read what is left of an earlier run, and turn samples that never became a batch into batches.
+
+        Raises:
+            SpoolInUseError: another process holds the directory.
+            OSError: it cannot be made, read or written.
+
+        """
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.directory = directory
+        self.backlog = Backlog()
+        self.counts = SpoolCounts()
+        self.quarantine = Quarantine(directory / "quarantine")
+        self._lock_fd = self._lock()
+        self._file_bytes = file_bytes
+        self._encoders = (PlanesEncoder(), TailEncoder())
+        self._work: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._unwritten = 0
+        self._tokens = 0
+        found = recover(directory, self.quarantine)
+        self.newer = tuple(found.newer)
+        self.spool_id = found.spool_id if found.spool_id and not found.damaged else new_id()
+        self._sequences: dict[Key, int] = {} if found.damaged else dict(found.sequences)
+        self._closed: dict[Key, int] = dict(self._sequences)
+        self._newly_closed: list[tuple[str, str, int]] = []
+        self._seen: Seen = found.seen
+        self._number = found.last_number
+        self._batches: Appender | None = None
+        self._tails = _Tails()
+        self.memory = (
+            Memory(at_ns=found.head.at_ns, anchor_ns=found.head.anchor_ns, host_boot=found.head.host_boot, seen=found.seen)
+            if found.head
+            else None
+        )
+        self._start_over(found)
+        self._thread = threading.Thread(target=self._write_all, name="spool", daemon=True)
+        self._thread.start()
+
+    # What the collector calls
+
+    def batch(self, resource_id: str, boot_id: str, interval_ns: int, presence: int, rows: array[int], *, urgent: bool) -> None:
+        """Close a batch: its samples as rows of nine. `rows` belongs to the spool from now on."""
+        key = (resource_id, boot_id)
+        sequence = self._sequences[key] = self._sequences.get(key, 0) + 1
+        closed = OpenBatch(
+            resource_id=resource_id,
+            boot_id=boot_id,
+            spool_id=self.spool_id,
+            sequence=sequence,
+            interval_ns=interval_ns,
+            presence=presence,
+            rows=rows,
+        )
+        self._put(_Work(kind=RecordKind.BATCH, batch=closed, urgent=urgent), rows[0])
+
+    def notice(self, events: Sequence[LifecycleEvent], facts: Sequence[Fact]) -> None:
+        """Lifecycle and facts: on disk and sent at once, in order."""
+        if events or facts:
+            first = min([event.at_ns for event in events] + [fact.at_ns for fact in facts])
+            self._put(_Work(kind=RecordKind.NOTICE, payload=notice_payload(events, facts), urgent=True), first)
+
+    def tail(
+        self, at_ns: int, anchor_ns: int, host_boot: str, seen: Seen | None, parts: Sequence[tuple[str, str, int, int, bytes]]
+    ) -> None:
+        """What the last look saw (None: the same as before), and the samples since the last tail.
+
+        A part is (resource_id, boot_id, interval_ns, presence, rows), of the batch that is open now.
+        """
+        rows = [
+            TailPart(
+                resource_id=resource_id,
+                boot_id=boot_id,
+                sequence=self._sequences.get((resource_id, boot_id), 0) + 1,
+                interval_ns=interval_ns,
+                presence=presence,
+                rows=content,
+            )
+            for resource_id, boot_id, interval_ns, presence, content in parts
+        ]
+        head = TailHead(at_ns=at_ns, anchor_ns=anchor_ns, host_boot=host_boot, seen=seen)
+        self._work.put(_Work(kind=RecordKind.TAIL, head=head, parts=rows))
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether the disk has taken nothing for so long that the collector should pause: counters go on, nothing is lost but detail."""
+        return self._unwritten > UNWRITTEN_LIMIT
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the disk still works on what it was given: another tail would only queue up."""
+        return not self._work.empty()
+
+    def flush(self, seconds: float) -> bool:
+        """Wait until all that was given is on disk; False if it is not after so many seconds."""
+        done = threading.Event()
+        self._work.put(_Work(kind=RecordKind.TAIL, done=done))
+        return done.wait(seconds)
+
+    def close(self, seconds: float = 10.0) -> None:
+        """Write what is left, and give the directory free. What could not be written is told."""
+        self._work.put(None)
+        self._thread.join(seconds)
+        if self._thread.is_alive():
+            log.error("spool_not_written", extra={"waiting": self._unwritten, "directory": str(self.directory)})
+        os.close(self._lock_fd)
+
+    # The writer's thread
+
+    def _put(self, work: _Work, first_at_ns: int) -> None:
+        self._tokens += 1
+        work.token = self._tokens
+        self._unwritten += 1
+        self.backlog.coming(work.token, first_at_ns)
+        self._work.put(work)
+
+    def _write_all(self) -> None:
+        ending = False
+        while not ending:
+            item = self._work.get()
+            batch: list[_Work] = []
+            while True:
+                if item is None:
+                    ending = True
+                else:
+                    batch.append(item)
+                try:
+                    item = self._work.get_nowait()
+                except queue.Empty:
+                    break
+            while not self._try(batch):
+                if ending:
+                    return
+                time.sleep(RETRY_SECONDS)
+
+    def _try(self, batch: Sequence[_Work]) -> bool:
+        """Write all of it and make it durable; False if the disk did not take it, then all of it is written again, to new files."""
+        try:
+            self._write(batch)
+        except OSError as error:
+            self.counts.write_errors += 1
+            log.error("spool_write_failed", extra={"error": str(error), "directory": str(self.directory), "waiting": self._unwritten})
+            self._abandon()
+            return False
+        for work in batch:
+            if work.done:
+                work.done.set()
+        return True
+
+    def _write(self, batch: Sequence[_Work]) -> None:
+        arrived: list[tuple[int, Entry]] = []
+        closed: list[tuple[str, str, int]] = []
+        for work in batch:
+            if work.kind is not RecordKind.TAIL:
+                arrived.append((work.token, self._append_entry(work)))
+                if work.batch and work.batch.spool_id == self.spool_id:
+                    closed.append((work.batch.resource_id, work.batch.boot_id, work.batch.sequence))
+        if self._batches:
+            self._sync(self._batches)
+        for resource_id, boot_id, sequence in closed:
+            self._closed[resource_id, boot_id] = sequence
+            self._tails.first_file.pop((resource_id, boot_id, sequence), None)
+        self._newly_closed += closed
+        if arrived:
+            self._unwritten -= len(arrived)
+            urgent = any(work.urgent for work in batch)
+            self.backlog.arrived(arrived, urgent=urgent)
+            for work in batch:  # if what follows fails, these are not written a second time
+                work.kind, work.batch, work.payload = RecordKind.TAIL, None, b""
+        looks = [work for work in batch if work.head]
+        for work in looks:
+            self._append_tail(work)
+            work.head = None
+        if looks and self._tails.file:
+            self._sync(self._tails.file)
+            self._remove_finished()
+
+    def _append_entry(self, work: _Work) -> Entry:
+        if work.batch is not None and not work.payload:
+            one = work.batch
+            planes = self._encoders[0].encode(one.rows, one.presence, one.interval_ns)
+            work.payload = batch_payload(one.resource_id, one.boot_id, one.spool_id, one.sequence, one.interval_ns, planes, one.rows)
+        if self._batches is None or self._batches.size >= self._file_bytes:
+            self._next_batches()
+        assert self._batches
+        at = self._batches.append(pack(work.kind, work.payload))
+        self.counts.writes += 1
+        return entry_of(work.kind, work.payload, self._batches.number, at, at + HEADER_BYTES)
+
+    def _next_batches(self) -> None:
+        if self._batches:
+            self._sync(self._batches)
+            self._batches.close()
+            self._batches = None
+        self._number += 1
+        self._batches = Appender(self.directory, "batches", self._number, self.spool_id)
+        self.backlog.add_file(BatchFile(self._number, self._batches.path, writing=True))
+
+    def _append_tail(self, work: _Work) -> None:
+        head = work.head
+        assert head
+        fresh = self._tails.file is None or self._tails.file.size >= self._file_bytes
+        if fresh:
+            self._next_tails()
+        seen_keys = None if head.seen is None else set(head.seen)
+        self._seen = self._seen if head.seen is None else head.seen
+        file = self._tails.file
+        assert file
+        if seen_keys is not None:
+            self._forget_unseen(work.parts)
+        full = TailHead(
+            at_ns=head.at_ns,
+            anchor_ns=head.anchor_ns,
+            host_boot=head.host_boot,
+            closed=tuple(self._newly_closed),
+            acknowledged=self.backlog.take_acknowledged(),
+            seen=self._seen if fresh else head.seen,
+            sequences=tuple((*key, sequence) for key, sequence in self._closed.items()) if fresh else (),
+        )
+        for part in work.parts:
+            self._tails.first_file.setdefault((part.resource_id, part.boot_id, part.sequence), file.number)
+        file.append(pack(RecordKind.TAIL, self._encoders[1].pack(full, work.parts)))
+        self._newly_closed = []
+        self.counts.writes += 1
+
+    def _forget_unseen(self, parts: Sequence[TailPart]) -> None:
+        """Let go the sequences of incarnations that are gone for good: an incarnation that was removed never comes again."""
+        if len(self._closed) > 2 * len(self._seen) + 64:
+            boots = {key.split(" ", 1)[0] for key in self._seen} | {part.boot_id for part in parts}
+            boots |= {boot_id for _, boot_id, _ in self._tails.first_file}
+            for key in [key for key in self._closed if key[1] not in boots]:
+                del self._closed[key]
+
+    def _next_tails(self) -> None:
+        if self._tails.file:
+            self._sync(self._tails.file)
+            self._tails.old.append((self._tails.file.number, self._tails.file.path))
+            self._tails.file.close()
+            self._tails.file = None
+        self._number += 1
+        self._tails.file = Appender(self.directory, "tail", self._number, self.spool_id)
+
+    def _remove_finished(self) -> None:
+        """Remove what nobody needs: tails of which every sample is in a batch, batches that are acknowledged.
+
+        Only after a tail is durable that knows their sequences and acknowledgements.
+        """
+        if self.backlog.last_is_done() and self._batches and self._batches.size > self._file_bytes // 16:
+            self._next_batches()
+        gone = [file.path for file in self.backlog.take_finished()]
+        needed = min(self._tails.first_file.values(), default=2**63)
+        gone += [path for number, path in self._tails.old if number < needed]
+        self._tails.old = [(number, path) for number, path in self._tails.old if number >= needed]
+        for path in gone:
+            path.unlink(missing_ok=True)
+
+    def _sync(self, file: Appender) -> None:
+        if not file.dirty:
+            return
+        started = time.perf_counter()
+        file.sync()
+        self.counts.syncs += 1
+        self.counts.sync_seconds += time.perf_counter() - started
+
+    def _abandon(self) -> None:
+        """Leave files in which a write failed as they are, and begin new ones: what they hold is read again only after a crash."""
+        for file in (self._batches, self._tails.file):
+            if file:
+                file.close()
+        if self._tails.file:
+            self._tails.old.append((self._tails.file.number, self._tails.file.path))
+        self._batches = None
+        self._tails.file = None
+
+    # At the start
+
+    def _lock(self) -> int:
+        fd = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            raise SpoolInUseError(f"spool_directory {self.directory}: another agent uses it") from None
+        return fd
+
+    def _start_over(self, found: Recovered) -> None:
+        """Batches of what was open, a first tail that knows all there is to know, and only then the old tails go."""
+        for file in found.files:
+            self.backlog.add_file(file)
+        works = []
+        for one in found.open_batches:
+            if found.damaged:
+                key = (one.resource_id, one.boot_id)
+                sequence = self._sequences[key] = self._sequences.get(key, 0) + 1
+                one = OpenBatch(  # noqa: PLW2901 - the same samples under the new spool
+                    resource_id=one.resource_id,
+                    boot_id=one.boot_id,
+                    spool_id=self.spool_id,
+                    sequence=sequence,
+                    interval_ns=one.interval_ns,
+                    presence=one.presence,
+                    rows=one.rows,
+                )
+            elif one.spool_id == self.spool_id:
+                self._sequences[one.resource_id, one.boot_id] = one.sequence
+            works.append(_Work(kind=RecordKind.BATCH, batch=one, urgent=True))
+            self._unwritten += 1
+        if found.head:
+            works.append(_Work(kind=RecordKind.TAIL, head=found.head))
+        self._write(works)
+        for path in found.tails:
+            path.unlink(missing_ok=True)
+        sync_directory(self.directory)
+        if found.files or found.open_batches or found.damaged:
+            log.info(
+                "spool_recovered",
+                extra={"batches": self.backlog.depth(), "from_tails": len(found.open_batches), "damaged": self.quarantine.damaged},
+            )
