@@ -30,15 +30,15 @@ run: $(RUN_READY) ## start server, worker and an agent on this machine, with a l
 
 first-bill: $(RUN_READY) ## meter three real workloads and bill them to the cent: make first-bill OUT=dir
 	@test -n "$(OUT)" || { echo "say where to put the bills: make first-bill OUT=dir" >&2; exit 2; }
-	@$(BIN)/python tools/first_bill.py --out "$(OUT)"
+	@$(BIN)/python -m tools.first_bill --out "$(OUT)"
 
 replay: $(RUN_READY) ## send a folder of recorded samples, write its usage: make replay SAMPLES=dir OUT=usage.json [STORE=sqlite|postgresql]
 	@test -n "$(SAMPLES)" && test -n "$(OUT)" || { echo "say what to send and where to write: make replay SAMPLES=dir OUT=usage.json" >&2; exit 2; }
 	@if [ "$(STORE)" = postgresql ]; then $(MAKE) --no-print-directory $(POSTGRESQL_READY); fi
-	@$(BIN)/python tools/replay.py --samples "$(SAMPLES)" --out "$(OUT)" --store "$(or $(STORE),sqlite)"
+	@$(BIN)/python -m tools.replay --samples "$(SAMPLES)" --out "$(OUT)" --store "$(or $(STORE),sqlite)"
 
 replay-all: $(RUN_READY) $(POSTGRESQL_READY) ## replay every scenario of ../shared/samples and compare it with its truth (SEED=n)
-	@$(BIN)/python tools/replay_all.py $(if $(SEED),--seed $(SEED))
+	@$(BIN)/python -m tools.replay_all $(if $(SEED),--seed $(SEED))
 
 bench: $(TEST_READY) ## measure what it costs; `make -s bench` prints only lines of JSON
 	@set -e; for script in bench/*.py; do case $$script in */_*) ;; *) $(BIN)/python $$script ;; esac; done
@@ -47,10 +47,10 @@ test: $(TEST_READY) $(POSTGRESQL_READY) ## run every test (TESTS=path runs some)
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -q $(TESTS)
 
 check: $(CHECK_READY) ## lint, types, import contracts, wire messages, house rules, docs
-	@$(BIN)/python tools/check.py
+	@$(BIN)/python -m tools.check
 
 gates: $(CHECK_READY) ## break each rule on purpose and see that `make check` catches it
-	@$(BIN)/python tools/gates.py
+	@$(BIN)/python -m tools.gates
 
 format: $(CHECK_READY) ## rewrite the sources as the formatter wants them
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix --quiet .

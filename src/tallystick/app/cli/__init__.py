@@ -1,0 +1,1 @@
+"""The command `tally`: what a person does, over REST, and what starts the processes."""

@@ -1,0 +1,180 @@
+"""`tally invoice`, `estimate` and `explain`: what is billed, what would be, and why."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tallystick.app.cli.client import Json, connect, segment
+from tallystick.app.cli.nouns.arguments import Limit, instant
+from tallystick.app.cli.output import FAILED, AsJson, fail, print_json, print_record, print_table
+
+app = typer.Typer(help="Invoices.", no_args_is_help=True, rich_markup_mode=None)
+
+Invoice = Annotated[str, typer.Argument(metavar="INVOICE", help="Its number or its id.")]
+
+HEAD = {
+    "number": "number",
+    "id": "id",
+    "state": "state",
+    "customer": "customer.id",
+    "name": "customer.name",
+    "from": "run.period_start",
+    "until": "run.closing",
+    "total": "total",
+    "tax": "tax_rule",
+}
+LINE = {
+    "line": "description",
+    "from": "service_start",
+    "until": "service_end",
+    "quantity": "quantity",
+    "unit": "unit",
+    "price": "unit_price",
+    "amount": "amount",
+}
+
+
+def print_invoice(invoice: Json) -> None:
+    """An invoice: its head, then its lines."""
+    print_record(invoice, HEAD)
+    print_table("lines", invoice.get("lines", ()), LINE, right=("quantity", "price", "amount"))
+
+
+@app.command("list")
+def list_(
+    customer: Annotated[str | None, typer.Option(help="Only of this customer.")] = None,
+    state: Annotated[str | None, typer.Option(help="draft, parked or finalized.")] = None,
+    limit: Limit = 100,
+    as_json: AsJson = False,
+) -> None:
+    r"""List invoices, newest first.
+
+    \b
+    Example:
+        tally invoice list --customer acme --state finalized
+    """
+    invoices = list(connect().pages("/v1/invoices", limit, customer_id=customer, state=state))
+    columns = {name: HEAD[name] for name in ("number", "id", "state", "customer", "total")} | {"issued": "issued_at"}
+    print_json(invoices) if as_json else print_table("invoices", invoices, columns, right=("total",))
+
+
+@app.command()
+def show(invoice_id: Invoice, as_json: AsJson = False) -> None:
+    r"""Show an invoice with its lines.
+
+    \b
+    Example:
+        tally invoice show INV-2026-000001
+    """
+    invoice = connect().get(f"/v1/invoices/{segment(invoice_id)}")
+    print_json(invoice) if as_json else print_invoice(invoice)
+
+
+@app.command()
+def preview(
+    customer: Annotated[str, typer.Argument(metavar="CUSTOMER")],
+    moment: Annotated[str | None, typer.Option("--at", help="As of this instant; without it: now.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    r"""Show what the running period would cost if it ended now. Nothing is stored.
+
+    \b
+    Example:
+        tally invoice preview acme
+    """
+    document = {"customer_id": customer} | ({"at": instant(moment)} if moment else {})
+    answer = connect().post("/v1/invoices/preview", document)
+    if as_json:
+        print_json(answer)
+        return
+    drafts = answer.get("items", [answer]) if isinstance(answer, dict) else answer
+    if not drafts:
+        typer.echo("nothing is billed in this period yet")
+    for draft in drafts:
+        print_invoice(draft)
+
+
+@app.command()
+def pdf(
+    invoice_id: Invoice,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The file to write; without it: INVOICE.pdf.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    r"""Get an invoice as PDF.
+
+    \b
+    Example:
+        tally invoice pdf INV-2026-000001 -o march.pdf
+    """
+    written = connect().fetch("GET", f"/v1/invoices/{segment(invoice_id)}/pdf", accept="application/pdf")
+    path = out or Path(f"{invoice_id.replace('/', '-')}.pdf")
+    try:
+        path.write_bytes(written)
+    except OSError as error:
+        fail(f"--out = {str(path)!r}: {error}", code=2)
+    print_json({"file": str(path), "bytes": len(written)}) if as_json else typer.echo(str(path))
+
+
+def estimate(
+    vcpus: Annotated[str, typer.Option(help="vCPUs.")],
+    memory: Annotated[str, typer.Option(help="Memory in GiB.")],
+    disk: Annotated[str, typer.Option(help="Disk in GiB.")] = "0",
+    network_out: Annotated[str, typer.Option(help="Network out in GiB.")] = "0",
+    hours: Annotated[str, typer.Option(help="Hours up.")] = "730",
+    plan: Annotated[str | None, typer.Option(help="A plan; without it: the default plan.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    r"""Estimate what a machine costs, by the formula that bills it.
+
+    \b
+    Example:
+        tally estimate --vcpus 2 --memory 4 --disk 50
+    """
+    document = {"vcpus": vcpus, "memory_gib": memory, "disk_gib": disk, "network_out_gib": network_out, "hours": hours}
+    answer = connect().post("/v1/estimate", document | ({"plan": plan} if plan else {}))
+    if as_json:
+        print_json(answer)
+        return
+    columns = {name: LINE[name] for name in ("line", "quantity", "unit", "price", "amount")}
+    print_table("estimate", answer.get("lines", ()), columns, right=("quantity", "price", "amount"))
+    print_record(answer, {"total": "total"})
+
+
+class Depth(StrEnum):
+    """How far a line is opened."""
+
+    HOURS = "hours"
+    CELLS = "cells"
+    SAMPLES = "samples"
+
+
+def explain(
+    invoice_id: Invoice,
+    line: Annotated[int, typer.Argument(metavar="LINE", min=1, help="The number of the line; 1 is the first.")] = 1,
+    depth: Annotated[Depth, typer.Option(help="How far to open it.")] = Depth.HOURS,
+    verify: Annotated[bool, typer.Option("--verify", help="Compute it again from its evidence; a difference is an error.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    r"""Open a line of an invoice down to the hours, cells or raw samples behind it.
+
+    \b
+    Example:
+        tally explain INV-2026-000001 1 --depth cells --verify
+    """
+    asked = {"depth": depth.value, "verify": verify}
+    answer = connect().get(f"/v1/invoices/{segment(invoice_id)}/lines/{line}/explain", **asked)
+    verification = answer.get("verification") or {}
+    if as_json:
+        print_json(answer)
+    else:
+        typer.echo((answer.get("text") or "").rstrip())
+        if verify:
+            typer.echo("verified: the line follows from its evidence" if verification.get("equal") else "NOT verified")
+            for difference in verification.get("differences", ()):
+                typer.echo(f"  {difference}")
+    if verify and not verification.get("equal"):
+        raise typer.Exit(FAILED)

@@ -1,0 +1,73 @@
+"""`tally keys`: who may call, and as what."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from tallystick.app.cli.client import connect, segment
+from tallystick.app.cli.nouns.arguments import Limit
+from tallystick.app.cli.output import AsJson, print_json, print_table
+
+app = typer.Typer(help="API keys: who may call, and as what.", no_args_is_help=True, rich_markup_mode=None)
+
+
+class Role(StrEnum):
+    """What a key is for."""
+
+    AGENT = "agent"
+    CUSTOMER = "customer"
+    BILLING = "billing"
+    AUDITOR = "auditor"
+    ADMIN = "admin"
+
+
+@app.command()
+def create(
+    role: Annotated[Role, typer.Argument(help="What it is for.")],
+    name: Annotated[str, typer.Option(help="A name for people.")] = "",
+    customer: Annotated[list[str] | None, typer.Option(help="Only for this customer; more than once for more.")] = None,
+    region: Annotated[list[str] | None, typer.Option(help="Only for this region; more than once for more.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    r"""Create a key. It is printed once, here, and kept as a hash only.
+
+    \b
+    Example:
+        tally keys create agent --name host-17
+    """
+    document: dict[str, Any] = {"role": role.value}
+    document |= {key: found for key, found in (("name", name), ("customers", customer), ("regions", region)) if found}
+    answer = connect().post("/v1/keys", document)
+    if as_json:
+        print_json(answer)
+        return
+    typer.echo(answer["key"])
+    typer.echo(f"a key for the role {role.value}, id {answer['id']}; it is not shown again", err=True)
+
+
+@app.command("list")
+def list_(limit: Limit = 100, as_json: AsJson = False) -> None:
+    r"""List keys, newest first; never the keys themselves.
+
+    \b
+    Example:
+        tally keys list
+    """
+    keys = list(connect().pages("/v1/keys", limit))
+    columns = {"id": "id", "name": "name", "role": "role", "customers": "customers", "created": "created_at", "revoked": "revoked_at"}
+    print_json(keys) if as_json else print_table("keys", keys, columns)
+
+
+@app.command()
+def revoke(key_id: Annotated[str, typer.Argument(metavar="ID", help="The id of the key.")], as_json: AsJson = False) -> None:
+    r"""Revoke a key: from now on it opens nothing.
+
+    \b
+    Example:
+        tally keys revoke 5f0c2d
+    """
+    answer = connect().delete(f"/v1/keys/{segment(key_id)}")
+    print_json(answer) if as_json else typer.echo(f"revoked {key_id}")

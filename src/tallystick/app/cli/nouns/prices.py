@@ -1,0 +1,124 @@
+"""`tally price`: the price book, checked before it is stored, in versions."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tallystick.app.cli.client import Json, connect, segment
+from tallystick.app.cli.nouns.arguments import Limit
+from tallystick.app.cli.output import FAILED, AsJson, fail, print_json, print_table
+
+app = typer.Typer(help="The price book, in versions.", no_args_is_help=True, rich_markup_mode=None)
+
+MEDIA_TYPE = "application/yaml"
+DEFAULT_BOOK = "default"
+
+Document = Annotated[Path, typer.Argument(metavar="FILE", help="A price book in YAML; - reads stdin.")]
+Book = Annotated[str, typer.Argument(metavar="BOOK", help="The id of the book.")]
+
+
+def read(path: Path) -> str:
+    """The text of a price book; `-` is stdin."""
+    if str(path) == "-":
+        return sys.stdin.read()
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        fail(f"FILE = {str(path)!r}: {error}", code=2)
+
+
+@app.command()
+def lint(document: Document, as_json: AsJson = False) -> None:
+    r"""Check a price book and store nothing: every mistake at once, by line.
+
+    \b
+    Example:
+        tally price lint book.yaml
+    """
+    answer = connect().post_text("/v1/price-books", read(document), MEDIA_TYPE, lint=True)
+    mistakes = answer.get("mistakes", [])
+    if as_json:
+        print_json(answer)
+    else:
+        for mistake in mistakes:
+            place = f"{document}:{mistake.get('line', 0)}: {mistake.get('field', '')}".rstrip(": ")
+            typer.echo(f"{place}: {mistake.get('found', '')}: {mistake.get('allowed', '')}")
+        typer.echo(f"{document}: {len(mistakes)} mistakes" if mistakes else f"{document}: a price book without mistakes")
+    if mistakes:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def add(document: Document, as_json: AsJson = False) -> None:
+    r"""Store a price book as the next draft of its id. `tally price activate` puts it in force.
+
+    \b
+    Example:
+        tally price add book.yaml
+    """
+    answer = connect().post_text("/v1/price-books", read(document), MEDIA_TYPE)
+    print_json(answer) if as_json else typer.echo(f"{answer['id']} version {answer['version']}: {answer['state']}")
+
+
+@app.command("list")
+def list_(limit: Limit = 100, as_json: AsJson = False) -> None:
+    r"""List the versions of all price books, newest first.
+
+    \b
+    Example:
+        tally price list
+    """
+    books = list(connect().pages("/v1/price-books", limit))
+    columns = {"book": "id", "version": "version", "state": "state", "from": "effective_from", "until": "effective_until"}
+    print_json(books) if as_json else print_table("price books", books, columns, right=("version",))
+
+
+@app.command()
+def show(
+    book: Book = DEFAULT_BOOK,
+    version: Annotated[int | None, typer.Argument(metavar="VERSION", help="Without it: the newest.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    r"""Show a version of a price book, as it was written.
+
+    \b
+    Example:
+        tally price show default 1
+    """
+    client = connect()
+    if version is None:
+        version = newest(list(client.pages("/v1/price-books", 1000)), book)
+    answer = client.get(f"/v1/price-books/{segment(book)}/versions/{version}")
+    if as_json:
+        print_json(answer)
+        return
+    typer.echo(f"# {answer['id']} version {answer['version']}: {answer['state']}")
+    typer.echo((answer.get("text") or answer.get("document") or answer.get("yaml") or "").rstrip())
+
+
+def newest(books: list[Json], book: str) -> int:
+    """The highest version of a book among those listed."""
+    versions = [int(each["version"]) for each in books if each["id"] == book]
+    if not versions:
+        fail(f"BOOK = {book!r}: there is no such price book")
+    return max(versions)
+
+
+@app.command()
+def activate(
+    book: Book,
+    version: Annotated[int, typer.Argument(metavar="VERSION", min=1)],
+    as_json: AsJson = False,
+) -> None:
+    r"""Put a draft in force from its `effective_from`. An active version never changes.
+
+    \b
+    Example:
+        tally price activate default 2
+    """
+    answer = connect().post(f"/v1/price-books/{segment(book)}/versions/{version}/activate")
+    print_json(answer) if as_json else typer.echo(f"{answer['id']} version {answer['version']}: {answer['state']}")

@@ -1,0 +1,100 @@
+"""`tally usage` and `tally gaps`: what was measured, and what was not."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from tallystick.app.cli.client import Json, connect
+from tallystick.app.cli.nouns.arguments import Limit, instant
+from tallystick.app.cli.output import AsJson, at, print_json, print_table
+
+Resource = Annotated[str | None, typer.Option("--resource", help="Only of this resource.")]
+Customer = Annotated[str | None, typer.Option("--customer", help="Only of this customer.")]
+From = Annotated[str | None, typer.Option("--from", help="ISO 8601, a day or a month; included.")]
+Until = Annotated[str | None, typer.Option("--to", help="ISO 8601, a day or a month; not included.")]
+
+
+class By(StrEnum):
+    """How long a row of usage is."""
+
+    HOUR = "hour"
+    DAY = "day"
+    MONTH = "month"
+
+
+SHOWN = ("cpu.used", "memory.used", "disk.io", "network.tx", "uptime")
+"""The meters that a table shows; `--json` has all."""
+
+HEADINGS = {
+    "cpu.used": ("core-hours", 3600 * 10**9),
+    "memory.used": ("GiB-hours", 3600 * 10**9 * 2**30),
+    "disk.io": ("disk GiB", 2**30),
+    "network.tx": ("out GiB", 2**30),
+    "uptime": ("hours up", 3600 * 10**9),
+}
+
+
+def usage(
+    resource: Resource = None,
+    customer: Customer = None,
+    start: From = None,
+    until: Until = None,
+    by: Annotated[By, typer.Option(help="A row for each.")] = By.HOUR,
+    limit: Limit = 100,
+    as_json: AsJson = False,
+) -> None:
+    r"""Show usage, newest first: exact in JSON, to three decimals in the table.
+
+    \b
+    Example:
+        tally usage --resource vm-1 --from 2026-03-10 --by day
+    """
+    asked = {"resource_id": resource, "customer_id": customer, "from": instant(start), "until": instant(until)}
+    rows = list(connect().pages(f"/v1/usage/{by.value}s", limit, **asked))
+    if as_json:
+        print_json(rows)
+        return
+    shown = [{"resource": row.get("resource_id"), "at": row.get("hour") or row.get("date"), **amounts(row)} for row in rows]
+    columns = {"resource": "resource", by.value: "at", **{HEADINGS[meter][0]: HEADINGS[meter][0] for meter in SHOWN}}
+    print_table("usage", shown, columns, right=[HEADINGS[meter][0] for meter in SHOWN])
+
+
+def amounts(row: Json) -> dict[str, str]:
+    """The meters of a row that a table shows, in units for people; nothing for what nothing measured."""
+    meters = row.get("meters") or row.get("amounts") or {}
+    shown = {}
+    for meter in SHOWN:
+        heading, divisor = HEADINGS[meter]
+        found = meters.get(meter)
+        exact = at(found, "total") or at(found, "amount") if isinstance(found, dict) else found
+        shown[heading] = "" if exact in (None, "") else thousandths(int(str(exact)), divisor)
+    return shown
+
+
+def thousandths(amount: int, divisor: int) -> str:
+    """An amount divided, cut to three decimals: 5400 by 3600 is 1.500."""
+    whole = amount * 1000 // divisor
+    return f"{whole // 1000}.{whole % 1000:03d}"
+
+
+def gaps(
+    resource: Resource = None,
+    customer: Customer = None,
+    start: From = None,
+    until: Until = None,
+    limit: Limit = 100,
+    as_json: AsJson = False,
+) -> None:
+    r"""Show silences: from when until when nothing was measured, and whether it was filled.
+
+    \b
+    Example:
+        tally gaps --customer acme --from 2026-03-01
+    """
+    asked = {"resource_id": resource, "customer_id": customer, "from": instant(start), "until": instant(until)}
+    rows = list(connect().pages("/v1/gaps", limit, **asked))
+    columns = {"resource": "resource_id", "from": "from", "until": "until", "filled": "filled", "cause": "cause"}
+    print_json(rows) if as_json else print_table("gaps", rows, columns)

@@ -1,0 +1,129 @@
+"""`tally up, init, serve, worker, check, migrate`: what opens the store itself. Everything else asks a server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tallystick.app.cli.output import FAILED, WRONG_USE, AsJson, fail, print_json
+
+if TYPE_CHECKING:
+    from tallystick.app.settings import Settings
+
+Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings in TOML; the environment wins over it.")]
+Store = Annotated[str | None, typer.Option("--store", metavar="URL", help="sqlite:///FILE or postgresql://USER@HOST/DATABASE.")]
+Listen = Annotated[str | None, typer.Option("--listen", metavar="HOST:PORT", help="Where to answer.")]
+
+
+def settings_of(config: Path | None, **given: object) -> Settings:
+    """The settings for a process: what is given on the command line over the environment over the file; a wrong one ends it."""
+    from tallystick.app.settings import SettingsError, load_settings
+
+    try:
+        return load_settings(config, **{name: value for name, value in given.items() if value is not None})
+    except SettingsError as error:
+        fail(str(error), code=WRONG_USE)
+
+
+def up(
+    seconds: Annotated[int | None, typer.Option(envvar="RUN_SECONDS", min=1, help="End after so many seconds.")] = None,
+    config: Config = None,
+    store: Store = None,
+    listen: Listen = None,
+    as_json: AsJson = False,
+) -> None:
+    r"""Start server, worker and an agent that meters this machine, and show a live table. Ctrl-C stops all of it cleanly.
+
+    \b
+    Example:
+        tally up --seconds 60
+    """
+    from tallystick.app.up import run_up
+
+    settings = settings_of(config, store_url=store, listen=listen)
+    raise typer.Exit(run_up(settings, seconds=seconds, as_json=as_json))
+
+
+def init(config: Config = None, store: Store = None, as_json: AsJson = False) -> None:
+    r"""Create the store: tables, the default seller and scope, the default price book, and the first admin key, shown once.
+
+    \b
+    Example:
+        tally init --store postgresql://tally@db.example.com/tally
+    """
+    from tallystick.app.init import AlreadyThereError, init_store
+
+    settings = settings_of(config, store_url=store)
+    try:
+        made = init_store(settings)
+    except AlreadyThereError as error:
+        fail(str(error))
+    if as_json:
+        print_json({"store": made.store_url, "price_book": made.price_book, "admin_key": made.admin_key, "key_file": str(made.key_file)})
+        return
+    typer.echo(made.admin_key)
+    typer.echo(f"the first admin key, shown once and kept in {made.key_file}", err=True)
+    typer.echo(f"store {made.store_url}, price book {made.price_book}", err=True)
+
+
+def serve(config: Config = None, store: Store = None, listen: Listen = None, as_json: AsJson = False) -> None:
+    r"""Serve the API; workers run as child processes. Logs are JSON lines on stderr, with or without `--json`.
+
+    \b
+    Example:
+        TALLY_WORKERS=2 tally serve --listen 0.0.0.0:8080
+    """
+    from tallystick.app.server import run_server
+
+    settings = settings_of(config, store_url=store, listen=listen)
+    raise typer.Exit(run_server(settings))
+
+
+def worker(config: Config = None, store: Store = None, as_json: AsJson = False) -> None:
+    r"""Run the jobs only: usage hours, and the closing of billing periods. Logs are JSON lines, with or without `--json`.
+
+    \b
+    Example:
+        tally worker --store postgresql://tally@db.example.com/tally
+    """
+    from tallystick.app.worker import run_worker
+
+    settings = settings_of(config, store_url=store)
+    raise typer.Exit(run_worker(settings))
+
+
+def migrate(config: Config = None, store: Store = None, as_json: AsJson = False) -> None:
+    r"""Bring the tables of the store to this version. Running it again changes nothing.
+
+    \b
+    Example:
+        tally migrate
+    """
+    from tallystick.app.init import migrate_store
+
+    settings = settings_of(config, store_url=store)
+    version = migrate_store(settings)
+    print_json({"store": settings.url, "schema": version}) if as_json else typer.echo(f"the store is at schema {version}")
+
+
+def check(config: Config = None, store: Store = None, as_json: AsJson = False) -> None:
+    r"""Compute every stored hour again from the raw samples and compare; print each difference, and fail if there is one.
+
+    \b
+    Example:
+        tally check --json
+    """
+    from tallystick.app.check import run_check
+
+    settings = settings_of(config, store_url=store)
+    found = run_check(settings)
+    if as_json:
+        print_json({"compared_hours": found.compared_hours, "differences": list(found.differences)})
+    else:
+        for difference in found.differences:
+            typer.echo(difference)
+        typer.echo(f"{found.compared_hours} hours compared, {len(found.differences)} differences")
+    if found.differences:
+        raise typer.Exit(FAILED)
