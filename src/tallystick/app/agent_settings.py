@@ -160,7 +160,7 @@ def _read(name: str, kind: str, value: object) -> object:
     if kind in readers:
         return readers[kind](name, value)
     if not isinstance(value, str):
-        raise ValueError("must be text")  # noqa: TRY004 - every mistake is one kind of error
+        raise ValueError("must be text")
     return _path(name, value) if kind.startswith("Path") else _text(name, value)
 
 

@@ -94,3 +94,22 @@ class RandomIds:
     def new_key(self) -> str:
         """A new API key: `tsk_` and 256 bits in URL-safe base64 without padding."""
         return "tsk_" + base64.urlsafe_b64encode(secrets.token_bytes(32)).rstrip(b"=").decode("ascii")
+
+
+class HostClock(SystemClock):
+    """The clocks of the machine that is metered, for its agent."""
+
+    def boottime_ns(self) -> int:
+        """Nanoseconds since the machine started, suspended or not: never set back, whatever becomes of the time of day."""
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+    def process_cpu_ns(self, pid: int) -> int:
+        """CPU time of all threads of a process, those that have ended included, in ns; readable until it is reaped.
+
+        The number is that of /proc/PID/schedstat for a process with one thread (posix-cpu-timers: the scheduler's clock of a thread group).
+
+        Raises:
+            OSError: there is no such process.
+
+        """
+        return time.clock_gettime_ns((~pid << 3) | 2)

@@ -85,10 +85,12 @@ class Backlog:
             self._urgent = self._urgent or urgent
             self._changed.notify_all()
 
-    def take_acknowledged(self) -> tuple[tuple[int, int], ...]:
-        """The places that were acknowledged since the last call."""
+    def take_acknowledged(self, *, every: bool) -> tuple[tuple[int, int], ...]:
+        """The places that were acknowledged since the last call; `every`: all in files that are still there."""
         with self._changed:
             taken, self._acknowledged = tuple(self._acknowledged), []
+            if every:
+                return tuple((file.number, offset) for file in self._files for offset in sorted(file.acknowledged))
             return taken
 
     def take_finished(self) -> list[BatchFile]:

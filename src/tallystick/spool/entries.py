@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import struct
 from array import array
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
 from tallystick.model.resources import Fact
-from tallystick.model.samples import LifecycleEvent, LifecycleKind
+from tallystick.model.samples import BatchIdentity, LifecycleKind
 from tallystick.proto.tallystick.v1 import ingest_pb2 as pb
-from tallystick.spool.planes import WIDTH
 from tallystick.spool.records import RecordKind
 
 _BATCH = struct.Struct("<qII")
@@ -66,12 +64,15 @@ def identity_of(payload: bytes | memoryview) -> tuple[str, str, str, int]:
     return batch.resource_id, batch.boot_id, batch.spool_id, batch.sequence
 
 
-def batch_payload(
-    resource_id: str, boot_id: str, spool_id: str, sequence: int, interval_ns: int, planes: bytes, rows: array[int]
-) -> bytes:
+def batch_payload(identity: BatchIdentity, interval_ns: int, planes: bytes, rows: array[int]) -> bytes:
     """The payload of a batch record: first instant, count, and the batch as a piece of a request."""
     batch = pb.Batch(
-        resource_id=resource_id, boot_id=boot_id, spool_id=spool_id, sequence=sequence, interval_ns=interval_ns, planes=planes
+        resource_id=identity.resource_id,
+        boot_id=identity.boot_id,
+        spool_id=identity.spool_id,
+        sequence=identity.sequence,
+        interval_ns=interval_ns,
+        planes=planes,
     )
     return _BATCH.pack(rows[0], len(rows) // WIDTH, 0) + pb.SendRequest(batches=[batch]).SerializeToString()
 
@@ -84,9 +85,9 @@ def notice_payload(events: Sequence[LifecycleEvent], facts: Sequence[Fact]) -> b
 
 
 def _event(event: LifecycleEvent) -> pb.LifecycleEvent:
-    return pb.LifecycleEvent(
-        resource_id=event.resource_id, boot_id=event.boot_id, kind=_kind(event.kind), at=event.at_ns, last_sent=event.last_sent_ns or 0
-    )
+    last_sent = event.last_sent_ns or 0
+    kind = _kind(event.kind)
+    return pb.LifecycleEvent(resource_id=event.resource_id, boot_id=event.boot_id, kind=kind, at=event.at_ns, last_sent=last_sent)
 
 
 def _kind(kind: LifecycleKind) -> pb.LifecycleKind:

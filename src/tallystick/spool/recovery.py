@@ -19,6 +19,9 @@ from tallystick.spool.quarantine import Quarantine
 from tallystick.spool.records import HEADER_BYTES, Damage, RecordKind, scan
 from tallystick.spool.tails import Key, TailHead, TailPart, unpack
 
+Identity = tuple[str, str, str, int]
+"""(resource_id, boot_id, spool_id, sequence)."""
+
 log = logging.getLogger(__name__)
 
 _UNREADABLE = (ValueError, KeyError, TypeError, IndexError, struct.error, ZstdError, DecodeError)
@@ -41,6 +44,7 @@ class OpenBatch:
 class Recovered:
     """All that was found. `head` is the last look, None for a new spool; `damaged`: something in the middle of a file was lost."""
 
+    quarantine: Quarantine
     spool_id: str = ""
     head: TailHead | None = None
     seen: Mapping[str, tuple[bool, int]] = field(default_factory=dict)
@@ -51,14 +55,14 @@ class Recovered:
     newer: list[Path] = field(default_factory=list)
     last_number: int = 0
     damaged: bool = False
+    written: set[Identity] = field(default_factory=set)
+    parts: dict[Identity, list[TailPart]] = field(default_factory=dict)
+    acknowledged: set[tuple[int, int]] = field(default_factory=set)
 
 
 def recover(directory: Path, quarantine: Quarantine) -> Recovered:
     """Read every file of the spool in `directory`. Nothing is written but to the quarantine."""
-    result = Recovered()
-    acknowledged: set[tuple[int, int]] = set()
-    parts: dict[tuple[str, str, str, int], list[TailPart]] = {}
-    written: set[tuple[str, str, str, int]] = set()
+    result = Recovered(quarantine=quarantine)
     for file in listed(directory):
         result.last_number = max(result.last_number, file.number)
         content = file.path.read_bytes()
@@ -68,92 +72,82 @@ def recover(directory: Path, quarantine: Quarantine) -> Recovered:
             log.error("spool_file_newer", extra={"file": file.path.name, "version": header.version, "known": FORMAT_VERSION})
             continue
         if header is None:
-            _damage(file, 0, content[:FILE_HEADER_BYTES], len(content) <= FILE_HEADER_BYTES, quarantine, result)
+            _set_aside(Damage(offset=0, end=FILE_HEADER_BYTES, torn=len(content) <= FILE_HEADER_BYTES), file, content, result)
         spool_id = header.spool_id if header else ""
         result.spool_id = spool_id or result.spool_id
         if file.stem == "batches":
-            _read_batches(file, content, written, quarantine, result)
+            _read_batches(file, content, result)
         else:
-            _read_tails(file, content, spool_id, parts, acknowledged, quarantine, result)
-    _forget_acknowledged(result, acknowledged)
-    for identity in written:
+            _read_tails(file, content, spool_id, result)
+    _forget_acknowledged(result)
+    for identity in result.written:
         if identity[2] == result.spool_id:
             key = (identity[0], identity[1])
             result.sequences[key] = max(result.sequences.get(key, 0), identity[3])
-    for identity, pieces in parts.items():
+    for identity, pieces in result.parts.items():
         closed = pieces[0].sequence <= result.sequences.get((identity[0], identity[1]), 0)
-        if identity not in written and (result.damaged or not closed):  # a damaged batch lives on in its tails
+        if identity not in result.written and (result.damaged or not closed):  # a damaged batch lives on in its tails
             result.open_batches.append(_join(identity, pieces))
     return result
 
 
-def _damage(file: Numbered, offset: int, content: bytes, torn: bool, quarantine: Quarantine, result: Recovered) -> None:
-    quarantine.keep_damaged(file.path.name, offset, content, torn)
-    result.damaged = result.damaged or not torn
+def _set_aside(found: Damage, file: Numbered, content: bytes, result: Recovered) -> None:
+    result.quarantine.keep_damaged(file.path.name, found.offset, content[found.offset : found.end], found.torn)
+    result.damaged = result.damaged or not found.torn
 
 
-def _read_batches(
-    file: Numbered, content: bytes, written: set[tuple[str, str, str, int]], quarantine: Quarantine, result: Recovered
-) -> None:
+def _read_batches(file: Numbered, content: bytes, result: Recovered) -> None:
     kept = BatchFile(file.number, file.path, writing=False)
     for found in scan(content, FILE_HEADER_BYTES):
         if isinstance(found, Damage):
-            _damage(file, found.offset, content[found.offset : found.end], found.torn, quarantine, result)
+            _set_aside(found, file, content, result)
             continue
         try:
             entry = entry_of(found.kind, found.payload, file.number, found.offset, found.offset + HEADER_BYTES)
             if found.kind is RecordKind.BATCH:
-                written.add(identity_of(found.payload))
+                result.written.add(identity_of(found.payload))
         except _UNREADABLE:
-            _damage(file, found.offset, content[found.offset : found.end], False, quarantine, result)
+            _set_aside(Damage(offset=found.offset, end=found.end, torn=False), file, content, result)
             continue
         kept.add(entry)
     result.files.append(kept)
 
 
-def _read_tails(
-    file: Numbered,
-    content: bytes,
-    spool_id: str,
-    parts: dict[tuple[str, str, str, int], list[TailPart]],
-    acknowledged: set[tuple[int, int]],
-    quarantine: Quarantine,
-    result: Recovered,
-) -> None:
+def _read_tails(file: Numbered, content: bytes, spool_id: str, result: Recovered) -> None:
     result.tails.append(file.path)
     for found in scan(content, FILE_HEADER_BYTES):
         if isinstance(found, Damage):
-            _damage(file, found.offset, content[found.offset : found.end], found.torn, quarantine, result)
+            _set_aside(found, file, content, result)
             continue
         try:
             head, own = unpack(found.payload)
         except _UNREADABLE:
-            _damage(file, found.offset, content[found.offset : found.end], False, quarantine, result)
+            _set_aside(Damage(offset=found.offset, end=found.end, torn=False), file, content, result)
             continue
         result.head = head
-        acknowledged |= set(head.acknowledged)
+        result.acknowledged |= set(head.acknowledged)
         result.seen = result.seen if head.seen is None else head.seen
         for resource_id, boot_id, sequence in (*head.sequences, *head.closed):
             key = (resource_id, boot_id)
             result.sequences[key] = max(result.sequences.get(key, 0), sequence)
         for part in own:
-            parts.setdefault((part.resource_id, part.boot_id, spool_id, part.sequence), []).append(part)
+            result.parts.setdefault((part.resource_id, part.boot_id, spool_id, part.sequence), []).append(part)
 
 
-def _forget_acknowledged(result: Recovered, acknowledged: set[tuple[int, int]]) -> None:
+def _forget_acknowledged(result: Recovered) -> None:
     """What was acknowledged before the end of the earlier run is not sent again."""
     for file in result.files:
-        own = [entry for entry in file.load() if (file.number, entry.record_offset) not in acknowledged]
+        own = [entry for entry in file.load() if (file.number, entry.record_offset) not in result.acknowledged]
         fresh = BatchFile(file.number, file.path, writing=False)
         for entry in own:
             fresh.add(entry)
-        fresh.acknowledged = {offset for number, offset in acknowledged if number == file.number}
+        fresh.acknowledged = {offset for number, offset in result.acknowledged if number == file.number}
         result.files[result.files.index(file)] = fresh
     for file in result.files[1:]:
         file.entries = None
 
 
-def _join(identity: tuple[str, str, str, int], pieces: list[TailPart]) -> OpenBatch:
+def _join(identity: Identity, pieces: list[TailPart]) -> OpenBatch:
     """The samples of several tails, in the order of their instants; a piece that was written twice counts once."""
     rows = array("q")
     for piece in pieces:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tallystick.model.resources import Fact
-from tallystick.model.samples import LifecycleEvent
+from tallystick.model.samples import BatchIdentity, LifecycleEvent
 from tallystick.spool.backlog import Backlog, BatchFile
 from tallystick.spool.entries import Entry, batch_payload, entry_of, notice_payload
 from tallystick.spool.files import Appender, sync_directory
@@ -70,6 +70,7 @@ class _Work:
     head: TailHead | None = None
     parts: Sequence[TailPart] = ()
     urgent: bool = False
+    written: bool = False
     done: threading.Event | None = None
 
 
@@ -240,7 +241,7 @@ class Spool:
         arrived: list[tuple[int, Entry]] = []
         closed: list[tuple[str, str, int]] = []
         for work in batch:
-            if work.kind is not RecordKind.TAIL:
+            if work.kind is not RecordKind.TAIL and not work.written:
                 arrived.append((work.token, self._append_entry(work)))
                 if work.batch and work.batch.spool_id == self.spool_id:
                     closed.append((work.batch.resource_id, work.batch.boot_id, work.batch.sequence))
@@ -255,12 +256,11 @@ class Spool:
             urgent = any(work.urgent for work in batch)
             self.backlog.arrived(arrived, urgent=urgent)
             for work in batch:  # if what follows fails, these are not written a second time
-                work.kind, work.batch, work.payload = RecordKind.TAIL, None, b""
-        looks = [work for work in batch if work.head]
-        for work in looks:
-            self._append_tail(work)
-            work.head = None
-        if looks and self._tails.file:
+                work.written = True
+        tails = [(work.head, work.parts) for work in batch if work.head]
+        for head, parts in tails:
+            self._append_tail(head, parts)
+        if tails and self._tails.file:
             self._sync(self._tails.file)
             self._remove_finished()
 
@@ -268,47 +268,45 @@ class Spool:
         if work.batch is not None and not work.payload:
             one = work.batch
             planes = self._encoders[0].encode(one.rows, one.presence, one.interval_ns)
-            work.payload = batch_payload(one.resource_id, one.boot_id, one.spool_id, one.sequence, one.interval_ns, planes, one.rows)
-        if self._batches is None or self._batches.size >= self._file_bytes:
-            self._next_batches()
-        assert self._batches
-        at = self._batches.append(pack(work.kind, work.payload))
+            identity = BatchIdentity(resource_id=one.resource_id, boot_id=one.boot_id, spool_id=one.spool_id, sequence=one.sequence)
+            work.payload = batch_payload(identity, one.interval_ns, planes, one.rows)
+        file = self._batches
+        if file is None or file.size >= self._file_bytes:
+            file = self._next_batches()
+        at = file.append(pack(work.kind, work.payload))
         self.counts.writes += 1
-        return entry_of(work.kind, work.payload, self._batches.number, at, at + HEADER_BYTES)
+        return entry_of(work.kind, work.payload, file.number, at, at + HEADER_BYTES)
 
-    def _next_batches(self) -> None:
+    def _next_batches(self) -> Appender:
         if self._batches:
             self._sync(self._batches)
             self._batches.close()
             self._batches = None
         self._number += 1
-        self._batches = Appender(self.directory, "batches", self._number, self.spool_id)
-        self.backlog.add_file(BatchFile(self._number, self._batches.path, writing=True))
+        file = self._batches = Appender(self.directory, "batches", self._number, self.spool_id)
+        self.backlog.add_file(BatchFile(self._number, file.path, writing=True))
+        return file
 
-    def _append_tail(self, work: _Work) -> None:
-        head = work.head
-        assert head
-        fresh = self._tails.file is None or self._tails.file.size >= self._file_bytes
-        if fresh:
-            self._next_tails()
-        seen_keys = None if head.seen is None else set(head.seen)
-        self._seen = self._seen if head.seen is None else head.seen
+    def _append_tail(self, head: TailHead, parts: Sequence[TailPart]) -> None:
         file = self._tails.file
-        assert file
-        if seen_keys is not None:
-            self._forget_unseen(work.parts)
+        fresh = file is None or file.size >= self._file_bytes
+        if file is None or fresh:
+            file = self._next_tails()
+        if head.seen is not None:
+            self._seen = head.seen
+            self._forget_unseen(parts)
         full = TailHead(
             at_ns=head.at_ns,
             anchor_ns=head.anchor_ns,
             host_boot=head.host_boot,
             closed=tuple(self._newly_closed),
-            acknowledged=self.backlog.take_acknowledged(),
+            acknowledged=self.backlog.take_acknowledged(every=fresh),
             seen=self._seen if fresh else head.seen,
             sequences=tuple((*key, sequence) for key, sequence in self._closed.items()) if fresh else (),
         )
-        for part in work.parts:
+        for part in parts:
             self._tails.first_file.setdefault((part.resource_id, part.boot_id, part.sequence), file.number)
-        file.append(pack(RecordKind.TAIL, self._encoders[1].pack(full, work.parts)))
+        file.append(pack(RecordKind.TAIL, self._encoders[1].pack(full, parts)))
         self._newly_closed = []
         self.counts.writes += 1
 
@@ -320,14 +318,15 @@ class Spool:
             for key in [key for key in self._closed if key[1] not in boots]:
                 del self._closed[key]
 
-    def _next_tails(self) -> None:
+    def _next_tails(self) -> Appender:
         if self._tails.file:
             self._sync(self._tails.file)
             self._tails.old.append((self._tails.file.number, self._tails.file.path))
             self._tails.file.close()
             self._tails.file = None
         self._number += 1
-        self._tails.file = Appender(self.directory, "tail", self._number, self.spool_id)
+        file = self._tails.file = Appender(self.directory, "tail", self._number, self.spool_id)
+        return file
 
     def _remove_finished(self) -> None:
         """Remove what nobody needs: tails of which every sample is in a batch, batches that are acknowledged.

@@ -58,9 +58,8 @@ class TailEncoder:
     def pack(self, head: TailHead, parts: Iterable[TailPart]) -> bytes:
         """The payload of a tail record: one zstd frame of a line of JSON and the parts."""
         said: dict[str, Any] = {"at": head.at_ns, "anchor": head.anchor_ns, "host_boot": head.host_boot}
-        for name, value in (("closed", head.closed), ("acknowledged", head.acknowledged), ("sequences", head.sequences)):
-            if value:
-                said[name] = value
+        lists = {"closed": head.closed, "acknowledged": head.acknowledged, "sequences": head.sequences}
+        said |= {name: places for name, places in lists.items() if places}
         if head.seen is not None:
             said["seen"] = head.seen
         pieces = [json.dumps(said, separators=(",", ":")).encode() + b"\n"]

@@ -1,0 +1,50 @@
+"""When to try again: exponential back-off with full jitter, what the server asks for, and a circuit breaker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+FIRST_SECONDS = 0.5
+LONGEST_SECONDS = 60.0
+LONGEST_ASKED_SECONDS = 3600.0
+OPEN_AFTER_FAILURES = 5
+OPEN_SECONDS = 30.0
+
+
+class Retry:
+    """The waiting of one sender, by a monotonic clock in seconds given with each call.
+
+    After `OPEN_AFTER_FAILURES` failures in a row the breaker is open: nothing is tried for `OPEN_SECONDS`, then one request is a probe;
+    if that fails it is open again. (`purgatory` does as much, but it costs the agent 3 MiB.)
+    """
+
+    def __init__(self, jitter: Callable[[], float]) -> None:
+        """`jitter` gives a number of [0, 1), evenly."""
+        self._jitter = jitter
+        self._until = 0.0
+        self.failures = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the breaker is open."""
+        return self.failures >= OPEN_AFTER_FAILURES
+
+    def waiting_seconds(self, now: float) -> float:
+        """How long nothing may be tried; 0: now."""
+        return max(0.0, self._until - now)
+
+    def succeeded(self) -> None:
+        """A request was answered: everything is as at the start."""
+        self.failures = 0
+        self._until = 0.0
+
+    def failed(self, now: float, asked_seconds: float | None = None) -> None:
+        """A request failed; `asked_seconds` is the server's Retry-After, which is obeyed up to an hour."""
+        self.failures += 1
+        longest = min(LONGEST_SECONDS, FIRST_SECONDS * 2.0 ** min(self.failures, 20))
+        wait = self._jitter() * longest
+        if self.is_open:
+            wait = OPEN_SECONDS + wait
+        if asked_seconds is not None:
+            wait = max(wait, min(asked_seconds, LONGEST_ASKED_SECONDS))
+        self._until = now + wait
