@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import struct
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
 from tallystick.model.resources import Fact
-from tallystick.model.samples import BatchIdentity, LifecycleKind
+from tallystick.model.samples import BatchIdentity, LifecycleEvent, LifecycleKind
 from tallystick.proto.tallystick.v1 import ingest_pb2 as pb
+from tallystick.spool.planes import WIDTH
 from tallystick.spool.records import RecordKind
 
 _BATCH = struct.Struct("<qII")
