@@ -79,3 +79,19 @@ def plans(seconds: int, disk: bool) -> tuple[Plan, ...]:
         )
         for plan in (COMPUTE, STORAGE)
     )
+
+
+def document(plans: tuple[Plan, ...], effective_from: str) -> str:
+    """The book as the product reads it: YAML, in force from an ISO 8601 instant."""
+    rows = [f"book: {BOOK_ID}", "version: 1", f"effective_from: {effective_from}", "plans:"]
+    for plan in plans:
+        rows += [f"  - id: {plan.id}", f"    name: {plan.name}", f"    currency: {plan.currency}", "    cycle: monthly", "    fees:"]
+        rows += [f"      - {{id: fee, name: Platform, amount: {plan.fee}, timing: arrears, proration: exact}}", "    charges:"]
+        rows += [_row(charge) for charge in plan.charges]
+    return "\n".join(rows) + "\n"
+
+
+def _row(charge: Charge) -> str:
+    group = ", group_by: [resource]" if charge.by_resource else ""
+    priced = f"meter: {charge.meter}, per: {charge.per}, model: unit, price: {charge.price}"
+    return f"      - {{id: {charge.id}, name: {charge.name}, {priced}{group}}}"

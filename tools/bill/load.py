@@ -66,14 +66,11 @@ KINDS = {"steady": steady, "bursty": bursty, "brief": brief}
 
 
 def main() -> int:
-    """Say that it is there, wait to be let go, work, and end; `linger` as fourth argument waits to be let end as well."""
+    """Say that it is there, wait to be let go, work, and end."""
     kind, seconds, folder = sys.argv[1], float(sys.argv[2]), Path(sys.argv[3])
     print("ready", flush=True)
     sys.stdin.readline()
     KINDS[kind](time.monotonic() + seconds, folder)
-    if sys.argv[4:] == ["linger"]:  # metered through /proc: nothing is left to read of a process that is gone
-        print("done", flush=True)
-        sys.stdin.readline()
     return 0
 
 

@@ -78,6 +78,11 @@ def schedstat_nanos(pid: int) -> int:
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0])
 
 
+def command_of(pid: int) -> str:
+    """The command name of a process, as the kernel has it."""
+    return Path(f"/proc/{pid}/comm").read_text().rstrip("\n")
+
+
 def _state(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
@@ -143,8 +148,8 @@ class Workloads:
         child = subprocess.Popen(
             [sys.executable, "-S", str(LOAD), kind, str(seconds), str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        assert child.stdout
-        child.stdout.readline()
+        if child.stdout is None or child.stdout.readline() != "ready\n":
+            raise RuntimeError(f"the workload {kind} did not start")
         return child
 
     def begin(self, kind: str, resource_id: str, child: subprocess.Popen[str]) -> Run:
@@ -152,9 +157,9 @@ class Workloads:
         place: Place = InGroup(Group(self.found, f"{self.parent}/{kind}")) if self.found else InProc()
         run = Run(kind=kind, resource_id=resource_id, place=place, child=child, before_ns=place.begin(child))
         self.runs.append(run)
-        assert child.stdin
-        child.stdin.write("go\n")
-        child.stdin.flush()
+        if child.stdin is not None:
+            child.stdin.write("go\n")
+            child.stdin.flush()
         return run
 
     def clean(self) -> None:
