@@ -18,7 +18,7 @@ def circumstances(found: Hierarchies | None, folder: Path, *, disk: bool) -> Ite
         return
     yield f"control groups below {', '.join(str(root) for root in found.roots)}"
     if "blkio" in found.v1 and disk:
-        yield f"v1 counts disk bytes only after a throttle rule: one without a limit was written for {disk_of(folder)} in a throw-away group"
+        yield f"v1 counts disk bytes after a throttle rule only: one without a limit was written for {disk_of(folder)} in a throwaway group"
     if not disk:
         yield "disk bytes of groups are not counted here: the book has no price for them"
 

@@ -1,0 +1,70 @@
+"""Usage hours, days, gaps and findings of a server, page by page over REST, in the shape of truth.json."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tallystick.app.cli.client import Client
+from tallystick.model.instants import parse_iso
+
+ALL = 10**9
+"""No limit: every page is read."""
+METERS = ("cpu.used", "memory.used", "disk.read", "disk.write", "disk.io", "disk.ops", "network.rx", "network.tx", "network.io", "uptime")
+ALLOCATED = ("cpu.allocated", "memory.allocated", "gpu.allocated", "disk.allocated")
+ESTIMATED = ("memory.used", "uptime", "cpu.allocated", "memory.allocated", "gpu.allocated")
+
+Row = Mapping[str, Any]
+
+
+def everything(client: Client) -> dict[str, list[dict[str, Any]]]:
+    """All usage hours, days, gaps and findings that the server has."""
+    return {
+        "usage": [hour(item) for item in client.pages("/v1/usage/hours", ALL)],
+        "days": [day(item) for item in client.pages("/v1/usage/days", ALL)],
+        "gaps": [gap(item) for item in client.pages("/v1/gaps", ALL)],
+        "findings": [finding(item) for item in client.pages("/v1/findings", ALL)],
+    }
+
+
+def hour(item: Row) -> dict[str, Any]:
+    """One usage hour."""
+    return {**_owner(item), "hour_start_ns": parse_iso(item["hour"]), **_amounts(item)}
+
+
+def day(item: Row) -> dict[str, Any]:
+    """One usage day of the customer's zone."""
+    bounds = {"day_start_ns": parse_iso(item["start"]), "day_end_ns": parse_iso(item["end"])}
+    return {**_owner(item), "date": item["date"], **bounds, **_amounts(item)}
+
+
+def gap(item: Row) -> dict[str, Any]:
+    """One gap."""
+    return {
+        "resource_id": item["resource_id"],
+        "from_ns": parse_iso(item["from"]),
+        "until_ns": parse_iso(item["until"]),
+        "filled": item["filled"],
+    }
+
+
+def finding(item: Row) -> dict[str, Any]:
+    """One finding of metering."""
+    return {
+        "resource_id": item["resource_id"],
+        "boot_id": item["boot_id"],
+        "at_ns": parse_iso(item["at"]),
+        "code": item["code"],
+        "counters": item["counters"],
+    }
+
+
+def _owner(item: Row) -> dict[str, Any]:
+    return {"customer_id": item["customer_id"], "resource_id": item["resource_id"]}
+
+
+def _amounts(item: Row) -> dict[str, Any]:
+    """Meters as integer texts; the allocated ones only where they were measured, the estimated parts of those."""
+    meters = {name: str(item["meters"][name]) for name in (*METERS, *ALLOCATED) if item["meters"].get(name) is not None}
+    estimated = {name: str(item["estimated"].get(name, 0)) for name in ESTIMATED if name in meters}
+    return {"meters": meters, "estimated": estimated, "samples": item["samples"], "memory_peak_bytes": str(item["memory_peak_bytes"] or 0)}
