@@ -32,12 +32,12 @@ def buf(*arguments: str) -> int:
     """Run buf on this repository with the environment's own plugins, and give its exit code."""
     beside = str(Path(sys.executable).parent)
     environment = {**os.environ, "PATH": beside + os.pathsep + os.environ.get("PATH", "")}
-    return subprocess.run(["buf", *arguments], cwd=ROOT, env=environment, check=False).returncode  # noqa: S603, S607
+    return subprocess.run(["buf", *arguments], cwd=ROOT, env=environment, check=False).returncode
 
 
 def git(*arguments: str) -> bytes | None:
     """What a git command prints, or None if it fails (no repository, no such commit)."""
-    ran = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, check=False)  # noqa: S603, S607
+    ran = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, check=False)
     return ran.stdout if ran.returncode == 0 else None
 
 
