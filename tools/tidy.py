@@ -31,6 +31,7 @@ FLOAT_DTYPES = re.compile(r"[<>=|]?(f[248]|float(16|32|64)?|[dgc])")
 UNFINISHED = re.compile(r"\b(" + "|".join(("TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK")) + r")\b")
 SKIPS = {"importorskip", "skip", "skipIf", "skipTest", "skipUnless", "skipif", "xfail"}
 SKIPPERS = {"pytest", "pytest.mark", "unittest", "self"}
+EXCEPTION = re.compile(r"#\s*(no" + r"qa(:\s*[A-Z]+[0-9]+(,\s*[A-Z]+[0-9]+)*)?|type:\s*ignore(\[[^\]]*\])?)\s*(?P<reason>\S.*)?$")
 GENERATED = "src/tallystick/proto/"
 
 
@@ -160,8 +161,8 @@ def folder_docstring(source: Source) -> Iterator[Violation]:
 
 
 def frozen_values(source: Source) -> Iterator[Violation]:
-    """A dataclass of the domain is frozen, slotted and keyword-only."""
-    if not source.inside(*EXACT_FOLDERS):
+    """A dataclass of the vocabulary is frozen, slotted and keyword-only."""
+    if not source.inside("model"):
         return
     for node in source.nodes:
         if not isinstance(node, ast.ClassDef):
@@ -199,7 +200,9 @@ def reference_alone(source: Source) -> Iterator[Violation]:
 def witness_alone(source: Source) -> Iterator[Violation]:
     """The second computation of the first bill imports nothing of what it checks."""
     if source.path.startswith("tools/bill/"):
-        yield from imports_of(source, ("tallystick.meter", "tallystick.rate", "tallystick.invoice", "tallystick.store", "tallystick.app"))
+        yield from imports_of(
+            source, ("tallystick.meter", "tallystick.rate", "tallystick.invoice", "tallystick.ingest", "tallystick.store")
+        )
 
 
 def locks_without_address(source: Source) -> Iterator[Violation]:
@@ -252,6 +255,15 @@ def no_bare_machines(source: Source) -> Iterator[Violation]:
             yield source.at(number, found.group())
 
 
+def reasoned_exceptions(source: Source) -> Iterator[Violation]:
+    """Every exception from a linter or the type checker has its reason beside it."""
+    for number, line in enumerate(source.text.splitlines(), 1):
+        if source.is_python and (found := EXCEPTION.search(line)) and not found["reason"]:
+            yield source.at(number, found.group().strip())
+        if source.path == "pyproject.toml" and re.match(r'\s+"[A-Z]+[0-9]*",\s*$', line):
+            yield source.at(number, line.strip())
+
+
 PYTHON: tuple[Check, ...] = (
     module_length,
     function_length,
@@ -264,7 +276,7 @@ PYTHON: tuple[Check, ...] = (
     witness_alone,
     no_skips,
 )
-TEXT: tuple[Check, ...] = (locks_without_address, locks_with_hashes, finished, gates_can_fail, no_bare_machines)
+TEXT: tuple[Check, ...] = (locks_without_address, locks_with_hashes, finished, gates_can_fail, reasoned_exceptions, no_bare_machines)
 
 
 def folder_size(paths: Iterable[str]) -> Iterator[Violation]:

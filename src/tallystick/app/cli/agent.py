@@ -28,7 +28,7 @@ def agent(
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    r"""The collector on the host.
+    """The collector on the host.
 
     \b
     Example:
@@ -44,7 +44,7 @@ def agent(
 
 @app.command()
 def run(config: Config = None, as_json: AsJson = False) -> None:
-    r"""Meter this host until it is told to stop; the last batch is flushed. Logs are JSON lines, with or without `--json`.
+    """Meter this host until it is told to stop; the last batch is flushed. Logs are JSON lines, with or without `--json`.
 
     \b
     Example:
@@ -62,7 +62,7 @@ def read(
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    r"""Print one reading of one resource, and send nothing.
+    """Print one reading of one resource, and send nothing.
 
     \b
     Example:

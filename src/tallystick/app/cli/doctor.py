@@ -25,7 +25,7 @@ class Examined:
 
 
 def doctor(as_json: AsJson = False) -> None:
-    r"""Look at the server, the key, the price book, the agents and this host, and say what to do about what is wrong.
+    """Look at the server, the key, the price book, the agents and this host, and say what to do about what is wrong.
 
     \b
     Example:

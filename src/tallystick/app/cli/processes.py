@@ -34,20 +34,23 @@ def up(
     listen: Listen = None,
     as_json: AsJson = False,
 ) -> None:
-    r"""Start server, worker and an agent that meters this machine, and show a live table. Ctrl-C stops all of it cleanly.
+    """Start server, worker and an agent that meters this machine, and show a live table. Ctrl-C stops all of it cleanly.
 
     \b
     Example:
         tally up --seconds 60
     """
-    from tallystick.app.up import run_up
+    from tallystick.app.up import UpError, run_up
 
     settings = settings_of(config, store_url=store, listen=listen)
-    raise typer.Exit(run_up(settings, seconds=seconds, as_json=as_json))
+    try:
+        raise typer.Exit(run_up(seconds, settings=settings))
+    except UpError as error:
+        fail(str(error))
 
 
 def init(config: Config = None, store: Store = None, as_json: AsJson = False) -> None:
-    r"""Create the store: tables, the default seller and scope, the default price book, and the first admin key, shown once.
+    """Create the store: tables, the default seller and scope, the default price book, and the first admin key, shown once.
 
     \b
     Example:
@@ -69,7 +72,7 @@ def init(config: Config = None, store: Store = None, as_json: AsJson = False) ->
 
 
 def serve(config: Config = None, store: Store = None, listen: Listen = None, as_json: AsJson = False) -> None:
-    r"""Serve the API; workers run as child processes. Logs are JSON lines on stderr, with or without `--json`.
+    """Serve the API; workers run as child processes. Logs are JSON lines on stderr, with or without `--json`.
 
     \b
     Example:
@@ -82,7 +85,7 @@ def serve(config: Config = None, store: Store = None, listen: Listen = None, as_
 
 
 def worker(config: Config = None, store: Store = None, as_json: AsJson = False) -> None:
-    r"""Run the jobs only: usage hours, and the closing of billing periods. Logs are JSON lines, with or without `--json`.
+    """Run the jobs only: usage hours, and the closing of billing periods. Logs are JSON lines, with or without `--json`.
 
     \b
     Example:
@@ -95,7 +98,7 @@ def worker(config: Config = None, store: Store = None, as_json: AsJson = False) 
 
 
 def migrate(config: Config = None, store: Store = None, as_json: AsJson = False) -> None:
-    r"""Bring the tables of the store to this version. Running it again changes nothing.
+    """Bring the tables of the store to this version. Running it again changes nothing.
 
     \b
     Example:
@@ -109,7 +112,7 @@ def migrate(config: Config = None, store: Store = None, as_json: AsJson = False)
 
 
 def check(config: Config = None, store: Store = None, as_json: AsJson = False) -> None:
-    r"""Compute every stored hour again from the raw samples and compare; print each difference, and fail if there is one.
+    """Compute every stored hour again from the raw samples and compare; print each difference, and fail if there is one.
 
     \b
     Example:

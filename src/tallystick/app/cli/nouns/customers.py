@@ -34,7 +34,7 @@ def create(
     label: Annotated[list[str] | None, typer.Option(help="NAME=VALUE; more than once for more.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    r"""Create a customer.
+    """Create a customer.
 
     \b
     Example:
@@ -50,7 +50,7 @@ def create(
 
 @app.command("list")
 def list_(limit: Limit = 100, as_json: AsJson = False) -> None:
-    r"""List customers, newest first.
+    """List customers, newest first.
 
     \b
     Example:
@@ -65,7 +65,7 @@ def list_(limit: Limit = 100, as_json: AsJson = False) -> None:
 
 @app.command()
 def show(customer_id: Annotated[str, typer.Argument(metavar="CUSTOMER")], as_json: AsJson = False) -> None:
-    r"""Show a customer.
+    """Show a customer.
 
     \b
     Example:

@@ -51,7 +51,7 @@ def list_(
     limit: Limit = 100,
     as_json: AsJson = False,
 ) -> None:
-    r"""List invoices, newest first.
+    """List invoices, newest first.
 
     \b
     Example:
@@ -64,7 +64,7 @@ def list_(
 
 @app.command()
 def show(invoice_id: Invoice, as_json: AsJson = False) -> None:
-    r"""Show an invoice with its lines.
+    """Show an invoice with its lines.
 
     \b
     Example:
@@ -80,7 +80,7 @@ def preview(
     moment: Annotated[str | None, typer.Option("--at", help="As of this instant; without it: now.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    r"""Show what the running period would cost if it ended now. Nothing is stored.
+    """Show what the running period would cost if it ended now. Nothing is stored.
 
     \b
     Example:
@@ -104,7 +104,7 @@ def pdf(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="The file to write; without it: INVOICE.pdf.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    r"""Get an invoice as PDF.
+    """Get an invoice as PDF.
 
     \b
     Example:
@@ -128,7 +128,7 @@ def estimate(
     plan: Annotated[str | None, typer.Option(help="A plan; without it: the default plan.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    r"""Estimate what a machine costs, by the formula that bills it.
+    """Estimate what a machine costs, by the formula that bills it.
 
     \b
     Example:
@@ -159,7 +159,7 @@ def explain(
     verify: Annotated[bool, typer.Option("--verify", help="Compute it again from its evidence; a difference is an error.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    r"""Open a line of an invoice down to the hours, cells or raw samples behind it.
+    """Open a line of an invoice down to the hours, cells or raw samples behind it.
 
     \b
     Example:

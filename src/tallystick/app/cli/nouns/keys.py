@@ -32,7 +32,7 @@ def create(
     region: Annotated[list[str] | None, typer.Option(help="Only for this region; more than once for more.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    r"""Create a key. It is printed once, here, and kept as a hash only.
+    """Create a key. It is printed once, here, and kept as a hash only.
 
     \b
     Example:
@@ -50,7 +50,7 @@ def create(
 
 @app.command("list")
 def list_(limit: Limit = 100, as_json: AsJson = False) -> None:
-    r"""List keys, newest first; never the keys themselves.
+    """List keys, newest first; never the keys themselves.
 
     \b
     Example:
@@ -63,7 +63,7 @@ def list_(limit: Limit = 100, as_json: AsJson = False) -> None:
 
 @app.command()
 def revoke(key_id: Annotated[str, typer.Argument(metavar="ID", help="The id of the key.")], as_json: AsJson = False) -> None:
-    r"""Revoke a key: from now on it opens nothing.
+    """Revoke a key: from now on it opens nothing.
 
     \b
     Example:

@@ -33,7 +33,7 @@ def read(path: Path) -> str:
 
 @app.command()
 def lint(document: Document, as_json: AsJson = False) -> None:
-    r"""Check a price book and store nothing: every mistake at once, by line.
+    """Check a price book and store nothing: every mistake at once, by line.
 
     \b
     Example:
@@ -54,7 +54,7 @@ def lint(document: Document, as_json: AsJson = False) -> None:
 
 @app.command()
 def add(document: Document, as_json: AsJson = False) -> None:
-    r"""Store a price book as the next draft of its id. `tally price activate` puts it in force.
+    """Store a price book as the next draft of its id. `tally price activate` puts it in force.
 
     \b
     Example:
@@ -66,7 +66,7 @@ def add(document: Document, as_json: AsJson = False) -> None:
 
 @app.command("list")
 def list_(limit: Limit = 100, as_json: AsJson = False) -> None:
-    r"""List the versions of all price books, newest first.
+    """List the versions of all price books, newest first.
 
     \b
     Example:
@@ -83,7 +83,7 @@ def show(
     version: Annotated[int | None, typer.Argument(metavar="VERSION", help="Without it: the newest.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    r"""Show a version of a price book, as it was written.
+    """Show a version of a price book, as it was written.
 
     \b
     Example:
@@ -114,7 +114,7 @@ def activate(
     version: Annotated[int, typer.Argument(metavar="VERSION", min=1)],
     as_json: AsJson = False,
 ) -> None:
-    r"""Put a draft in force from its `effective_from`. An active version never changes.
+    """Put a draft in force from its `effective_from`. An active version never changes.
 
     \b
     Example:

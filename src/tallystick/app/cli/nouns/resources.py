@@ -66,7 +66,7 @@ def create(
     at: At = None,
     as_json: AsJson = False,
 ) -> None:
-    r"""Create a resource, with its customer and sizes. A size that nobody gives is unpriced, never 0.
+    """Create a resource, with its customer and sizes. A size that nobody gives is unpriced, never 0.
 
     \b
     Example:
@@ -104,7 +104,7 @@ def set_(
     deleted: Annotated[bool, typer.Option("--deleted", help="It is gone: this ends its sizes and its disk.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    r"""Declare what holds of a resource from an instant on: a customer, a size, a label.
+    """Declare what holds of a resource from an instant on: a customer, a size, a label.
 
     \b
     Example:
@@ -136,7 +136,7 @@ def list_(
     limit: Limit = 100,
     as_json: AsJson = False,
 ) -> None:
-    r"""List resources, newest first.
+    """List resources, newest first.
 
     \b
     Example:
@@ -148,7 +148,7 @@ def list_(
 
 @app.command()
 def show(resource_id: Resource, as_json: AsJson = False) -> None:
-    r"""Show a resource and what was declared of it.
+    """Show a resource and what was declared of it.
 
     \b
     Example:

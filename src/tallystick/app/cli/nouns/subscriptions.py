@@ -33,7 +33,7 @@ def create(
     label: Annotated[list[str] | None, typer.Option(help="Covers resources with this label: NAME=VALUE.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    r"""Put a customer on a plan. Without a resource or label it covers all of the customer.
+    """Put a customer on a plan. Without a resource or label it covers all of the customer.
 
     \b
     Example:
@@ -56,7 +56,7 @@ def create(
 def list_(
     customer: Annotated[str | None, typer.Option(help="Only of this customer.")] = None, limit: Limit = 100, as_json: AsJson = False
 ) -> None:
-    r"""List subscriptions, newest first.
+    """List subscriptions, newest first.
 
     \b
     Example:
@@ -68,7 +68,7 @@ def list_(
 
 @app.command()
 def show(subscription_id: Annotated[str, typer.Argument(metavar="ID")], as_json: AsJson = False) -> None:
-    r"""Show a subscription.
+    """Show a subscription.
 
     \b
     Example:
@@ -84,7 +84,7 @@ def end(
     at: Annotated[str | None, typer.Option("--at", help="ISO 8601; without it: now.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    r"""End a subscription: its last invoice is made once everything up to that instant is known.
+    """End a subscription: its last invoice is made once everything up to that instant is known.
 
     \b
     Example:

@@ -46,7 +46,7 @@ def usage(
     limit: Limit = 100,
     as_json: AsJson = False,
 ) -> None:
-    r"""Show usage, newest first: exact in JSON, to three decimals in the table.
+    """Show usage, newest first: exact in JSON, to three decimals in the table.
 
     \b
     Example:
@@ -88,7 +88,7 @@ def gaps(
     limit: Limit = 100,
     as_json: AsJson = False,
 ) -> None:
-    r"""Show silences: from when until when nothing was measured, and whether it was filled.
+    """Show silences: from when until when nothing was measured, and whether it was filled.
 
     \b
     Example:
