@@ -1,0 +1,389 @@
+"""Stored segments into chains: per boot its pieces around a window, in order of time, none of which overlaps another.
+
+A piece is a stored segment, or a part of the united samples of segments that had to be opened again: because they overlap,
+or because a stop, a restart, a deletion or the boundary of another boot lies strictly inside.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tallystick.meter.fold import Folded, Ints, Runs, fold_runs
+from tallystick.meter.samples import Columns, Samples, present
+from tallystick.meter.segments import HAS_TAIL, Tail, read_blocks
+from tallystick.model.instants import CELL_NS
+from tallystick.model.samples import LifecycleEvent, LifecycleKind
+from tallystick.model.timeline import BootExtent, StoredSegment, Timeline
+
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """The instants [from_ns, until_ns) of the hours that are computed."""
+
+    from_ns: int
+    until_ns: int
+
+    def holds(self, at_ns: int) -> bool:
+        """Whether an instant lies in it."""
+        return self.from_ns <= at_ns < self.until_ns
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What the notices tell of one boot: instants of starts and of stops, each in order and once."""
+
+    starts: tuple[int, ...] = ()
+    stops: tuple[int, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class Strand:
+    """The stored segments of one boot that matter to a window, in order of time, as clusters of overlapping ones.
+
+    `edges` are the places at which clusters begin, with the number of segments at the end; `first_at` and `last_at` are
+    those of the clusters. `opened` are the clusters whose samples are needed; `parted` those after which clusters that do
+    not matter were left out.
+    """
+
+    extent: BootExtent
+    told: Told
+    segments: list[StoredSegment]
+    edges: list[int]
+    first_at: list[int]
+    last_at: list[int]
+    opened: set[int] = field(default_factory=set)
+    parted: list[int] = field(default_factory=list)
+
+    def inside(self, at_ns: int) -> int | None:
+        """The cluster with first_at < at_ns < last_at, if there is one."""
+        place = bisect_right(self.last_at, at_ns)
+        return place if place < len(self.first_at) and self.first_at[place] < at_ns else None
+
+    def batch_keys(self) -> Iterable[int]:
+        """The batches of the opened clusters."""
+        for cluster in self.opened:
+            for stored in self.segments[self.edges[cluster] : self.edges[cluster + 1]]:
+                yield stored.batch_key
+
+
+def told_of(events: Iterable[LifecycleEvent]) -> dict[str, Told]:
+    """Starts and stops by boot; a repeated notice is one, and notices of possible gaps tell nothing here."""
+    instants: dict[str, tuple[set[int], set[int]]] = {}
+    for event in events:
+        if event.kind is not LifecycleKind.POSSIBLE_GAP:
+            instants.setdefault(event.boot_id, (set(), set()))[event.kind is LifecycleKind.STOPPED].add(event.at_ns)
+    return {boot: Told(starts=tuple(sorted(starts)), stops=tuple(sorted(stops))) for boot, (starts, stops) in instants.items()}
+
+
+def deletions(timeline: Timeline) -> list[int]:
+    """The instants from which the resource is declared deleted."""
+    return [fact.at_ns for fact in timeline.facts if fact.deleted]
+
+
+def strands(timeline: Timeline, window: Window) -> list[Strand]:
+    """The strands of all boots, with the clusters that must be opened marked."""
+    by_boot: dict[str, list[StoredSegment]] = {extent.boot_id: [] for extent in timeline.boots}
+    for stored in timeline.segments:
+        by_boot[stored.boot_id].append(stored)
+    told = told_of(timeline.events)
+    alone = len(by_boot) == 1
+    found = []
+    for extent in timeline.boots:
+        mine = told.get(extent.boot_id, _NOTHING_TOLD)
+        around = () if alone or extent.boot_id else mine.starts
+        found.append(_strand(extent, mine, by_boot[extent.boot_id], window, around))
+    for strand in found:
+        _open_own(strand, window, deletions(timeline), alone)
+    if not alone:
+        for strand in found:
+            _open_for_others(strand, [other for other in found if other is not strand], window)
+    return found
+
+
+_NOTHING_TOLD = Told()
+
+
+def _strand(extent: BootExtent, told: Told, segments: list[StoredSegment], window: Window, around: Sequence[int]) -> Strand:
+    """The clusters of the window, the nearest on each side of it, and those around the given instants."""
+    segments = sorted(segments, key=lambda stored: (stored.segment.first_at_ns, stored.received_at_ns, stored.batch_key))
+    edges: list[int] = []
+    first_at: list[int] = []
+    last_at: list[int] = []
+    until = -1
+    for place, stored in enumerate(segments):
+        segment = stored.segment
+        if segment.first_at_ns > until:
+            edges.append(place)
+            first_at.append(segment.first_at_ns)
+            last_at.append(segment.last_at_ns)
+            until = segment.last_at_ns
+        elif segment.last_at_ns > until:
+            last_at[-1] = until = segment.last_at_ns
+    edges.append(len(segments))
+    low = max(bisect_left(first_at, window.from_ns) - 1, 0)
+    high = min(bisect_left(first_at, window.until_ns) + 1, len(first_at))
+    keep = set(range(low, high))
+    for at in around:
+        place = bisect_left(last_at, at)
+        keep.update(range(max(place - 1, 0), min(place + 2, len(first_at))))
+    if len(keep) == len(first_at):
+        return Strand(extent=extent, told=told, segments=segments, edges=edges, first_at=first_at, last_at=last_at)
+    kept = sorted(keep)
+    chosen = [segments[edges[cluster] : edges[cluster + 1]] for cluster in kept]
+    return Strand(
+        extent=extent,
+        told=told,
+        segments=[stored for cluster in chosen for stored in cluster],
+        edges=[0, *np.cumsum([len(cluster) for cluster in chosen]).tolist()],
+        first_at=[first_at[cluster] for cluster in kept],
+        last_at=[last_at[cluster] for cluster in kept],
+        parted=[place for place, (one, other) in enumerate(pairwise(kept)) if other - one > 1],
+    )
+
+
+def _open_own(strand: Strand, window: Window, deleted: Sequence[int], alone: bool) -> None:
+    """Open what overlaps, and what a stop, a restart without boot id or a deletion cuts."""
+    if len(strand.segments) > len(strand.first_at):
+        strand.opened.update(place for place, (low, high) in enumerate(pairwise(strand.edges)) if high - low > 1)
+    for stop in strand.told.stops:
+        place = bisect_right(strand.last_at, stop)
+        if place < len(strand.first_at) and strand.first_at[place] <= stop and _matters(strand, place, window, alone):
+            strand.opened.add(place)
+    for start in () if strand.extent.boot_id else strand.told.starts:
+        place = bisect_left(strand.last_at, start)
+        if place < len(strand.first_at) and strand.first_at[place] < start and _matters(strand, place, window, alone):
+            first = strand.segments[strand.edges[place]].segment
+            if _has_tail(first.block):
+                strand.opened.add(place)
+    for at in deleted:
+        place = bisect_left(strand.last_at, at)
+        if place < len(strand.first_at) and strand.first_at[place] < at and window.holds(strand.first_at[place]):
+            strand.opened.add(place)
+
+
+def _matters(strand: Strand, place: int, window: Window, alone: bool) -> bool:
+    """Whether what is inside a cluster can change the window: it lies in it, or decides which of several boots opened last."""
+    return window.holds(strand.first_at[place]) or not (alone or strand.extent.boot_id)
+
+
+def _has_tail(block: bytes) -> bool:
+    return bool(block[2] & HAS_TAIL)
+
+
+def _open_for_others(strand: Strand, others: Sequence[Strand], window: Window) -> None:
+    """Open what the boundary of another boot's life cuts: of two that are up, the time counts for one."""
+    for other in others:
+        boundaries = {other.extent.first_at_ns, other.extent.last_at_ns}
+        for at in (*other.told.starts, *other.told.stops):
+            place = bisect_left(other.last_at, at)
+            boundaries.update((at, *other.last_at[max(place - 1, 0) : place + 1], *other.first_at[place : place + 2]))
+        places = {strand.inside(at) for at in boundaries}
+        for cluster in other.opened:
+            low = bisect_left(strand.last_at, other.first_at[cluster])
+            places.update(range(low, bisect_right(strand.first_at, other.last_at[cluster])))
+        strand.opened.update(place for place in places if place is not None and window.holds(strand.first_at[place]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chain:
+    """The pieces of one boot around a window, in order of time; `records` and `tails` as in `segments`.
+
+    `first_interval` and `last_interval` are those of the first and last sample of each piece. `joined[i]` tells that
+    pieces i and i+1 are neighbours in all that is stored. `conflicts` are the instants whose copies disagree.
+    """
+
+    extent: BootExtent
+    told: Told
+    records: NDArray[np.void]
+    tails: Mapping[int, Tail]
+    first_at: list[int]
+    last_at: list[int]
+    first_interval: list[int]
+    last_interval: list[int]
+    samples: list[int]
+    joined: list[bool]
+    conflicts: list[int]
+
+    @property
+    def boot_id(self) -> str:
+        """The id of the boot; empty where the source knows none."""
+        return self.extent.boot_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _United:
+    """The samples of a cluster as one: [9, n] in order of time, each with its mask and interval."""
+
+    values: Columns
+    masks: Ints
+    intervals: Ints
+    conflicts: list[int]
+
+
+def chains(timeline: Timeline, found: Sequence[Strand], samples: Mapping[int, Samples], gap_after_intervals: int) -> list[Chain]:
+    """The chains of strands, with the opened clusters united, cut and folded again.
+
+    Raises:
+        KeyError: the samples of a batch that `needs_samples` names were not given.
+
+    """
+    united = [{cluster: _unite(strand, cluster, samples) for cluster in sorted(strand.opened)} for strand in found]
+    cuts = _cuts(timeline, found, united) if any(united) else []
+    spans = merged(timeline.complete)
+    return [_chain(strand, whole, cuts, spans, gap_after_intervals) for strand, whole in zip(found, united, strict=True)]
+
+
+def _unite(strand: Strand, cluster: int, samples: Mapping[int, Samples]) -> _United:
+    """Of copies of one instant the one received first stays, then the one of the smaller batch key."""
+    stored = strand.segments[strand.edges[cluster] : strand.edges[cluster + 1]]
+    parts: list[tuple[Columns, int, int]] = []
+    for one in sorted(stored, key=lambda one: (one.received_at_ns, one.batch_key)):
+        batch, cell_ns = samples[one.batch_key], one.segment.cell_ns
+        low, high = np.searchsorted(batch.values[0], [cell_ns, cell_ns + CELL_NS]).tolist()
+        parts.append((batch.values[:, low:high], batch.mask, batch.interval_ns))
+    counts = [values.shape[1] for values, _, _ in parts]
+    values = np.concatenate([values for values, _, _ in parts], axis=1)
+    masks = np.repeat(np.array([mask for _, mask, _ in parts], np.int64), counts)
+    intervals = np.repeat(np.array([interval for _, _, interval in parts], np.int64), counts)
+    order = np.argsort(values[0], kind="stable")
+    values, masks, intervals = values[:, order], masks[order], intervals[order]
+    starts = np.flatnonzero(np.append(True, values[0, 1:] != values[0, :-1]))
+    if starts.size == values.shape[1]:
+        return _United(values=values, masks=masks, intervals=intervals, conflicts=[])
+    conflicts = _conflicts(values, masks, starts)
+    return _United(values=values[:, starts], masks=masks[starts], intervals=intervals[starts], conflicts=conflicts)
+
+
+def _conflicts(values: Columns, masks: Ints, starts: Ints) -> list[int]:
+    """The instants of which two copies differ in a column that both have."""
+    limits = np.iinfo(np.int64)
+    differ = np.zeros(starts.size, np.bool_)
+    for column in present(int(np.bitwise_or.reduce(masks))):
+        has = (masks >> column & 1).astype(np.bool_)
+        least = np.minimum.reduceat(np.where(has, values[column], limits.max), starts)
+        most = np.maximum.reduceat(np.where(has, values[column], limits.min), starts)
+        differ |= least < most
+    return [int(at) for at in values[0, starts[differ]]]
+
+
+def _cuts(timeline: Timeline, found: Sequence[Strand], united: Sequence[Mapping[int, _United]]) -> list[int]:
+    """Every instant at which an opened cluster may have to be cut. One too many changes nothing: links join what is cut."""
+    cuts = set(deletions(timeline))
+    for strand, whole in zip(found, united, strict=True):
+        instants = (*strand.told.starts, *strand.told.stops)
+        cuts.update(instants)
+        if len(found) > 1:
+            cuts.update((strand.extent.first_at_ns, strand.extent.last_at_ns))
+            for at in instants:
+                place = bisect_left(strand.last_at, at)
+                cuts.update(strand.last_at[max(place - 1, 0) : place + 1] + strand.first_at[place : place + 2])
+        for one in whole.values():
+            for at in instants:
+                low, high = np.searchsorted(one.values[0], [at, at + 1]).tolist()
+                cuts.update(one.values[0, max(low - 1, 0) : high + 1].tolist())
+    return sorted(cuts)
+
+
+def _chain(strand: Strand, united: Mapping[int, _United], cuts: Sequence[int], spans: Sequence[Span], gap_after_intervals: int) -> Chain:
+    segments = [stored.segment for stored in strand.segments]
+    records, tails = read_blocks([segment.block for segment in segments])
+    intervals = [segment.interval_ns for segment in segments]
+    first_at = [segment.first_at_ns for segment in segments]
+    last_at = [segment.last_at_ns for segment in segments]
+    counts = [segment.samples for segment in segments]
+    chain = Chain(
+        extent=strand.extent, told=strand.told, records=records, tails=tails, first_at=first_at, last_at=last_at,
+        first_interval=intervals, last_interval=intervals, samples=counts, joined=[], conflicts=[],
+    )  # fmt: skip
+    if united:
+        chain = _spliced(chain, strand, united, cuts, gap_after_intervals)
+    chain.joined.extend(_joined(chain, merged((*spans, *strand.extent.complete)) if strand.extent.complete else spans))
+    for cluster in strand.parted:
+        chain.joined[bisect_right(chain.first_at, strand.last_at[cluster]) - 1] = False
+    return chain
+
+
+def _spliced(chain: Chain, strand: Strand, united: Mapping[int, _United], cuts: Sequence[int], gap_after_intervals: int) -> Chain:
+    """The chain with the pieces of united clusters in the place of their segments."""
+    records: list[NDArray[np.void]] = []
+    tails: dict[int, Tail] = {}
+    first_at: list[int] = []
+    last_at: list[int] = []
+    first_interval: list[int] = []
+    last_interval: list[int] = []
+    counts: list[int] = []
+    for cluster, (low, high) in enumerate(pairwise(strand.edges)):
+        begin = len(first_at)
+        if cluster in united:
+            whole = united[cluster]
+            starts = _cut_places(whole, cuts)
+            folded = _folded(whole, starts, strand.extent.boot_id != "", gap_after_intervals)
+            ends = np.append(starts[1:], whole.values.shape[1]) - 1
+            records.append(folded.records)
+            tails |= {begin + place: tail for place, tail in folded.tails.items()}
+            first_at += folded.first_at
+            last_at += folded.last_at
+            first_interval += whole.intervals[starts].tolist()
+            last_interval += whole.intervals[ends].tolist()
+            counts += folded.samples
+        else:
+            records.append(chain.records[low:high])
+            tails |= {begin + place - low: chain.tails[place] for place in range(low, high) if place in chain.tails}
+            first_at += chain.first_at[low:high]
+            last_at += chain.last_at[low:high]
+            first_interval += chain.first_interval[low:high]
+            last_interval += chain.last_interval[low:high]
+            counts += chain.samples[low:high]
+    return Chain(
+        extent=chain.extent, told=chain.told, records=np.concatenate(records), tails=tails, first_at=first_at, last_at=last_at,
+        first_interval=first_interval, last_interval=last_interval, samples=counts, joined=[],
+        conflicts=[at for one in united.values() for at in one.conflicts],
+    )  # fmt: skip
+
+
+def _cut_places(whole: _United, cuts: Sequence[int]) -> Ints:
+    """Where the pieces of united samples begin: on both sides of a cut, and where the columns change."""
+    at = whole.values[0]
+    near = np.array(cuts[bisect_left(cuts, int(at[0])) : bisect_right(cuts, int(at[-1]))], np.int64)
+    places = np.concatenate([[0], np.searchsorted(at, near, "left"), np.searchsorted(at, near, "right")])
+    changed = np.flatnonzero(whole.masks[1:] != whole.masks[:-1]) + 1
+    every = np.union1d(places, changed)
+    return np.asarray(every[every < at.size], np.int64)
+
+
+def _folded(whole: _United, starts: Ints, known: bool, gap_after_intervals: int) -> Folded:
+    masks = whole.masks[starts].tolist()
+    runs = Runs(values=whole.values, starts=starts, masks=masks, intervals=whole.intervals, known=[known] * len(masks))
+    return fold_runs(runs, gap_after_intervals)
+
+
+def _joined(chain: Chain, spans: Sequence[Span]) -> list[bool]:
+    """Of each two neighbouring pieces, whether one span of complete cells holds both."""
+    count = len(chain.first_at)
+    if count < 2:
+        return []
+    begins = [low for low, _ in spans]
+    place = bisect_right(begins, chain.first_at[0]) - 1
+    if place >= 0 and chain.last_at[-1] < spans[place][1]:
+        return [True] * (count - 1)
+    held = [bisect_right(begins, at) - 1 for at in chain.first_at]
+    return [a == b >= 0 and chain.first_at[place + 1] < spans[b][1] for place, (a, b) in enumerate(pairwise(held))]
+
+
+def merged(spans: Iterable[Span]) -> list[Span]:
+    """Spans in order, those that touch or overlap as one."""
+    result: list[Span] = []
+    for low, high in sorted(spans):
+        if result and low <= result[-1][1]:
+            result[-1] = (result[-1][0], max(result[-1][1], high))
+        elif low < high:
+            result.append((low, high))
+    return result

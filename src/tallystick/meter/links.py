@@ -1,0 +1,253 @@
+"""Incarnations into a ledger: pieces whole, and every link between two neighbours (metering.md, Between two samples).
+
+Of pieces in one cell that are joined by nothing but ordinary links, a whole run is added at once: its rises are its last
+counters less its first. Every other link, over a cell boundary, a gap, a fall, a stop, is made by itself in exact integers.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from operator import add, mul, sub
+
+import numpy as np
+
+from tallystick.meter.chains import Chain, Span, Window, merged
+from tallystick.meter.fold import fallen
+from tallystick.meter.incarnations import Incarnation, Point, first_of, last_of, start_of
+from tallystick.meter.ledger import MEMORY, MEMORY_ESTIMATED, Ledger, without
+from tallystick.model.findings import Finding, FindingCode, Severity
+from tallystick.model.instants import CELL_NS
+from tallystick.model.samples import COLUMNS, COUNTERS, LARGEST
+from tallystick.model.usage import Filled, Gap, GapCause
+
+_MEMORY_BIT = 2
+_NOTES = frozenset({FindingCode.COUNTER_RESET, FindingCode.START_WHILE_RUNNING})
+_FIRST_COUNTER = len(COLUMNS) - len(COUNTERS)
+
+
+@dataclass(slots=True, kw_only=True)
+class Meter:
+    """One resource while its hours are computed: what is counted, and what is noticed. `newer`: when newer incarnations were up."""
+
+    resource_id: str
+    window: Window
+    ledger: Ledger
+    gap_after_intervals: int
+    gaps: list[Gap] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    newer: list[Span] = field(default_factory=list)
+
+    def finding(self, code: FindingCode, at_ns: int, boot_id: str, counters: int = 0) -> None:
+        """Note a finding of the window; bit i of `counters` is counter i."""
+        if self.window.holds(at_ns):
+            names = tuple(name for place, name in enumerate(COUNTERS) if counters >> place & 1)
+            severity = Severity.NOTE if code in _NOTES else Severity.WARNING
+            self.findings.append(
+                Finding(code=code, severity=severity, resource_id=self.resource_id, boot_id=boot_id, at_ns=at_ns, counters=names)
+            )
+
+    def limit(self, *intervals_ns: int) -> int:
+        """How long a silence may be before it is a gap, ns."""
+        return self.gap_after_intervals * max(intervals_ns)
+
+    def gap(self, from_ns: int, until_ns: int, filled: Filled, cause: GapCause = GapCause.UNSTATED) -> None:
+        """Note a gap, in the window of its start."""
+        if self.window.holds(from_ns):
+            self.gaps.append(Gap(resource_id=self.resource_id, from_ns=from_ns, until_ns=until_ns, filled=filled, cause=cause))
+
+
+def count(meter: Meter, found: Sequence[Incarnation]) -> None:
+    """Count all incarnations, given oldest first. The newest goes first: of two that are up, it is the one whose time counts."""
+    window = meter.window
+    for index in reversed(range(len(found))):
+        one = found[index]
+        meter.ledger.opened(one.opened_ns)
+        if one.ended_ns < window.from_ns:
+            continue
+        if index:
+            _before(meter, one, found[:index])
+        if one.opened_ns >= window.until_ns:
+            continue
+        lives = one.lives(window)
+        estimated = _walk(meter, one)
+        meter.ledger.up((part for span in lives for part in without(span, meter.newer)), estimated=False)
+        meter.ledger.up((part for span in estimated for part in without(span, meter.newer)), estimated=True)
+        if index:
+            meter.newer = merged((*meter.newer, *lives))
+
+
+def _before(meter: Meter, one: Incarnation, older: Sequence[Incarnation]) -> None:
+    """What an incarnation that follows others used before its first sample, and how long is unknown."""
+    last = max(older, key=lambda other: other.ended_ns)
+    if one.started_ns is None and not one.baseline:
+        since = max(min(other.ended_ns, one.first_at_ns) for other in older)
+        if since < meter.window.until_ns and one.first_at_ns >= meter.window.from_ns:
+            first = one.first()
+            meter.ledger.spread(since, first.at_ns, first.levels[1:], first.mask)
+            meter.finding(FindingCode.COUNTER_RESET, first.at_ns, one.chain.boot_id, first.mask >> _FIRST_COUNTER)
+    if (one.started_ns is None or last.stopped_ns is None) and meter.window.holds(last.ended_ns):
+        limit = meter.limit(one.first_interval_ns(), last.last_interval_ns())
+        if one.opened_ns - last.ended_ns > limit:
+            meter.gap(last.ended_ns, one.opened_ns, Filled.UNKNOWN, GapCause.RESTART)
+
+
+def _walk(meter: Meter, one: Incarnation) -> list[Span]:
+    """Count the pieces and links of one incarnation in the window; the spans of its gaps that are filled."""
+    chain, window = one.chain, meter.window
+    downs = one.downs()
+    estimated: list[Span] = []
+    if one.started_ns is not None and one.first_at_ns >= window.from_ns:
+        first = one.first()
+        _link(meter, one, (start_of(first, one.started_ns), first), downs.get(one.low), estimated)
+    _deleted_at_first(meter, one)
+    special = _special(meter, one, downs)
+    begin = one.low
+    for end in (*special, one.high - 1):
+        if begin <= end:
+            _run(meter, chain, begin, end, estimated)
+        if end + 1 < one.high and _touches(chain.last_at[end], chain.first_at[end + 1], window):
+            if not chain.joined[end]:
+                raise ValueError(f"timeline lacks segments of boot {chain.boot_id!r} after {chain.last_at[end]}")
+            _link(meter, one, (last_of(chain, end), first_of(chain, end + 1)), downs.get(end + 1), estimated)
+        begin = end + 1
+    _edges_loaded(one, window)
+    stopped = one.stopped_ns
+    if stopped is not None and _touches(one.last_at_ns, stopped, window):
+        last = one.last()
+        end_point = Point(stopped, last.interval_ns, last.mask, last.levels)
+        _link(meter, one, (last, end_point), None, estimated)
+    return estimated
+
+
+def _touches(a_ns: int, b_ns: int, window: Window) -> bool:
+    """Whether a link can change the window: its usage, or what is found at its end."""
+    return b_ns >= window.from_ns and a_ns < window.until_ns
+
+
+def _edges_loaded(one: Incarnation, window: Window) -> None:
+    """Nothing is lost in silence: an incarnation that goes on beyond the window must have its neighbours there loaded."""
+    chain = one.chain
+    if one.first_at_ns < window.from_ns <= one.last_at_ns and not (one.low < one.high and chain.first_at[one.low] < window.from_ns):
+        raise ValueError(f"timeline lacks the sample of boot {chain.boot_id!r} before {window.from_ns}")
+    if one.first_at_ns < window.until_ns <= one.last_at_ns and not (one.low < one.high and chain.last_at[one.high - 1] >= window.until_ns):
+        raise ValueError(f"timeline lacks the sample of boot {chain.boot_id!r} after {window.until_ns}")
+
+
+def _special(meter: Meter, one: Incarnation, downs: Iterable[int]) -> list[int]:
+    """The pieces, by place, after which the link is not ordinary, in order."""
+    chain, low, high = one.chain, one.low, one.high
+    if high - low < 2:
+        return []
+    overlapped = any(begin < chain.last_at[high - 1] and end > chain.first_at[low] for begin, end in meter.newer)
+    if overlapped:
+        return list(range(low, high - 1))
+    records = chain.records[low:high]
+    first_at = np.array(chain.first_at[low:high], np.int64)
+    last_at = np.array(chain.last_at[low:high], np.int64)
+    larger = np.maximum(np.array(chain.last_interval[low : high - 1], np.int64), np.array(chain.first_interval[low + 1 : high], np.int64))
+    limits = np.minimum(larger, LARGEST // max(meter.gap_after_intervals, 1)) * meter.gap_after_intervals
+    unusual = first_at[1:] - last_at[:-1] > limits
+    unusual |= first_at[1:] // CELL_NS != last_at[:-1] // CELL_NS
+    unusual |= (records["first"][1:, 1:] < records["last"][:-1, 1:]).any(axis=1)
+    unusual |= records["mask"][1:] != records["mask"][:-1]
+    unusual |= ~np.array(chain.joined[low : high - 1], np.bool_)
+    places = set((np.flatnonzero(unusual) + low).tolist())
+    places.update(place - 1 for place in downs if place > low)
+    for level in meter.ledger.levels:
+        if level.deleted:
+            place = bisect_left(chain.first_at, level.from_ns)
+            if low < place < high:
+                places.add(place - 1)
+    return sorted(places)
+
+
+def _run(meter: Meter, chain: Chain, begin: int, end: int, estimated: list[Span]) -> None:
+    """Add the pieces [begin, end] of one cell, which only ordinary links join."""
+    ledger, first_at = meter.ledger, chain.first_at[begin]
+    if not meter.window.holds(first_at):
+        return
+    cell = first_at - first_at % CELL_NS
+    records = chain.records[begin : end + 1]
+    mask = int(records["mask"][0])
+    ledger.measured(cell, mask, sum(chain.samples[begin : end + 1]), int(records["peak"].max()))
+    rises = list(map(sub, records["last"][-1].tolist()[1:], records["first"][0].tolist()[1:]))
+    counted = without((first_at, chain.last_at[end]), meter.newer)
+    whole = [(first_at, chain.last_at[end])]
+    if counted and counted != whole and first_at < chain.last_at[end]:
+        raise ValueError(f"the samples from {first_at} to {chain.last_at[end]} of boot {chain.boot_id!r} must be opened")
+    row = ledger.row(cell)
+    if counted:
+        halves = records["area"].tolist()
+        spans = map(sub, chain.first_at[begin + 1 : end + 1], chain.last_at[begin:end])
+        row[MEMORY] += sum(low | high << 64 for low, high in halves) + sum(map(mul, records["last"][:-1, 0].tolist(), spans))
+    for place in range(begin, end + 1) if chain.tails else ():
+        tail = chain.tails.get(place)
+        if tail is None:
+            continue
+        rises = list(map(add, rises, tail.extra))
+        row[MEMORY_ESTIMATED] += tail.estimated if counted else 0
+        estimated.extend(tail.gaps)
+        for low, high in tail.gaps:
+            meter.gap(low, high, Filled.INTERPOLATED)
+        for fall in tail.falls:
+            _fell(meter, chain.boot_id, fall.at_ns, fall.reset, fall.fell)
+    for place, rise in enumerate(rises):
+        row[place] += rise
+
+
+def _fell(meter: Meter, boot_id: str, at_ns: int, reset: int, fell: int) -> None:
+    if reset:
+        meter.finding(FindingCode.COUNTER_RESET, at_ns, boot_id, reset)
+    if fell:
+        meter.finding(FindingCode.COUNTER_FELL, at_ns, boot_id, fell)
+
+
+def _link(meter: Meter, one: Incarnation, ends: tuple[Point, Point], stop: int | None, estimated: list[Span]) -> None:
+    """Count what lies between two neighbours; `stop` is the first stop at or after `a` and before `b`, if there is one."""
+    a, b = ends
+    boot_id, mask = one.chain.boot_id, a.mask & b.mask
+    counters = [x if mask >> place & 1 else 0 for place, x in enumerate(a.levels[1:], start=_FIRST_COUNTER)]
+    reached = [y if mask >> place & 1 else 0 for place, y in enumerate(b.levels[1:], start=_FIRST_COUNTER)]
+    rises = list(map(sub, reached, counters))
+    if min(rises) < 0:
+        reset, fell, extra = fallen(counters, reached, boot_id != "")
+        rises = list(map(add, rises, extra))
+        _fell(meter, boot_id, b.at_ns, reset, fell)
+    meter.ledger.spread(a.at_ns, b.at_ns, rises, mask)
+    _deleted_between(meter, one, a, b)
+    limit = meter.limit(a.interval_ns, b.interval_ns)
+    until = b.at_ns if stop is None else stop
+    silent = until - a.at_ns > limit
+    if silent:
+        meter.gap(a.at_ns, until, Filled.INTERPOLATED)
+        estimated.append((a.at_ns, until))
+    if stop is not None:
+        meter.finding(FindingCode.SAMPLE_AFTER_STOP, b.at_ns, boot_id)
+        if b.at_ns - stop > limit:
+            meter.gap(stop, b.at_ns, Filled.UNKNOWN)
+    if mask & _MEMORY_BIT and a.at_ns < until:
+        high = b.levels[0] if silent and stop is None else a.levels[0]
+        whole = (a.at_ns, until)
+        meter.ledger.held(whole, without(whole, meter.newer), a.levels[0], high, silent)
+
+
+def _deleted_between(meter: Meter, one: Incarnation, a: Point, b: Point) -> None:
+    """The first sample of an incarnation after the resource was deleted is a finding."""
+    if one.first_at_ns <= a.at_ns and b.at_ns <= one.last_at_ns:
+        deleted = _deleted(meter, b.at_ns)
+        if deleted is not None and deleted > a.at_ns:
+            meter.finding(FindingCode.SAMPLE_AFTER_DELETE, b.at_ns, one.chain.boot_id)
+
+
+def _deleted_at_first(meter: Meter, one: Incarnation) -> None:
+    if _deleted(meter, one.first_at_ns) is not None:
+        meter.finding(FindingCode.SAMPLE_AFTER_DELETE, one.first_at_ns, one.chain.boot_id)
+
+
+def _deleted(meter: Meter, at_ns: int) -> int | None:
+    """Since when the resource is deleted at an instant; None: it is not."""
+    levels = meter.ledger.levels
+    place = bisect_left(levels, at_ns + 1, key=lambda level: level.from_ns) - 1
+    return levels[place].from_ns if place >= 0 and levels[place].deleted else None
