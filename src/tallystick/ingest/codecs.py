@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from decimal import Decimal
 from typing import TypeVar
 
@@ -19,6 +20,9 @@ from connectrpc.errors import ConnectError
 from google.protobuf.json_format import MessageToJson, ParseDict, ParseError
 from google.protobuf.message import DecodeError, Message
 
+from tallystick.model.outcomes import Refusal, RefusalCode
+from tallystick.proto.tallystick.v1 import ingest_pb2 as wire
+
 M = TypeVar("M", bound=Message)
 
 LARGEST_EXPONENT = 40
@@ -28,6 +32,7 @@ ZSTD_LEVEL = 1
 ZSTD_WINDOW_LOG_MAX = 23
 """8 MiB: what RFC 8878 asks a decoder to support. A larger window would only take memory."""
 
+PARSED_FIELD = re.compile(r"Failed to parse (\w+) field: ")
 UNKNOWN_FIELD = re.compile(r'no field named "(?P<field>[^"]*)" at "(?P<place>[^"]*)"')
 
 
@@ -107,9 +112,7 @@ class StrictJson(Codec[Message, M]):
             tree = json.loads(bytes(data) or b"{}", object_pairs_hook=_once, parse_float=_exact, parse_constant=_no_constant)
             if not isinstance(tree, dict):
                 raise ConnectError(Code.INVALID_ARGUMENT, f"JSON body: an object is needed, not {type(tree).__name__}")
-            return ParseDict(tree, message_class())
-        except ParseError as error:
-            raise ConnectError(Code.INVALID_ARGUMENT, _words(error)) from None
+            return _parsed(tree, message_class)
         except (ValueError, RecursionError) as error:
             raise ConnectError(Code.INVALID_ARGUMENT, f"JSON body: {error}"[:500]) from None
 
@@ -139,6 +142,62 @@ class Binary(Codec[Message, M]):
             return message_class.FromString(bytes(data))
         except DecodeError:
             raise ConnectError(Code.INVALID_ARGUMENT, f"body: no {message_class.DESCRIPTOR.full_name} message") from None
+
+
+MISREAD: ContextVar[Mapping[tuple[str, int], Refusal] | None] = ContextVar("MISREAD", default=None)
+"""Records of the JSON request that this context runs which could not be read, by list and index: each is refused by itself."""
+
+RECORDS: Mapping[str, type[Message]] = {"batches": wire.Batch, "events": wire.LifecycleEvent, "facts": wire.ResourceFacts}
+
+
+def _parsed(tree: dict[str, object], message_class: type[M]) -> M:
+    """The message of a JSON object. In a native request a record that cannot be read never costs its neighbours.
+
+    Raises:
+        ConnectError: `invalid_argument` with the field at fault.
+
+    """
+    try:
+        return ParseDict(tree, message_class())
+    except ParseError as error:
+        readable, misread = _apart(tree) if message_class is wire.SendRequest else (tree, {})
+        if not misread:
+            raise ConnectError(Code.INVALID_ARGUMENT, _words(error)) from None
+    try:
+        message = ParseDict(readable, message_class())
+    except ParseError as error:
+        raise ConnectError(Code.INVALID_ARGUMENT, _words(error)) from None
+    MISREAD.set(misread)
+    return message
+
+
+def _apart(tree: dict[str, object]) -> tuple[dict[str, object], dict[tuple[str, int], Refusal]]:
+    """The request with an empty record in the place of each that cannot be read, and why it cannot."""
+    readable = dict(tree)
+    misread: dict[tuple[str, int], Refusal] = {}
+    for name, record in RECORDS.items():
+        items = tree.get(name)
+        if not isinstance(items, list):
+            continue
+        kept = list(items)
+        for index, item in enumerate(items):
+            try:
+                ParseDict(item, record())
+            except (ParseError, AttributeError, TypeError) as error:
+                misread[name, index] = _misread(name, str(error))
+                kept[index] = {}
+        readable[name] = kept
+    return readable, misread
+
+
+def _misread(name: str, said: str) -> Refusal:
+    if unknown := UNKNOWN_FIELD.search(said):
+        return Refusal(code=RefusalCode.UNSUPPORTED, field=unknown["field"], value=f"unknown field in {unknown['place']}")
+    fields = PARSED_FIELD.findall(said)
+    reason = PARSED_FIELD.sub("", said).split("\n", 1)[0].rstrip(".")[:200]
+    beyond = "out of range" in reason
+    value = reason.rpartition(": ")[2] if beyond else reason
+    return Refusal(code=RefusalCode.OUT_OF_RANGE if beyond else RefusalCode.DAMAGED, field=fields[-1] if fields else name, value=value)
 
 
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:

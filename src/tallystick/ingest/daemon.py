@@ -57,7 +57,11 @@ class DaemonService:
         batches: Sequence[SentBatch] = ()
         facts: Sequence[Fact] = ()
         if rows.columns:
-            batches = (SentBatch(identity=identity, interval_ns=self._profile.interval_ns, columns=rows.columns),)
+            batches = (
+                SentBatch(
+                    identity=identity, interval_ns=self._profile.interval_ns, samples=len(rows.columns["measured_at"]), columns=rows.columns
+                ),
+            )
             facts = self._assignment(grant, request.vm_id, customer, rows.columns["measured_at"][0], received_at_ns)
         submission = Submission(
             grant=grant,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import assert_never
 
 from connectrpc.code import Code
@@ -11,6 +11,7 @@ from connectrpc.request import RequestContext
 
 from tallystick.ingest import notices
 from tallystick.ingest.callers import caller, stored
+from tallystick.ingest.codecs import MISREAD
 from tallystick.ingest.differences import running
 from tallystick.ingest.submission import Clock, Columns, Intake, SentBatch, Submission
 from tallystick.model.outcomes import BatchResult, Outcome, Refusal, RefusalCode
@@ -31,15 +32,16 @@ class NativeService:
         """Store what is sent and answer with an outcome for each, in its order, once all is durable."""
         grant = caller()
         received_at_ns = self._clock.now_ns()
+        misread = MISREAD.get() or {}
         beat = notices.heartbeat(request.heartbeat, received_at_ns) if request.HasField("heartbeat") else None
         if isinstance(beat, Refusal):
             raise ConnectError(Code.INVALID_ARGUMENT, beat.sentence())
         submission = Submission(
             grant=grant,
             received_at_ns=received_at_ns,
-            batches=[_batch(each) for each in request.batches],
-            events=[notices.lifecycle(each, received_at_ns) for each in request.events],
-            facts=[notices.fact(each, received_at_ns, grant) for each in request.facts],
+            batches=_batches(request.batches, misread),
+            events=[misread.get(("events", index)) or notices.lifecycle(each, received_at_ns) for index, each in enumerate(request.events)],
+            facts=[misread.get(("facts", index)) or notices.fact(each, received_at_ns, grant) for index, each in enumerate(request.facts)],
             heartbeat=beat,
             size_bytes=request.ByteSize(),
         )
@@ -52,6 +54,26 @@ class NativeService:
         )
 
 
+MOST_SAMPLES = 1_000_000
+"""Samples of one request: four times what ordinary batches of 4 MiB hold. A few bytes could declare any number of them."""
+
+
+def _batches(sent: Iterable[wire.Batch], misread: Mapping[tuple[str, int], Refusal]) -> list[SentBatch | Refusal]:
+    """The batches of a request; those beyond a million samples in all are refused as `too_large`: send them in another."""
+    found: list[SentBatch | Refusal] = []
+    samples = 0
+    for index, each in enumerate(sent):
+        batch = misread.get(("batches", index)) or _batch(each)
+        if isinstance(batch, SentBatch):
+            samples += batch.samples
+            if samples > MOST_SAMPLES:
+                samples -= batch.samples
+                said = f"{batch.samples} samples, at most {MOST_SAMPLES} in a request"
+                batch = Refusal(code=RefusalCode.TOO_LARGE, field="planes" if batch.planes else "columns", value=said)
+        found.append(batch)
+    return found
+
+
 def _batch(sent: wire.Batch) -> SentBatch | Refusal:
     """A batch with its samples still closed, or why it is refused without opening it."""
     identity = BatchIdentity(resource_id=sent.resource_id, boot_id=sent.boot_id, spool_id=sent.spool_id, sequence=sent.sequence)
@@ -62,11 +84,12 @@ def _batch(sent: wire.Batch) -> SentBatch | Refusal:
     if sent.flags:
         return Refusal(code=RefusalCode.UNSUPPORTED, field="flags", value=str(sent.flags))
     if sent.HasField("planes"):
-        return SentBatch(identity=identity, interval_ns=sent.interval_ns, planes=sent.planes)
+        planes = sent.planes
+        return SentBatch(identity=identity, interval_ns=sent.interval_ns, samples=int.from_bytes(planes[3:7], "little"), planes=planes)
     columns = _columns(sent.columns)
     if isinstance(columns, Refusal):
         return columns
-    return SentBatch(identity=identity, interval_ns=sent.interval_ns, columns=columns)
+    return SentBatch(identity=identity, interval_ns=sent.interval_ns, samples=len(sent.columns.measured_at), columns=columns)
 
 
 def _columns(sent: wire.Columns) -> Columns | Refusal:

@@ -14,18 +14,17 @@ from tallystick.model.outcomes import BatchResult, Outcome, Refusal
 from tallystick.model.resources import Fact
 from tallystick.model.samples import BatchIdentity, LifecycleEvent
 
-
 Columns = dict[str, Sequence[int] | npt.NDArray[np.int64]]
 """Values by column name, all present ones of one length."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentBatch:
-    """A batch as it was sent: the samples as byte planes, or as columns (full values)."""
+    """A batch as it was sent: `samples` samples (as declared) as byte planes, or as columns (full values)."""
 
     identity: BatchIdentity
     interval_ns: int
-    flags: int = 0
+    samples: int
     planes: bytes | None = None
     columns: Columns | None = None
 

@@ -1,0 +1,62 @@
+"""What the benchmarks share: kept connections, CPU until idle, memory, bytes on disk, and the one JSON line of a figure."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import time
+from pathlib import Path
+
+from tests.servers import cpu_seconds, tree
+
+IDLE_SHARE = 0.03
+IDLE_SECONDS = 20
+
+
+class Connection:
+    """One kept connection that posts binary rpc messages."""
+
+    def __init__(self, port: int, path: str, key: str) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        self._path = path
+        self._headers = {"content-type": "application/proto", "authorization": f"Bearer {key}"}
+
+    def post(self, body: bytes) -> tuple[int, bytes]:
+        self._connection.request("POST", self._path, body, self._headers)
+        answer = self._connection.getresponse()
+        return answer.status, answer.read()
+
+
+def until_idle(pid: int) -> None:
+    """Until the process tree uses less than 3 % of a core for a second: what goes on in the background belongs to the price."""
+    limit = time.monotonic() + IDLE_SECONDS
+    before = cpu_seconds(pid)
+    while time.monotonic() < limit:
+        time.sleep(1)
+        now = cpu_seconds(pid)
+        if now - before < IDLE_SHARE:
+            return
+        before = now
+
+
+def peak_memory(pid: int) -> float:
+    """MiB of the largest resident set of each process of the tree, added up."""
+    total = 0
+    for each in tree(pid):
+        for row in Path(f"/proc/{each}/status").read_text().splitlines():
+            if row.startswith("VmHWM:"):
+                total += int(row.split()[1])
+    return total / 1024
+
+
+def size_on_disk(folder: Path) -> int:
+    """Bytes of blocks on disk of all files of a folder but the server's log."""
+    os.sync()
+    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".log"]
+    return sum(path.stat().st_blocks * 512 for path in files)
+
+
+def line(name: str, value: float, unit: str, what: str, goal: float) -> None:
+    """One figure, as a JSON line on stdout."""
+    print(json.dumps({"name": name, "value": round(value, 3), "unit": unit, "what": what, "goal": goal}), flush=True)

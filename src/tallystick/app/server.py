@@ -1,0 +1,161 @@
+"""The server: one ASGI application of rpc and REST, served by uvicorn, with worker processes beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from tallystick.app.clock import Clock
+from tallystick.app.house import House, open_house
+from tallystick.app.logs import logger, set_up_logs
+from tallystick.app.settings import Settings, split_address
+from tallystick.ingest.rpc import is_rpc_path
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+KEEP_ALIVE_SECONDS = 75
+"""Longer than the minute between two batches of an agent, so that it keeps its connection."""
+END_SECONDS = 10
+CERTIFICATE_CHECK_SECONDS = 60
+BACKLOG = 2048
+
+
+class Server:
+    """The ASGI application: a bare dispatcher, as a routing framework in front would cost a fifth of the ingest."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self._rpc: App = house.rpc
+        self._rest: App = house.rest
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or the lifespan of the process."""
+        kind = scope["type"]
+        if kind == "http":
+            await (self._rpc if is_rpc_path(scope["path"]) else self._rest)(scope, receive, send)
+        elif kind == "lifespan":
+            await self._lifespan(receive, send)
+        else:
+            await self._rest(scope, receive, send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await asyncio.to_thread(self.house.start)
+        except Exception as error:  # whatever keeps the server from starting is its message
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await asyncio.to_thread(self.house.stop)
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def build_app(settings: Settings, clock: Clock | None = None) -> Server:
+    """The application with its store open and migrated; its writer and workers start with its lifespan.
+
+    Raises:
+        SettingsError: a setting is wrong.
+        StoreError: the store cannot be opened, or another server has the same SQLite file open.
+
+    """
+    return Server(open_house(settings, clock))
+
+
+def run_server(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT: requests under way are answered, what waits is stored, workers end."""
+    app = build_app(settings)
+    set_up_logs(settings.log_level, app.house.clock.now_ns)
+    log = logger("server")
+    config = uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=END_SECONDS,
+        **_tls(settings),
+    )
+    sockets = [_listen(address) for address in (settings.listen, *(each.listen for each in settings.listeners))]
+    addresses = [f"{name[0]}:{name[1]}" for name in (each.getsockname() for each in sockets)]
+    log.info("listening", addresses=addresses, tls=settings.tls_certificate is not None, store=app.house.store_name)
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(_serve(uvicorn.Server(config), sockets, settings))
+
+
+async def _serve(server: uvicorn.Server, sockets: list[socket.socket], settings: Settings) -> None:
+    async with _fresh_certificate(server.config, settings):
+        await server.serve(sockets=sockets)
+
+
+@contextlib.asynccontextmanager
+async def _fresh_certificate(config: uvicorn.Config, settings: Settings) -> AsyncIterator[None]:
+    """While serving, load the certificate again whenever its file changes; connections that are open keep the old one."""
+    if settings.tls_certificate is None or settings.tls_key is None:
+        yield
+        return
+    task = asyncio.create_task(_watch_certificate(config, settings.tls_certificate, settings.tls_key))
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+async def _watch_certificate(config: uvicorn.Config, certificate: Path, key: Path) -> None:
+    seen = certificate.stat().st_mtime_ns
+    while True:
+        await asyncio.sleep(CERTIFICATE_CHECK_SECONDS)
+        try:
+            now = certificate.stat().st_mtime_ns
+            if now != seen and config.ssl is not None:
+                config.ssl.load_cert_chain(certificate, key)
+                seen = now
+                logger("server").info("certificate loaded", file=str(certificate))
+        except (OSError, ssl.SSLError) as error:
+            logger("server").error("certificate not loaded, the old one stays", file=str(certificate), error=str(error))
+
+
+def _tls(settings: Settings) -> dict[str, Any]:
+    if settings.tls_certificate is None:
+        return {}
+    found: dict[str, Any] = {"ssl_certfile": str(settings.tls_certificate), "ssl_keyfile": str(settings.tls_key)}
+    if settings.tls_client_ca is not None:
+        found.update(ssl_ca_certs=str(settings.tls_client_ca), ssl_cert_reqs=ssl.CERT_REQUIRED)
+    return found
+
+
+def _listen(address: str) -> socket.socket:
+    """A listening socket.
+
+    Raises:
+        OSError: the address is taken or not ours; the message names it.
+
+    """
+    host, port = split_address(address)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise OSError(f"listen = {address!r}: {error.strerror}") from None
+    listening.listen(BACKLOG)
+    listening.setblocking(False)
+    return listening

@@ -1,0 +1,93 @@
+"""Sent batches into batches that can be stored: opened, checked, hashed and folded, many at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tallystick.ingest.submission import SentBatch
+from tallystick.meter import content, fold, planes, validate
+from tallystick.meter.samples import Samples
+from tallystick.model.outcomes import Refusal, RefusalCode
+from tallystick.model.timeline import Segment
+
+LARGEST_BATCH_BYTES = 16 * 2**20
+"""The largest batch as decoded, 8 bytes a value: 233,000 samples of all nine columns, six hours at 100 ms."""
+CHUNK_SAMPLES = 50_000
+"""So many samples are opened at once: enough to be one pass of array arithmetic, few enough to stay near the processor."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A batch that can be stored: what it comes to, its content hash, its payload as byte planes, and its segments."""
+
+    samples: int
+    first_at_ns: int
+    last_at_ns: int
+    content_hash: bytes
+    payload: bytes
+    segments: tuple[Segment, ...]
+
+
+def prepare(batches: Sequence[SentBatch | Refusal], received_at_ns: Sequence[int]) -> list[Prepared | Refusal]:
+    """Open, check, hash and fold batches, each received at its instant; a refusal stands in the place of a batch that is refused."""
+    result: list[Prepared | Refusal] = [each if isinstance(each, Refusal) else _NOT_YET for each in batches]
+    chunk: list[tuple[int, SentBatch]] = []
+    samples = 0
+    for place, each in enumerate(batches):
+        if isinstance(each, Refusal):
+            continue
+        if chunk and samples + each.samples > CHUNK_SAMPLES:
+            _prepare_chunk(chunk, received_at_ns, result)
+            chunk, samples = [], 0
+        chunk.append((place, each))
+        samples += each.samples
+    _prepare_chunk(chunk, received_at_ns, result)
+    return result
+
+
+_NOT_YET = Refusal(code=RefusalCode.DAMAGED, field="batch")
+
+
+def _prepare_chunk(sent: Sequence[tuple[int, SentBatch]], received_at_ns: Sequence[int], result: list[Prepared | Refusal]) -> None:
+    """One pass over all values of these batches for each of: open, check, fold."""
+    opened = _open([each for _, each in sent])
+    found = _refusals(sent, opened, received_at_ns)
+    good: list[tuple[int, SentBatch, Samples]] = []
+    for (place, each), samples, refusal in zip(sent, opened, found, strict=True):
+        if refusal is not None:
+            result[place] = refusal
+        elif isinstance(samples, Samples):
+            good.append((place, each, samples))
+    folded = fold.fold([samples for _, _, samples in good], [bool(each.identity.boot_id) for _, each, _ in good])
+    for (place, each, samples), segments in zip(good, folded, strict=True):
+        result[place] = Prepared(
+            samples=samples.count,
+            first_at_ns=segments[0].first_at_ns,
+            last_at_ns=segments[-1].last_at_ns,
+            content_hash=content.content_hash(samples),
+            payload=each.planes if each.planes is not None else planes.encode(samples),
+            segments=segments,
+        )
+
+
+def _open(sent: Sequence[SentBatch]) -> list[Samples | Refusal]:
+    """The samples of each batch: byte planes all together, columns one by one."""
+    packed = [each for each in sent if each.planes is not None]
+    decoded = iter(planes.decode_many([each.planes or b"" for each in packed], [each.interval_ns for each in packed], LARGEST_BATCH_BYTES))
+    return [next(decoded) if each.planes is not None else planes.from_columns(each.columns or {}, each.interval_ns) for each in sent]
+
+
+def _refusals(
+    sent: Sequence[tuple[int, SentBatch]], opened: Sequence[Samples | Refusal], received_at_ns: Sequence[int]
+) -> list[Refusal | None]:
+    """Why each batch is refused: all are held against the earliest reception, and what that finds too early against its own."""
+    if not sent:
+        return []
+    identities = [each.identity for _, each in sent]
+    found = validate.refusals(identities, opened, min(received_at_ns[place] for place, _ in sent))
+    for at, (place, _) in enumerate(sent):
+        refusal = found[at]
+        if refusal is not None and refusal.code is RefusalCode.FUTURE:
+            found[at] = validate.refusal(identities[at], opened[at], received_at_ns[place])
+    return found
