@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
+from urllib.parse import quote
 
 from tallystick.model.contracts import Contract, Customer, Run, Seller
 from tallystick.model.findings import Finding
+from tallystick.model.instants import iso
 from tallystick.model.money import Money
 from tallystick.model.price_book import PriceBook
 from tallystick.model.resources import Attributes
@@ -85,8 +87,8 @@ class Step:
 class Derivation:
     """Why a line is what it is: its usage parts (none for a fee), its steps in order, the amount before the one rounding.
 
-    The first step begins with the sum of the parts, each begins where the one before it ended, the last ends with
-    `unrounded`.
+    The first step begins with the sum of the parts (a fee's with the fee), each begins where the one before it ended; the
+    last is `rounding`: from `unrounded` to the amount of the line.
     """
 
     parts: tuple[UsagePart, ...] = ()
@@ -140,6 +142,16 @@ class Line:
     amount: Money
     derivation: Derivation
     share: Share = field(default_factory=Share)
+
+
+def line_key(
+    subscription_id: str, charge_id: str, group: tuple[tuple[str, str], ...], version_and_tier: tuple[int, int], service: tuple[int, int]
+) -> str:
+    """The stable key of a line: `subscription/charge/group/version ordinal/tier/service period`, each part percent-encoded."""
+    (ordinal, tier), (start_ns, end_ns) = version_and_tier, service
+    grouped = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in group) or "-"
+    ids = f"{quote(subscription_id, safe='')}/{quote(charge_id, safe='')}"
+    return f"{ids}/{grouped}/{ordinal}/{tier}/{iso(start_ns)}..{iso(end_ns)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -158,6 +158,11 @@ def decimal_text(value: Fraction, decimals: int = 12) -> str:
     return f"-{text}" if value < 0 and text != "0" else text
 
 
+def exact_text(value: Fraction) -> str:
+    """A rational for people without loss: a plain decimal where twelve decimals hold it, else `n/d`."""
+    return decimal_text(value) if (value * 10**12).denominator == 1 else str(value)
+
+
 def fraction_text(value: Fraction) -> str:
     """The exact text of a rational: `n/d`, or `n` when whole."""
     return str(value)

@@ -141,6 +141,21 @@ class PriceBook:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Mistake:
+    """One mistake of a price book as it was written: where, what was found, what is allowed there."""
+
+    file: str
+    line: int
+    place: str
+    found: str
+    allowed: str
+
+    def sentence(self) -> str:
+        """One line for a person: `book.yaml:12: plans[0].charges[1].per: found 'GiB', allowed: core-hour`."""
+        return f"{self.file}:{self.line}: {self.place}: found {self.found}, allowed: {self.allowed}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PriceSpan:
     """One version of a plan and the cells [from_ns, until_ns) that it prices."""
 

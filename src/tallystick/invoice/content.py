@@ -1,0 +1,28 @@
+"""The canonical content of an invoice: equal content is equal bytes, and one hash (billing.md, One formula)."""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+
+from tallystick.invoice.codec import Json, encode
+from tallystick.model.invoices import Invoice
+
+NOT_CONTENT = ("id", "number", "state", "issued_at", "due_at", "content_hash")
+"""What the document adds to its content: who it is and when, and the hash itself."""
+
+
+def canonical(invoice: Invoice) -> bytes:
+    """The content of an invoice as bytes: JSON with sorted keys and no blanks, without what the document adds."""
+    document = encode(invoice)
+    return canonical_bytes({key: value for key, value in document.items() if key not in NOT_CONTENT})
+
+
+def content_hash(invoice: Invoice) -> str:
+    """The SHA-256 of the canonical content, in hex."""
+    return sha256(canonical(invoice)).hexdigest()
+
+
+def canonical_bytes(document: Json) -> bytes:
+    """One form for equal documents: UTF-8, sorted keys, no blanks."""
+    return json.dumps(document, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()

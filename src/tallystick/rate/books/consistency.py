@@ -1,0 +1,124 @@
+"""What no single key of a price book can show: two ids that are one, two defaults, charges that overlap, versions that do not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+from tallystick.model.instants import iso
+from tallystick.model.price_book import Charge, Filters, Plan, PriceBook
+from tallystick.rate.books.reader import UNREADABLE
+
+
+def conflicts_inside(book: PriceBook) -> tuple[tuple[str, str, str], ...]:
+    """The mistakes of one version: (place, found, allowed)."""
+    found: list[tuple[str, str, str]] = []
+    found += [(f"plans[{place}].id", f"{name!r} again", "each plan id once") for place, name in _again([plan.id for plan in book.plans])]
+    if not book.plans:
+        found.append(("plans", "no plan", "at least one plan"))
+    defaults = [place for place, plan in enumerate(book.plans) if plan.default]
+    found += [(f"plans[{place}].default", "a second default plan", "at most one default plan of a seller") for place in defaults[1:]]
+    if book.effective_until_ns is not None and book.effective_until_ns <= book.effective_from_ns:
+        found.append(("effective_until", iso(book.effective_until_ns), f"an instant after effective_from, {iso(book.effective_from_ns)}"))
+    if book.corrects is not None and book.version and book.corrects >= book.version:
+        found.append(("corrects", str(book.corrects), f"a version before {book.version}"))
+    for place, plan in enumerate(book.plans):
+        found += [(f"plans[{place}]{where}", what, allowed) for where, what, allowed in _plan_conflicts(plan)]
+    return tuple(found)
+
+
+def conflicts_between(book: PriceBook, others: Sequence[PriceBook]) -> tuple[str, ...]:
+    """Why a version cannot be active beside the seller's others that are active or superseded: one sentence each, none if it can.
+
+    Versions of one book follow each other; one that replaces another for the same time says `corrects`. A plan keeps its
+    currency and cycle, a charge its meter and unit: else it is another plan, another charge.
+    """
+    found = []
+    for other in others:
+        name = f"version {other.version} of {other.id}"
+        if other.id != book.id:
+            shared = sorted({plan.id for plan in other.plans} & {plan.id for plan in book.plans})
+            found += [f"plan {plan!r} is also in {name}: plan ids are unique among a seller's books" for plan in shared]
+            found += _two_defaults(book, other, name) if _together(book, other) else []
+            continue
+        if other.version == book.version:
+            found.append(f"{name} exists")
+        if other.effective_from_ns == book.effective_from_ns and book.corrects is None and other.corrects is None:
+            hint = f"a version that replaces it says `corrects: {other.version}`"
+            found.append(f"{name} also takes effect at {iso(book.effective_from_ns)}: {hint}")
+        found += [sentence for plan in book.plans if (was := other.plan(plan.id)) for sentence in _changed(was, plan, name)]
+    if book.corrects is not None and not any(other.id == book.id and other.version == book.corrects for other in others):
+        found.append(f"corrects: {book.corrects}: there is no such version of {book.id}")
+    return tuple(dict.fromkeys(found))
+
+
+def default_plan(books: Sequence[PriceBook], at_ns: int) -> str:
+    """The id of the seller's default plan at an instant; empty if there is none."""
+    for book_id in sorted({book.id for book in books}):
+        own = [book for book in books if book.id == book_id and book.effective_from_ns <= at_ns]
+        latest = max(own, key=lambda book: (book.effective_from_ns, book.version), default=None)
+        if latest is not None and (latest.effective_until_ns is None or at_ns < latest.effective_until_ns):
+            for plan in latest.plans:
+                if plan.default:
+                    return plan.id
+    return ""
+
+
+def _plan_conflicts(plan: Plan) -> list[tuple[str, str, str]]:
+    names = [*(f".fees[{place}]" for place in range(len(plan.fees))), *(f".charges[{place}]" for place in range(len(plan.charges)))]
+    ids = [*(fee.id for fee in plan.fees), *(charge.id for charge in plan.charges)]
+    found = [(f"{names[place]}.id", f"{name!r} again", "each id of a fee or charge once in a plan") for place, name in _again(ids)]
+    if not ids:
+        found.append((".charges", "neither a charge nor a fee", "at least one"))
+    for (_, first), (later, second) in combinations(enumerate(plan.charges), 2):
+        if not second.also and not first.also and overlap(first, second):
+            what = f"{second.id!r}, which overlaps {first.id!r} on {second.meter}"
+            found.append((f".charges[{later}]", what, "filters that exclude each other, or `also: true` to charge both"))
+    return found
+
+
+def overlap(first: Charge, second: Charge) -> bool:
+    """Whether two charges could match one resource on one meter: no filter of theirs excludes the other's."""
+    return first.meter == second.meter != "" and _compatible(first.filters, second.filters)
+
+
+def _compatible(one: Filters, other: Filters) -> bool:
+    def apart(some: tuple[str, ...], more: tuple[str, ...]) -> bool:
+        return bool(some and more and not set(some) & set(more))
+
+    return not (apart(one.region, other.region) or apart(one.kind, other.kind) or contradict(one.labels, other.labels))
+
+
+def contradict(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    """Whether no resource can have both sets of labels."""
+    return any(other.get(name, value) != value for name, value in one.items())
+
+
+def _again(ids: Sequence[str]) -> list[tuple[int, str]]:
+    return [(place, name) for place, name in enumerate(ids) if name in ids[:place] and name != UNREADABLE]
+
+
+def _together(one: PriceBook, other: PriceBook) -> bool:
+    ends = [book.effective_until_ns for book in (one, other)]
+    latest_start = max(one.effective_from_ns, other.effective_from_ns)
+    return all(end is None or end > latest_start for end in ends)
+
+
+def _two_defaults(book: PriceBook, other: PriceBook, name: str) -> list[str]:
+    ours = [plan.id for plan in book.plans if plan.default]
+    theirs = [plan.id for plan in other.plans if plan.default]
+    return [f"plan {ours[0]!r} is a default, but {theirs[0]!r} of {name} already is: a seller has one"] if ours and theirs else []
+
+
+def _changed(was: Plan, now: Plan, name: str) -> list[str]:
+    found = []
+    if was.currency != now.currency:
+        found.append(f"plan {now.id!r} changes its currency from {was.currency} in {name} to {now.currency}: that is another plan")
+    if was.cycle != now.cycle:
+        found.append(f"plan {now.id!r} changes its cycle from that of {name}: that is another plan")
+    units = {charge.id: (charge.meter, charge.per) for charge in was.charges}
+    for charge in now.charges:
+        before = units.get(charge.id, (charge.meter, charge.per))
+        if before != (charge.meter, charge.per):
+            found.append(f"charge {charge.id!r} of plan {now.id!r} was {before[0]} per {before[1]} in {name}: that is another charge")
+    return found

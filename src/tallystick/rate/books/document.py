@@ -1,0 +1,105 @@
+"""A price book as one canonical document: the same JSON for equal books, and the digest of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from hashlib import sha256
+from typing import Any
+
+from tallystick.model.instants import iso
+from tallystick.model.money import Rounding, exact_text
+from tallystick.model.price_book import Charge, Cycle, Fee, FeeTiming, Filters, Plan, PriceBook, Proration
+from tallystick.rate.books.schema import CYCLES
+from tallystick.rate.models.registry import rule_of
+
+Document = dict[str, Any]
+
+
+def document(book: PriceBook) -> Document:
+    """The keys of a book as it could have been written, in the order of the format, without those that say the default."""
+    return _written(
+        {
+            "book": book.id,
+            "version": book.version,
+            "effective_from": iso(book.effective_from_ns),
+            "effective_until": "" if book.effective_until_ns is None else iso(book.effective_until_ns),
+            "corrects": book.corrects,
+            "plans": [_plan(plan) for plan in book.plans],
+        }
+    )
+
+
+def to_json(book: PriceBook) -> str:
+    """The document as JSON text, which `load_book` reads."""
+    return json.dumps(document(book), indent=2, ensure_ascii=False)
+
+
+def digest_of(book: PriceBook) -> str:
+    """The SHA-256 of the canonical document without its version number, in hex: a book under another number is the same book."""
+    text = json.dumps(document(replace(book, version=0)), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return sha256(text.encode()).hexdigest()
+
+
+def _plan(plan: Plan) -> Document:
+    return _written(
+        {
+            "id": plan.id,
+            "name": plan.name,
+            "currency": plan.currency,
+            "cycle": _cycle(plan.cycle),
+            "default": plan.default,
+            "rounding": "" if plan.rounding is Rounding.HALF_UP else plan.rounding.value,
+            "fees": [_fee(fee) for fee in plan.fees],
+            "charges": [_charge(charge) for charge in plan.charges],
+        }
+    )
+
+
+def _cycle(cycle: Cycle) -> str | Document:
+    for name, known in CYCLES.items():
+        if cycle == known:
+            return name
+    return _written({"unit": cycle.unit, "count": cycle.count, "anniversary": cycle.anniversary})
+
+
+def _fee(fee: Fee) -> Document:
+    return _written(
+        {
+            "id": fee.id,
+            "name": fee.name,
+            "amount": exact_text(fee.amount),
+            "timing": "" if fee.timing is FeeTiming.ARREARS else fee.timing.value,
+            "proration": "" if fee.proration is Proration.EXACT else fee.proration.value,
+        }
+    )
+
+
+def _charge(charge: Charge) -> Document:
+    rule = rule_of(charge.model)
+    return _written(
+        {
+            "id": charge.id,
+            "name": charge.name,
+            "meter": charge.meter,
+            "per": charge.per,
+            "model": rule.name,
+            **rule.write(charge.model),
+            "filters": _filters(charge.filters),
+            "group_by": list(charge.group_by),
+            "free": exact_text(charge.free) if charge.free else "",
+            "prorate_free": None if charge.prorate_free else "false",
+            "month_hours": "" if charge.month_hours is None else exact_text(charge.month_hours),
+            "also": charge.also,
+        }
+    )
+
+
+def _filters(filters: Filters) -> Document:
+    return _written({"region": list(filters.region), "kind": list(filters.kind), "labels": dict(sorted(filters.labels.items()))})
+
+
+def _written(keys: Mapping[str, object]) -> Document:
+    """Only what says something: a price of "0" stays, what is empty, false or None is the default."""
+    return {name: value for name, value in keys.items() if value}

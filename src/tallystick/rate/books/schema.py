@@ -1,0 +1,161 @@
+"""The keys of a price book, level by level, and what each may hold (docs/price-book.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
+
+from tallystick.model.money import MINOR_DIGITS, Rounding
+from tallystick.model.price_book import Charge, Cycle, Fee, FeeTiming, Filters, Plan, PriceBook, Proration
+from tallystick.rate.books.reader import Fields, Reader, shown
+from tallystick.rate.models.registry import MODELS
+from tallystick.rate.units import METER_UNITS, unit_of
+
+BOOK_KEYS = ("book", "version", "effective_from", "effective_until", "corrects", "plans")
+PLAN_KEYS = ("id", "name", "currency", "cycle", "default", "rounding", "fees", "charges")
+FEE_KEYS = ("id", "name", "amount", "timing", "proration")
+CHARGE_KEYS = ("id", "name", "meter", "per", "model", "filters", "group_by", "free", "prorate_free", "month_hours", "also")
+FILTER_KEYS = ("region", "kind", "labels")
+CYCLE_KEYS = ("unit", "count", "anniversary")
+
+CYCLES: Mapping[str, Cycle] = {
+    "hourly": Cycle(unit="hour"),
+    "daily": Cycle(unit="day"),
+    "weekly": Cycle(unit="week"),
+    "monthly": Cycle(unit="month"),
+    "quarterly": Cycle(unit="month", count=3),
+    "yearly": Cycle(unit="year"),
+}
+CYCLE_UNITS = ("hour", "day", "week", "month", "year")
+REAL_MONTH = "real"
+
+
+def read_book(reader: Reader, node: Node) -> PriceBook:
+    """One version of a price book; it is only to be used when the reader found no mistake."""
+    fields = reader.fields(node, "", BOOK_KEYS)
+    plans = tuple(_read_plan(reader, item, place) for place, item in fields.items("plans", "plans", required=True))
+    start = fields.instant("effective_from", required=True)
+    return PriceBook(
+        id=fields.identifier("book"),
+        version=fields.whole("version", default=0),
+        effective_from_ns=start or 0,
+        effective_until_ns=fields.instant("effective_until"),
+        corrects=fields.whole("corrects", default=0) or None,
+        plans=plans,
+    )
+
+
+def _read_plan(reader: Reader, node: Node, place: str) -> Plan:
+    fields = reader.fields(node, place, PLAN_KEYS)
+    identifier = fields.identifier("id")
+    currency = fields.text("currency", required=True, default="USD", allowed="an ISO 4217 currency such as EUR")
+    if currency not in MINOR_DIGITS and "currency" in fields.nodes:
+        fields.wrong("currency", repr(currency), "an ISO 4217 currency such as EUR")
+    return Plan(
+        id=identifier,
+        name=fields.text("name", default=identifier),
+        currency=currency,
+        cycle=_read_cycle(fields),
+        default=fields.flag("default", default=False),
+        rounding=Rounding(fields.choice("rounding", list(Rounding), default=Rounding.HALF_UP)),
+        fees=tuple(_read_fee(reader, item, at) for at, item in fields.items("fees", "fees")),
+        charges=tuple(_read_charge(reader, item, at) for at, item in fields.items("charges", "charges")),
+    )
+
+
+def _read_cycle(fields: Fields) -> Cycle:
+    node = fields.nodes.get("cycle")
+    if node is None:
+        return Cycle()
+    if isinstance(node, ScalarNode) and node.value in CYCLES:
+        return CYCLES[node.value]
+    if not isinstance(node, MappingNode):
+        fields.wrong("cycle", shown(node), ", ".join(CYCLES) + ", or a mapping with the keys " + ", ".join(CYCLE_KEYS))
+        return Cycle()
+    inner = fields.reader.fields(node, fields.at("cycle"), CYCLE_KEYS)
+    cycle = Cycle(
+        unit=inner.choice("unit", CYCLE_UNITS, required=True, default="month"),
+        count=inner.whole("count", default=1, most=120),
+        anniversary=inner.flag("anniversary", default=False),
+    )
+    if cycle.count != 1 and cycle.unit != "month":
+        inner.wrong("count", f"{cycle.count} of {cycle.unit}", "1, or more of unit month")
+    if cycle.anniversary and cycle.unit in ("hour", "day"):
+        inner.wrong("anniversary", f"true for unit {cycle.unit}", "false: hours and days are those of the calendar")
+    return cycle
+
+
+def _read_fee(reader: Reader, node: Node, place: str) -> Fee:
+    fields = reader.fields(node, place, FEE_KEYS)
+    identifier = fields.identifier("id")
+    return Fee(
+        id=identifier,
+        name=fields.text("name", default=identifier),
+        amount=fields.decimal("amount", required=True),
+        timing=FeeTiming(fields.choice("timing", list(FeeTiming), default=FeeTiming.ARREARS)),
+        proration=Proration(fields.choice("proration", list(Proration), default=Proration.EXACT)),
+    )
+
+
+def _read_charge(reader: Reader, node: Node, place: str) -> Charge:
+    kind = _model_name(node)
+    rule = MODELS.get(kind, MODELS["unit"])
+    fields = reader.fields(node, place, (*CHARGE_KEYS, *rule.keys))
+    identifier = fields.identifier("id")
+    fields.choice("model", MODELS, default=rule.name)
+    meter = fields.choice("meter", METER_UNITS, required=True)
+    per = _read_unit(fields, meter)
+    return Charge(
+        id=identifier,
+        name=fields.text("name", default=identifier),
+        meter=meter,
+        per=per,
+        model=rule.read(fields),
+        filters=_read_filters(fields),
+        group_by=_read_groups(fields),
+        free=fields.decimal("free"),
+        prorate_free=fields.flag("prorate_free", default=True),
+        month_hours=_read_month(fields, meter, per),
+        also=fields.flag("also", default=False),
+    )
+
+
+def _read_filters(fields: Fields) -> Filters:
+    node = fields.nodes.get("filters")
+    if node is None:
+        return Filters()
+    inner = fields.reader.fields(node, fields.at("filters"), FILTER_KEYS)
+    return Filters(region=inner.words("region", "regions"), kind=inner.words("kind", "kinds"), labels=inner.labels("labels"))
+
+
+def _model_name(node: Node) -> str:
+    """The model of a charge before its other keys are read: they depend on it."""
+    pairs = node.value if isinstance(node, MappingNode) else []
+    return next((str(value.value) for key, value in pairs if isinstance(key, ScalarNode) and key.value == "model"), "unit")
+
+
+def _read_unit(fields: Fields, meter: str) -> str:
+    if not meter:
+        return fields.text("per", required=True, default="?")
+    return fields.choice("per", [unit.name for unit in METER_UNITS[meter]], required=True)
+
+
+def _read_groups(fields: Fields) -> tuple[str, ...]:
+    groups = fields.words("group_by", "region, resource or labels.<name>")
+    for group in groups:
+        if group not in ("region", "resource") and not (group.startswith("labels.") and len(group) > len("labels.")):
+            fields.wrong("group_by", repr(group), "region, resource or labels.<name>")
+    return groups
+
+
+def _read_month(fields: Fields, meter: str, per: str) -> Fraction | None:
+    node = fields.nodes.get("month_hours")
+    if node is None or (isinstance(node, ScalarNode) and node.value == REAL_MONTH):
+        return None
+    if meter and per and not unit_of(meter, per).monthly:
+        fields.wrong("month_hours", shown(node), f"no such key with per: {per}, only with a unit per month")
+        return None
+    hours = fields.decimal("month_hours", positive=True)
+    return hours or Fraction(1)

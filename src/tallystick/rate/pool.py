@@ -1,0 +1,242 @@
+"""Usage hours into the pools of each charge: who gets how much of which meter, and what cannot be priced."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import pairwise
+
+from tallystick.model.findings import Finding, FindingCode, Severity
+from tallystick.model.instants import CELL_NS, CELLS_PER_HOUR, HOUR_NS, hour_start
+from tallystick.model.invoices import Share, Usage
+from tallystick.model.price_book import Charge, Filters
+from tallystick.model.resources import Attributes
+from tallystick.model.usage import METERS, Cells, Filled, Gap, UsageHour
+from tallystick.rate.attribution import Span, Window, spans_of
+from tallystick.rate.units import SIZE_OF_METER, divisor, unit_of
+
+Place = tuple[int, int]
+"""Cells [first, past) of an hour, as indices 0 to 12."""
+
+SIZED_WHILE_UP = ("cpu.allocated", "memory.allocated")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpanUsage:
+    """A span with its usage hours and the gaps in it that nothing filled, clipped to it."""
+
+    span: Span
+    hours: tuple[tuple[UsageHour, Place], ...]
+    unknown_ns: int
+
+    def cells(self, meter: str) -> tuple[tuple[int, Cells], ...]:
+        """(hour_ns, twelve cells) of a meter, cells outside the span 0; hours that did not measure it are left out."""
+        found = []
+        for hour, (first, past) in self.hours:
+            cells = hour.meter_cells(meter)
+            if cells is not None:
+                whole = first == 0 and past == CELLS_PER_HOUR
+                found.append((hour.hour_ns, cells if whole else _clipped(cells, first, past)))
+        return tuple(found)
+
+    def amount(self, meter: str) -> int | None:
+        """The span's total of a meter in its base unit; None: nothing measured it, or nobody gave the size that it is made of."""
+        if self.size_missing(meter):
+            return None
+        found = self.cells(meter)
+        return sum(sum(cells) for _, cells in found) if found else None
+
+    def size_missing(self, meter: str) -> bool:
+        """Whether the meter is made of a size that nobody gave for these cells, though there is something to price.
+
+        Where the registry does not say which sizes it was given, an absent meter, and one of 0 while time is up, say it.
+        """
+        size, sizes = SIZE_OF_METER.get(meter), self.span.attributes.sizes
+        if size is None or not self.hours:
+            return False
+        if sizes is not None:
+            return size not in sizes
+        up = any(sum(cells) for _, cells in self.cells("uptime"))
+        found = self.cells(meter)
+        return (up and not found) or (up and meter in SIZED_WHILE_UP and not any(sum(cells) for _, cells in found))
+
+    def share(self, meter: str) -> Share:
+        """How much of the time behind a meter was measured, estimated or unknown, in ns."""
+        if meter == "disk.allocated":
+            held = sum(CELL_NS for _, cells in self.cells(meter) for cell in cells if cell)
+            return Share(measured_ns=held)
+        up = sum(sum(cells) for _, cells in self.cells("uptime"))
+        guessed = sum(sum(hour.estimated.get("uptime", (0,) * CELLS_PER_HOUR)[first:past]) for hour, (first, past) in self.hours)
+        return Share(measured_ns=up - guessed, estimated_ns=guessed, unknown_ns=self.unknown_ns)
+
+
+@dataclass(slots=True)
+class Pool:
+    """What has gathered for one (subscription, charge, group, version) so far: hours by (resource, divisor), and coverage."""
+
+    charge: Charge
+    span: Span
+    hours: dict[tuple[str, Fraction], list[tuple[int, Cells]]] = field(default_factory=lambda: defaultdict(list))
+    share: Share = field(default_factory=Share)
+
+
+PoolKey = tuple[str, str, tuple[tuple[str, str], ...], int]
+"""Subscription, charge, group, ordinal of the price version."""
+
+
+def usage_by_span(usage: Usage, window: Window) -> tuple[SpanUsage, ...]:
+    """The run's spans with their hours, in order of resource and time: the order of the rows given does not matter.
+
+    Raises:
+        ValueError: two rows for one hour of a resource, which would bill it twice.
+
+    """
+    if window.from_ns >= window.until_ns:
+        return ()
+    rows: dict[str, list[UsageHour]] = defaultdict(list)
+    for hour in usage.hours:
+        rows[hour.resource_id].append(hour)
+    gaps: dict[str, list[Gap]] = defaultdict(list)
+    for gap in usage.gaps:
+        if gap.filled is Filled.UNKNOWN:
+            gaps[gap.resource_id].append(gap)
+    found = []
+    for resource_id in sorted(rows.keys() | gaps.keys()):
+        hours = sorted(rows[resource_id], key=lambda row: row.hour_ns)
+        for before, after in pairwise(hours):
+            if before.hour_ns == after.hour_ns:
+                raise ValueError(f"resource {resource_id!r} has two usage rows for the hour {before.hour_ns}")
+        for span in spans_of(resource_id, usage.attributes.get(resource_id, ()), window):
+            each = SpanUsage(span=span, hours=_within(hours, span), unknown_ns=_overlap(gaps[resource_id], span))
+            if each.hours or each.unknown_ns:
+                found.append(each)
+    return tuple(found)
+
+
+def pools_of(spans: Iterable[SpanUsage]) -> tuple[Mapping[PoolKey, Pool], tuple[Finding, ...]]:
+    """The pools of every charge, and findings for what has a price but cannot be priced."""
+    pools: dict[PoolKey, Pool] = {}
+    findings: dict[tuple[str, ...], Finding] = {}
+    for each in (each for each in spans if each.hours):
+        for finding in _without_price(each) or _fill(each, pools):
+            findings.setdefault((finding.code, finding.resource_id, finding.record), finding)
+    return pools, tuple(findings.values())
+
+
+def _without_price(each: SpanUsage) -> tuple[Finding, ...]:
+    """Why nothing of a span can be priced, if so: no version of a plan is in force, or two subscriptions tie."""
+    span = each.span
+    if span.tied:
+        names = ", ".join(span.tied)
+        return (_blocking(FindingCode.COVERAGE_TIE, span, names, f"subscriptions {names} cover {span.resource_id} with equal right"),)
+    if span.price is not None:
+        return ()
+    if not span.subscription.plan_id:
+        return (_blocking(FindingCode.NO_PLAN, span, "", "no subscription covers it and the seller has no default plan"),)
+    detail = f"no version of plan {span.subscription.plan_id} is in force for its usage"
+    return (_blocking(FindingCode.NO_PLAN, span, span.subscription.plan_id, detail),)
+
+
+def _fill(each: SpanUsage, pools: dict[PoolKey, Pool]) -> list[Finding]:
+    span, findings = each.span, []
+    plan = span.price.plan if span.price is not None else None
+    charges = plan.charges if plan is not None else ()
+    for meter in METERS:
+        naming = [charge for charge in charges if charge.meter == meter]
+        if not naming:
+            continue
+        matched = charges_for(naming, span.attributes)
+        if not _base_matches(naming, matched):
+            if each.amount(meter) or each.size_missing(meter):
+                findings.append(_unmatched(span, meter, naming))
+            continue
+        if each.size_missing(meter):
+            detail = f"nobody gave {SIZE_OF_METER[meter]} of {span.resource_id}, which {matched[0].id} prices"
+            findings.append(_blocking(FindingCode.UNPRICED_SIZE, span, meter, detail))
+            continue
+        _put(each, matched, pools)
+    return findings
+
+
+def charges_for(naming: Sequence[Charge], attributes: Attributes) -> list[Charge]:
+    """The charges of a meter that get it: the first whose filters match, and every further one that says `also`."""
+    matching = [charge for charge in naming if matches(charge.filters, attributes)]
+    first = next((charge for charge in matching if not charge.also), None)
+    return [charge for charge in matching if charge.also or charge is first]
+
+
+def matches(filters: Filters, attributes: Attributes) -> bool:
+    """Whether a resource passes: an empty filter matches anything."""
+    return (
+        (not filters.region or attributes.region in filters.region)
+        and (not filters.kind or attributes.kind in filters.kind)
+        and all(attributes.labels.get(name) == value for name, value in filters.labels.items())
+    )
+
+
+def group_of(charge: Charge, span: Span) -> tuple[tuple[str, str], ...]:
+    """The group of a charge that a span's usage belongs to; a label that is not there is empty."""
+    labels = {f"labels.{name}": value for name, value in span.attributes.labels.items()}
+    values = {**labels, "region": span.attributes.region, "resource": span.resource_id}
+    return tuple((name, values.get(name, "")) for name in charge.group_by)
+
+
+def _base_matches(naming: Sequence[Charge], matched: Sequence[Charge]) -> bool:
+    """Whether the usage is priced: by a charge of its own, where the plan has any; what is charged `also` does not stand for it."""
+    return any(not charge.also for charge in matched) or (bool(matched) and all(charge.also for charge in naming))
+
+
+def _put(each: SpanUsage, matched: Sequence[Charge], pools: dict[PoolKey, Pool]) -> None:
+    span = each.span
+    for charge in matched:
+        cells = each.cells(charge.meter)
+        if cells:
+            group = group_of(charge, span)
+            pool = pools.setdefault((span.subscription.id, charge.id, group, span.ordinal), Pool(charge=charge, span=span))
+            per = divisor(unit_of(charge.meter, charge.per), span.month_ns, charge.month_hours)
+            pool.hours[span.resource_id, per] += cells
+            pool.share = added(pool.share, each.share(charge.meter))
+
+
+def added(one: Share, other: Share) -> Share:
+    """The sum of two coverages."""
+    return Share(
+        measured_ns=one.measured_ns + other.measured_ns,
+        estimated_ns=one.estimated_ns + other.estimated_ns,
+        unknown_ns=one.unknown_ns + other.unknown_ns,
+    )
+
+
+def _unmatched(span: Span, meter: str, naming: Sequence[Charge]) -> Finding:
+    names = ", ".join(charge.id for charge in naming)
+    held = f"region {span.attributes.region!r}, kind {span.attributes.kind!r}, labels {dict(sorted(span.attributes.labels.items()))}"
+    return _blocking(FindingCode.UNPRICED_FILTER, span, meter, f"no filter of {names} matches {span.resource_id} with {held}")
+
+
+def _blocking(code: FindingCode, span: Span, record: str, detail: str) -> Finding:
+    return Finding(
+        code=code, severity=Severity.BLOCKING, resource_id=span.resource_id, at_ns=span.from_ns, record=record, detail=detail
+    )
+
+
+def _within(hours: Sequence[UsageHour], span: Span) -> tuple[tuple[UsageHour, Place], ...]:
+    first = bisect_left(hours, hour_start(span.from_ns), key=lambda row: row.hour_ns)
+    found = []
+    for hour in hours[first:]:
+        if hour.hour_ns >= span.until_ns:
+            break
+        begin = max(span.from_ns - hour.hour_ns, 0) // CELL_NS
+        end = min(span.until_ns - hour.hour_ns, HOUR_NS) // CELL_NS
+        found.append((hour, (begin, end)))
+    return tuple(found)
+
+
+def _clipped(cells: Cells, first: int, past: int) -> Cells:
+    return (0,) * first + tuple(cells[first:past]) + (0,) * (CELLS_PER_HOUR - past)
+
+
+def _overlap(gaps: Iterable[Gap], span: Span) -> int:
+    return sum(max(min(gap.until_ns, span.until_ns) - max(gap.from_ns, span.from_ns), 0) for gap in gaps)

@@ -1,0 +1,102 @@
+"""The one formula: usage, a contract and price-book versions into lines and findings (billing.md, One formula).
+
+Invoice, preview, live estimate and explain all call `rate`, with different usage. It is pure and exact: integers and
+rationals until the one rounding of each charge. What cannot be priced is a finding, never a price of 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
+from operator import add
+
+from tallystick.model.contracts import Contract, Run, Subscription
+from tallystick.model.instants import cell_end, cell_start
+from tallystick.model.invoices import Line, RatingResult, Usage, UsagePart
+from tallystick.model.price_book import Charge, PriceBook
+from tallystick.model.usage import Cells
+from tallystick.rate.attribution import Window, active_share, window_of
+from tallystick.rate.charge import GroupUsage, price_charge
+from tallystick.rate.pool import Pool, PoolKey, pools_of, usage_by_span
+from tallystick.rate.slices import Slice, Terms
+from tallystick.rate.statement import statement_of
+
+
+def rate(usage: Usage, contract: Contract, books: Sequence[PriceBook], run: Run) -> RatingResult:
+    """The lines, usage statement and findings of one run.
+
+    `usage` may hold more than the run bills: only cells of the customer, of the run's window and of its subscriptions
+    count. `books` are the versions that are active or superseded, never drafts. 1,872 h of `uptime` at 0.01 are one line
+    of 18.72, whose derivation holds every hour.
+
+    Raises:
+        ValueError: usage that would be billed twice, a run that the contract does not know, or versions of a charge that
+            differ in meter or unit.
+
+    """
+    window = window_of(contract, books, run)
+    spans = usage_by_span(usage, window)
+    pools, findings = pools_of(spans)
+    lines = [line for subscription_id in run.subscription_ids for line in _lines(window.subscription(subscription_id), pools, window)]
+    return RatingResult(lines=tuple(lines), statement=statement_of(spans), findings=findings)
+
+
+def _lines(subscription: Subscription, pools: Mapping[PoolKey, Pool], window: Window) -> Iterable[Line]:
+    own = {key: pool for key, pool in pools.items() if key[0] == subscription.id}
+    for charge in _charges(subscription, window):
+        groups = sorted({key[2] for key in own if key[1] == charge.id})
+        used = [_group_usage(group, charge, own, subscription, window) for group in groups]
+        terms = Terms(charge=charge, active=active_share(subscription, window.run))
+        yield from price_charge(subscription, used, terms)
+
+
+def _charges(subscription: Subscription, window: Window) -> tuple[Charge, ...]:
+    """Each charge as it stands at the end of the period (or last stood in it), in the order of the last plan, then older ones."""
+    found: dict[str, Charge] = {}
+    for span in reversed(window.prices[subscription.id]):
+        for charge in span.plan.charges:
+            latest = found.setdefault(charge.id, charge)
+            if (latest.meter, latest.per) != (charge.meter, charge.per):
+                was, now = f"{charge.meter} per {charge.per}", f"{latest.meter} per {latest.per}"
+                raise ValueError(f"charge {charge.id!r} changes from {was} to {now}: that is another charge")
+    return tuple(found.values())
+
+
+def _group_usage(
+    group: tuple[tuple[str, str], ...], charge: Charge, own: Mapping[PoolKey, Pool], subscription: Subscription, window: Window
+) -> GroupUsage:
+    slices, shares, service = [], [], []
+    for ordinal, span in enumerate(window.prices[subscription.id], start=1):
+        pool = own.get((subscription.id, charge.id, group, ordinal))
+        if pool is not None:
+            found = sorted(pool.hours.items())
+            parts = tuple(UsagePart(resource_id=name, divisor=per, hours=_by_hour(hours)) for (name, per), hours in found)
+            quantity = sum((part.quantity for part in parts), Fraction(0))
+            slices.append(Slice(ordinal=ordinal, span=span, charge=pool.charge, parts=parts, quantity=quantity))
+            shares.append(pool.share)
+            begin, end = _service(subscription, window)
+            service.append((max(begin, span.from_ns), min(end, span.until_ns)))
+    return GroupUsage(group=group, slices=tuple(slices), shares=tuple(shares), service=tuple(service))
+
+
+def _by_hour(found: Iterable[tuple[int, Cells]]) -> tuple[tuple[int, Cells], ...]:
+    """Each hour once, in order of time: an hour in which an attribute changed came in two pieces."""
+    hours: dict[int, Cells] = {}
+    for hour_ns, cells in found:
+        hours[hour_ns] = tuple(map(add, hours[hour_ns], cells)) if hour_ns in hours else cells
+    return tuple(sorted(hours.items()))
+
+
+def _service(subscription: Subscription, window: Window) -> tuple[int, int]:
+    """The cells of the period in which a subscription may hold usage: those of its own instants, whatever was used."""
+    end_ns = window.until_ns if subscription.end_ns is None else min(cell_end(subscription.end_ns), window.until_ns)
+    before = [
+        other
+        for other in window.contract.subscriptions
+        if other is not subscription
+        and not other.implicit
+        and other.start_ns <= cell_start(subscription.start_ns)
+        and (other.end_ns is None or other.end_ns > cell_start(subscription.start_ns))
+    ]
+    start_ns = cell_end(subscription.start_ns) if before else subscription.first_cell_ns
+    return max(start_ns, window.from_ns), end_ns

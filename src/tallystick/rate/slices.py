@@ -1,0 +1,60 @@
+"""What flows through the pricing of one charge and group: the quantity of each price version, and what a model makes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from tallystick.model.invoices import Step, UsagePart
+from tallystick.model.price_book import Charge, PriceSpan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """The usage of one charge and group under one price version: the `ordinal`-th of the period, from 1.
+
+    `quantity` is what is left to price, in the charge's unit, after `steps`; `parts` are what it began with.
+    """
+
+    ordinal: int
+    span: PriceSpan
+    charge: Charge
+    parts: tuple[UsagePart, ...]
+    quantity: Fraction
+    steps: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What holds for a charge over the whole period: the charge as it is at the period's end, and the subscription's share of it.
+
+    `active` is the part of the period in which the subscription is in force, 1 for all of it.
+    """
+
+    charge: Charge
+    active: Fraction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """Where a slice lies in the period: the quantity of the versions before it, and that of all of them.
+
+    At a price-version change nothing restarts: a ladder goes on at `before`, a volume is that of `total`.
+    """
+
+    before: Fraction
+    total: Fraction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Priced:
+    """What a model says of a slice, one for each tier that it touches: `amount` in the plan's currency, exact.
+
+    `steps` lead from the slice's quantity to the amount.
+    """
+
+    tier: int
+    quantity: Fraction
+    unit_price: Fraction
+    amount: Fraction
+    steps: tuple[Step, ...]

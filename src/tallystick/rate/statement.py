@@ -1,0 +1,38 @@
+"""The usage statement: what every meter of every resource measured, billed or not (billing.md, Invoices)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from fractions import Fraction
+
+from tallystick.model.invoices import Share, Statement
+from tallystick.model.usage import METERS
+from tallystick.rate.pool import SpanUsage, added
+from tallystick.rate.units import METER_UNITS
+
+
+def statement_of(spans: Sequence[SpanUsage]) -> tuple[Statement, ...]:
+    """One row per resource and meter, in the order of resources and of `METERS`."""
+    by_resource: dict[str, list[SpanUsage]] = defaultdict(list)
+    for each in spans:
+        by_resource[each.span.resource_id].append(each)
+    return tuple(_row(own, meter) for _, own in sorted(by_resource.items()) for meter in METERS)
+
+
+def _row(own: Sequence[SpanUsage], meter: str) -> Statement:
+    amounts = [amount for each in own if (amount := each.amount(meter)) is not None]
+    unit = METER_UNITS[meter][0]
+    share = Share()
+    for each in own:
+        share = added(share, each.share(meter))
+    plans = [each.span.price.plan for each in own if each.span.price is not None]
+    return Statement(
+        resource_id=own[-1].span.resource_id,
+        resource_name=own[-1].span.attributes.name,
+        meter=meter,
+        unit=unit.name,
+        quantity=Fraction(sum(amounts), unit.base) if amounts else None,
+        billed=any(charge.meter == meter for plan in plans for charge in plan.charges),
+        share=share,
+    )

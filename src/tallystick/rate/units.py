@@ -1,0 +1,83 @@
+"""The units of price books: how many base units of a meter make one, and which unit fits which meter (metering.md, Meters)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from tallystick.model.instants import HOUR_NS
+
+GIB = 2**30
+GB = 10**9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceUnit:
+    """A unit of a price: `base` base units of the meter make one; per month, `base` is what one holds in a nanosecond's time."""
+
+    name: str
+    base: int
+    monthly: bool = False
+
+
+CORE_HOUR = PriceUnit(name="core-hour", base=HOUR_NS)
+VCPU_HOUR = PriceUnit(name="vcpu-hour", base=HOUR_NS)
+GPU_HOUR = PriceUnit(name="gpu-hour", base=HOUR_NS)
+HOUR = PriceUnit(name="hour", base=HOUR_NS)
+GIB_HOUR = PriceUnit(name="GiB-hour", base=GIB * HOUR_NS)
+GB_HOUR = PriceUnit(name="GB-hour", base=GB * HOUR_NS)
+GIB_MONTH = PriceUnit(name="GiB-month", base=GIB, monthly=True)
+GB_MONTH = PriceUnit(name="GB-month", base=GB, monthly=True)
+GIBIBYTE = PriceUnit(name="GiB", base=GIB)
+GIGABYTE = PriceUnit(name="GB", base=GB)
+MILLION = PriceUnit(name="million", base=10**6)
+
+METER_UNITS: Mapping[str, tuple[PriceUnit, ...]] = {
+    "cpu.used": (CORE_HOUR,),
+    "cpu.allocated": (VCPU_HOUR,),
+    "memory.used": (GIB_HOUR, GB_HOUR),
+    "memory.allocated": (GIB_HOUR, GB_HOUR),
+    "disk.allocated": (GIB_HOUR, GB_HOUR, GIB_MONTH, GB_MONTH),
+    "disk.read": (GIBIBYTE, GIGABYTE),
+    "disk.write": (GIBIBYTE, GIGABYTE),
+    "disk.io": (GIBIBYTE, GIGABYTE),
+    "disk.ops": (MILLION,),
+    "network.rx": (GIBIBYTE, GIGABYTE),
+    "network.tx": (GIBIBYTE, GIGABYTE),
+    "network.io": (GIBIBYTE, GIGABYTE),
+    "gpu.allocated": (GPU_HOUR,),
+    "uptime": (HOUR,),
+}
+"""The units that fit each meter; the first is that of usage statements."""
+
+SIZE_OF_METER: Mapping[str, str] = {
+    "cpu.allocated": "vcpus",
+    "memory.allocated": "memory_bytes",
+    "disk.allocated": "disk_bytes",
+    "gpu.allocated": "gpus",
+}
+"""The size of a resource that each allocated meter is made of: one that nobody gave is unpriced."""
+
+
+def unit_of(meter: str, name: str) -> PriceUnit:
+    """The unit of that name for a meter.
+
+    Raises:
+        ValueError: the meter has no such unit.
+
+    """
+    for unit in METER_UNITS.get(meter, ()):
+        if unit.name == name:
+            return unit
+    raise ValueError(f"meter {meter!r} has no unit {name!r}")
+
+
+def divisor(unit: PriceUnit, month_ns: int, month_hours: Fraction | None) -> Fraction:
+    """How many base units of the meter make one of the unit, in a month of `month_ns`, or of the nominal `month_hours`.
+
+    A GiB-month of a March with a clock change is 2^30 x 743 h: a disk that is there all month is a whole GiB-month.
+    """
+    if not unit.monthly:
+        return Fraction(unit.base)
+    return Fraction(unit.base) * (month_ns if month_hours is None else month_hours * HOUR_NS)
