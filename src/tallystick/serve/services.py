@@ -196,7 +196,7 @@ class Services:
     - `estimate(place, request)`: priced by the one formula.
     - `explain_line(place, invoice_id, line_number, depth, verify)`: line 1 is the first.
     - `usage_days(place, query)`, `usage_months(place, query)`: per resource and local day or month of its customer's zone.
-    - `status(place)`: the live table.
+    - `status(place, customers)`: the live table, of these customers only (None: all; then agents stand in it too).
     - `metrics()`: the page of `/metrics`, in Prometheus' text format.
     - `not_ready()`: why the server cannot serve now, a sentence each; empty when it can.
     """
@@ -214,6 +214,6 @@ class Services:
     explain_line: Callable[[Place, str, int, Depth, bool], Explanation]
     usage_days: Callable[[Place, UsageQuery], tuple[UsageTotal, ...]]
     usage_months: Callable[[Place, UsageQuery], tuple[UsageTotal, ...]]
-    status: Callable[[Place], Status]
+    status: Callable[[Place, frozenset[str] | None], Status]
     metrics: Callable[[], str]
     not_ready: Callable[[], tuple[str, ...]]

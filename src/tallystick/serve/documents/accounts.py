@@ -1,0 +1,217 @@
+"""Documents of who is billed and who bills: customers, the seller, subscriptions, keys."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, WithJsonSchema
+
+from tallystick.model.access import Role
+from tallystick.model.calendar import zone
+from tallystick.model.contracts import Address, Coverage, Customer, Seller, Subscription
+from tallystick.model.instants import iso
+from tallystick.serve.documents.values import CurrencyCode, Document, Id, Instant, Integer, Labels, Name, ShownInstant, shown_instant
+
+
+def _time_zone(value: str) -> str:
+    zone(value)
+    return value
+
+
+TimeZone = Annotated[
+    Name, AfterValidator(_time_zone), WithJsonSchema({"type": "string", "examples": ["Europe/Berlin"], "description": "An IANA zone."})
+]
+
+
+class AddressDocument(Document):
+    """A postal address as it is printed."""
+
+    lines: Annotated[tuple[Name, ...], Field(max_length=6)] = ()
+    city: Name = ""
+    postal_code: Name = ""
+    region: Name = ""
+    country: Name = ""
+
+    def value(self) -> Address:
+        """The address."""
+        return Address(lines=self.lines, city=self.city, postal_code=self.postal_code, region=self.region, country=self.country)
+
+
+class NewCustomer(Document):
+    """A customer to be created. `id` is made up when it is not given, `name` is then needed to tell them apart."""
+
+    id: Id | None = None
+    name: Name = ""
+    currency: CurrencyCode = "USD"
+    time_zone: TimeZone = "UTC"
+    address: AddressDocument = AddressDocument()
+    email: Name = ""
+    tax_id: Name = ""
+    labels: Labels = Field(default_factory=dict)
+
+    def value(self, customer_id: str) -> Customer:
+        """The customer, by this id."""
+        return Customer(
+            id=customer_id,
+            name=self.name or customer_id,
+            currency=self.currency,
+            time_zone=self.time_zone,
+            address=self.address.value(),
+            email=self.email,
+            tax_id=self.tax_id,
+            labels=dict(self.labels),
+        )
+
+
+class ShownCustomer(Document):
+    """A customer. `time_zone` is that of its billing periods and usage days."""
+
+    id: str
+    name: str
+    currency: str
+    time_zone: str
+    address: AddressDocument
+    email: str
+    tax_id: str
+    labels: dict[str, str]
+    created_at: ShownInstant | None
+
+
+class SellerDocument(Document):
+    """Who sends the invoices, and how. `tax` is `not_computed`: it is printed. Grace is how long a period waits for late usage."""
+
+    id: Id | None = None
+    name: Name
+    currency: CurrencyCode = "USD"
+    time_zone: TimeZone = "UTC"
+    address: AddressDocument = AddressDocument()
+    email: Name = ""
+    tax_id: Name = ""
+    tax: Annotated[str, Field(pattern="^not_computed$")] = "not_computed"
+    terms_days: Annotated[Integer, Field(le=3650)] = 14
+    grace_ns: Integer = 3600 * 10**9
+    grace_limit_ns: Integer = 72 * 3600 * 10**9
+    fiscal_year_month: Annotated[Integer, Field(ge=1, le=12)] = 1
+    number_prefix: Annotated[Name, Field(max_length=20, pattern=r"^[A-Za-z0-9._-]*$")] = "INV"
+
+    def value(self, seller_id: str) -> Seller:
+        """The seller, by this id."""
+        members = {name: getattr(self, name) for name in type(self).model_fields if name not in ("id", "address")}
+        return Seller(id=seller_id, address=self.address.value(), **members)
+
+
+class CoverageDocument(Document):
+    """What a subscription covers: named resources, or those with these labels, or (both empty) all of the customer."""
+
+    resources: Annotated[tuple[Id, ...], Field(max_length=1000)] = ()
+    labels: Labels = Field(default_factory=dict)
+
+
+class NewSubscription(Document):
+    """A customer on a plan, from `start` (now) until `end` (open); billing periods count from `anchor` (the start)."""
+
+    id: Id | None = None
+    customer_id: Id
+    plan_id: Id
+    start: Instant | None = None
+    end: Instant | None = None
+    anchor: Instant | None = None
+    covers: CoverageDocument = CoverageDocument()
+
+    def value(self, subscription_id: str, now_ns: int) -> Subscription:
+        """The subscription, by this id; it starts now if it does not say when."""
+        return Subscription(
+            id=subscription_id,
+            customer_id=self.customer_id,
+            plan_id=self.plan_id,
+            start_ns=now_ns if self.start is None else self.start,
+            end_ns=self.end,
+            anchor_ns=self.anchor,
+            covers=Coverage(resources=self.covers.resources, labels=dict(self.covers.labels)),
+        )
+
+
+class ShownSubscription(Document):
+    """A subscription; `end` null: it is open."""
+
+    id: str
+    customer_id: str
+    plan_id: str
+    start: ShownInstant
+    end: ShownInstant | None
+    anchor: ShownInstant | None
+    covers: CoverageDocument
+
+
+class EndOfSubscription(Document):
+    """When a subscription ends: `at`, or now."""
+
+    at: Instant | None = None
+
+
+class NewKey(Document):
+    """A key to be made: its role, and the customers (for `agent`, `customer`) and regions (for `agent`) that it is limited to."""
+
+    role: Role
+    name: Name = ""
+    customers: Annotated[tuple[Id, ...], Field(max_length=1000)] = ()
+    regions: Annotated[tuple[Id, ...], Field(max_length=1000)] = ()
+
+
+class ShownKey(Document):
+    """A key without its secret."""
+
+    id: str
+    name: str
+    role: Role
+    customers: tuple[str, ...]
+    regions: tuple[str, ...]
+    created_at: ShownInstant
+    revoked_at: ShownInstant | None
+
+
+class CreatedKey(ShownKey):
+    """A key that was just made. `key` is the secret: it is shown once, and null when the request is repeated."""
+
+    key: str | None
+
+
+def shown_address(address: Address) -> AddressDocument:
+    """An address as a document."""
+    return AddressDocument(
+        lines=address.lines, city=address.city, postal_code=address.postal_code, region=address.region, country=address.country
+    )
+
+
+def shown_customer(customer: Customer, created_at_ns: int | None) -> ShownCustomer:
+    """A customer as a document."""
+    return ShownCustomer(
+        id=customer.id,
+        name=customer.name,
+        currency=customer.currency,
+        time_zone=customer.time_zone,
+        address=shown_address(customer.address),
+        email=customer.email,
+        tax_id=customer.tax_id,
+        labels=dict(customer.labels),
+        created_at=shown_instant(created_at_ns),
+    )
+
+
+def shown_seller(seller: Seller) -> SellerDocument:
+    """The seller as a document; what is shown can be sent back."""
+    members = {name: getattr(seller, name) for name in SellerDocument.model_fields if name != "address"}
+    return SellerDocument.model_construct(**members, address=shown_address(seller.address))
+
+
+def shown_subscription(subscription: Subscription) -> ShownSubscription:
+    """A subscription as a document."""
+    return ShownSubscription(
+        id=subscription.id,
+        customer_id=subscription.customer_id,
+        plan_id=subscription.plan_id,
+        start=iso(subscription.start_ns),
+        end=shown_instant(subscription.end_ns),
+        anchor=shown_instant(subscription.anchor_ns),
+        covers=CoverageDocument.model_construct(resources=subscription.covers.resources, labels=dict(subscription.covers.labels)),
+    )

@@ -1,0 +1,152 @@
+"""Documents of what was measured: usage hours, days and months, gaps and findings. Amounts are exact integers of any size."""
+
+from __future__ import annotations
+
+from pydantic import ConfigDict, Field
+
+from tallystick.model.findings import Finding, Severity
+from tallystick.model.instants import iso
+from tallystick.model.usage import METERS, Filled, Gap, GapCause, UsageHour
+from tallystick.serve.documents.values import Document, ShownInstant, shown_instant
+from tallystick.serve.services import UsageTotal
+
+
+class MeterOfHour(Document):
+    """What one meter counted in an hour, in its base unit: the total, the part inside gaps, and the twelve five-minute cells."""
+
+    unit: str
+    total: int
+    estimated: int
+    cells: tuple[int, ...]
+
+
+class ShownHour(Document):
+    """The usage of one resource in one UTC hour. A meter that nothing measured is absent: it is not 0."""
+
+    resource_id: str
+    customer_id: str
+    hour: ShownInstant
+    samples: int
+    memory_peak_bytes: int | None
+    runs: tuple[ShownInstant, ...]
+    meters: dict[str, MeterOfHour]
+
+
+class MeterOfTotal(Document):
+    """What one meter counted in a day or month, in its base unit, and the part of it inside gaps."""
+
+    unit: str
+    total: int
+    estimated: int
+
+
+class ShownTotal(Document):
+    """The usage of one resource in a local day or month, with how much of its time was measured, estimated or unknown."""
+
+    resource_id: str
+    customer_id: str
+    date: str
+    zone: str
+    start: ShownInstant
+    end: ShownInstant
+    samples: int
+    memory_peak_bytes: int | None
+    meters: dict[str, MeterOfTotal]
+    measured_ns: int
+    estimated_ns: int
+    unknown_ns: int
+
+
+class ShownGap(Document):
+    """A silence of one resource, and whether it was filled."""
+
+    resource_id: str
+    customer_id: str
+    from_: ShownInstant = Field(alias="from")
+    until: ShownInstant
+    filled: Filled
+    cause: GapCause
+
+    model_config = ConfigDict(populate_by_name=True)
+
+
+class ShownFinding(Document):
+    """What was noticed: its code, how much it matters, and where."""
+
+    code: str
+    severity: Severity
+    resource_id: str
+    customer_id: str
+    boot_id: str
+    at: ShownInstant | None
+    counters: tuple[str, ...]
+    record: str
+    detail: str
+
+
+def shown_hour(hour: UsageHour, customer_id: str) -> ShownHour:
+    """A usage hour as a document, sums of meters included."""
+    meters: dict[str, MeterOfHour] = {}
+    for meter, unit in METERS.items():
+        cells = hour.meter_cells(meter)
+        total = hour.total(meter)
+        if cells is not None and total is not None:
+            meters[meter] = MeterOfHour(unit=unit.value, total=total, estimated=hour.estimated_total(meter), cells=cells)
+    return ShownHour(
+        resource_id=hour.resource_id,
+        customer_id=customer_id,
+        hour=iso(hour.hour_ns),
+        samples=hour.samples,
+        memory_peak_bytes=hour.memory_peak_bytes,
+        runs=tuple(map(iso, hour.runs)),
+        meters=meters,
+    )
+
+
+def shown_total(total: UsageTotal) -> ShownTotal:
+    """A day or month as a document."""
+    estimated = dict(total.estimated)
+    return ShownTotal(
+        resource_id=total.resource_id,
+        customer_id=total.customer_id,
+        date=total.date,
+        zone=total.zone,
+        start=iso(total.start_ns),
+        end=iso(total.end_ns),
+        samples=total.samples,
+        memory_peak_bytes=total.memory_peak_bytes,
+        meters={
+            meter: MeterOfTotal(unit=METERS[meter].value, total=amount, estimated=estimated.get(meter, 0))
+            for meter, amount in total.amounts
+        },
+        measured_ns=total.measured_ns,
+        estimated_ns=total.estimated_ns,
+        unknown_ns=total.unknown_ns,
+    )
+
+
+def shown_gap(gap: Gap, customer_id: str) -> ShownGap:
+    """A gap as a document."""
+    return ShownGap(
+        resource_id=gap.resource_id,
+        customer_id=customer_id,
+        from_=iso(gap.from_ns),
+        until=iso(gap.until_ns),
+        filled=gap.filled,
+        cause=gap.cause,
+    )
+
+
+def shown_finding(finding: Finding, customer_id: str = "") -> ShownFinding:
+    """A finding as a document."""
+    return ShownFinding(
+        code=finding.code.value,
+        severity=finding.severity,
+        resource_id=finding.resource_id,
+        customer_id=customer_id,
+        boot_id=finding.boot_id,
+        at=shown_instant(finding.at_ns),
+        counters=finding.counters,
+        record=finding.record,
+        detail=finding.detail,
+    )
