@@ -19,7 +19,13 @@ from tools.tree import ROOT, tracked
 MODULE_LINES = 500
 FUNCTION_LINES = 70
 FOLDER_MODULES = 12
-ONE_FILE_EACH = {"src/tallystick/rate/models", "src/tallystick/rate/adjustments", "tests/unit", "tests/integration"}
+ONE_FILE_EACH = {
+    "src/tallystick/rate/models",
+    "src/tallystick/rate/adjustments",
+    "src/tallystick/store/migrations/versions",
+    "tests/unit",
+    "tests/integration",
+}
 """Folders that hold one file of a kind each, however many those are: price models, adjustments, tests."""
 
 EMPTY_WORDS = {"common", "helper", "helpers", "manager", "managers", "misc", "util", "utils"}
