@@ -12,7 +12,7 @@ from tallystick.invoice.assemble import assemble
 from tallystick.invoice.content import canonical, content_hash
 from tallystick.model.contracts import Contract, Run
 from tallystick.model.invoices import Evidence, Invoice, Line, LineKind, RatingResult, Usage
-from tallystick.model.money import Money, Rounding, exact_text, largest_remainder, round_minor
+from tallystick.model.money import Money, Rounding, exact_text, round_parts
 from tallystick.model.price_book import PriceBook
 
 Rate = Callable[[Usage, Contract, Sequence[PriceBook], Run], RatingResult]
@@ -50,9 +50,8 @@ def verify_charge(lines: Sequence[Line], rounding: Rounding) -> tuple[Difference
     """Whether the amounts of all lines of one charge are its one rounding, by largest remainder in their order."""
     currency = lines[0].amount.currency
     unrounded = [line.derivation.unrounded for line in lines]
-    total = round_minor(sum(unrounded, Fraction(0)), currency, rounding)
-    parts = [Money(minor=part, currency=currency).exact for part in largest_remainder(total.minor, unrounded)]
-    return _differences([(f"{line.key}: amount", line.amount.exact, part) for line, part in zip(lines, parts, strict=True)])
+    _, parts = round_parts(unrounded, currency, rounding)
+    return _differences([(f"{line.key}: amount", line.amount.exact, part.exact) for line, part in zip(lines, parts, strict=True)])
 
 
 def verify_invoice(invoice: Invoice, evidence: Evidence, evidence_hash: str, rate: Rate) -> tuple[Difference, ...]:

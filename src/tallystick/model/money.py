@@ -127,6 +127,22 @@ def round_minor(amount: Fraction, currency: str, rounding: Rounding = Rounding.H
     return Money(minor=magnitude if scaled >= 0 else -magnitude, currency=currency)
 
 
+def round_parts(amounts: Sequence[Fraction], currency: str, rounding: Rounding = Rounding.HALF_UP) -> tuple[Money, tuple[Money, ...]]:
+    """The one rounding of a sum, and whole minor units of each of its parts that add up to it.
+
+    Each part gets its whole minor units, and what the rounded sum has beyond them goes by largest remainder, ties to the
+    earlier: 0.333, 0.333, 0.334 are 1.00 = 0.33 + 0.33 + 0.34. A sum below 0 mirrors its opposite.
+    """
+    total = round_minor(sum(amounts, Fraction(0)), currency, rounding)
+    sign = -1 if total.minor < 0 else 1
+    exact = [sign * amount * 10 ** minor_digits(currency) for amount in amounts]
+    parts = [amount.numerator // amount.denominator for amount in exact]
+    order = sorted(range(len(parts)), key=lambda place: (parts[place] - exact[place], place))
+    for place in order[: sign * total.minor - sum(parts)]:
+        parts[place] += 1
+    return total, tuple(Money(minor=sign * part, currency=currency) for part in parts)
+
+
 def largest_remainder(total: int, weights: Sequence[Fraction]) -> tuple[int, ...]:
     """Whole parts of `total` in proportion to `weights`, which add up to it; ties go to the earlier part.
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from tallystick.model.contracts import Subscription
 from tallystick.model.invoices import Derivation, Line, LineKind, Share, Step, line_key
-from tallystick.model.money import Money, exact_text, largest_remainder, round_minor
+from tallystick.model.money import Money, exact_text, round_parts
 from tallystick.rate.adjustments import free_allowance
 from tallystick.rate.models.registry import rule_of
 from tallystick.rate.slices import Position, Priced, Slice, Terms
@@ -42,12 +42,9 @@ def price_charge(subscription: Subscription, groups: Sequence[GroupUsage], terms
         return ()
     plan = drafts[-1][1].span.plan
     exact = sum((priced.amount for _, _, priced, _, _ in drafts), Fraction(0))
-    total = round_minor(exact, plan.currency, plan.rounding)
-    parts = largest_remainder(total.minor, [priced.amount for _, _, priced, _, _ in drafts])
-    return tuple(
-        _line(subscription, draft, Money(minor=part, currency=plan.currency), exact, total)
-        for draft, part in zip(drafts, parts, strict=True)
-    )
+    total, parts = round_parts([priced.amount for _, _, priced, _, _ in drafts], plan.currency, plan.rounding)
+    once = f"the charge's {exact_text(exact)} rounded once, {plan.rounding}, is {total.text} {total.currency}"
+    return tuple(_line(subscription, draft, part, once) for draft, part in zip(drafts, parts, strict=True))
 
 
 Draft = tuple[Group, Slice, Priced, Share, tuple[int, int]]
@@ -67,12 +64,10 @@ def _priced(usage: GroupUsage, terms: Terms) -> list[Draft]:
     return drafts
 
 
-def _line(subscription: Subscription, draft: Draft, amount: Money, exact: Fraction, total: Money) -> Line:
+def _line(subscription: Subscription, draft: Draft, amount: Money, once: str) -> Line:
     group, piece, priced, share, (start_ns, end_ns) = draft
     span, charge = piece.span, piece.charge
-    once = f"the charge's {exact_text(exact)} rounded once, {span.plan.rounding}, is {total.text} {total.currency}"
-    text = f"{once}, to its lines by largest remainder"
-    rounding = Step(name="rounding", text=text, before=priced.amount, after=amount.exact, unit=amount.currency)
+    rounding = Step(name="rounding", text=f"{once}, to its lines by largest remainder", before=priced.amount, after=amount.exact, unit=amount.currency)
     return Line(
         key=line_key(subscription.id, charge.id, group, (piece.ordinal, priced.tier), (start_ns, end_ns)),
         kind=LineKind.USAGE,
