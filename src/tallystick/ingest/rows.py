@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from tallystick.ingest.submission import Columns, Quarantined
 from tallystick.model.samples import LARGEST
 from tallystick.proto.billing.v1 import billing_pb2 as wire
@@ -41,42 +43,45 @@ class Rows:
 
 def columns_of(resource_id: str, metrics: Sequence[wire.VMMetrics]) -> Rows:
     """Sort the samples by instant; of equal instants the last sent stays; set aside what cannot be."""
-    by_instant: dict[int, tuple[int, ...]] = {}
-    aside: list[Quarantined] = []
-    rising = True
-    last = 0
-    for index, row in enumerate(metrics):
-        stamp = row.timestamp
-        seconds, nanos = stamp.seconds, stamp.nanos
-        values = (
-            row.memory_usage_bytes,
-            row.cpu_time_nanos,
-            row.disk_read_bytes,
-            row.disk_write_bytes,
-            row.network_rx_bytes,
-            row.network_tx_bytes,
-        )
-        if not (OLDEST_S <= seconds < LATEST_S and 0 <= nanos < 10**9 and min(values) >= 0):
-            aside.append(_aside(resource_id, index, seconds, nanos, values))
-            continue
-        at_ns = seconds * 10**9 + nanos
-        rising = rising and at_ns >= last
-        last = at_ns
-        by_instant[at_ns] = values
-    instants = list(by_instant) if rising else sorted(by_instant)
-    if not instants:
+    stamps = [(row.timestamp.seconds, row.timestamp.nanos) for row in metrics]
+    table = np.array(
+        [
+            (
+                row.memory_usage_bytes,
+                row.cpu_time_nanos,
+                row.disk_read_bytes,
+                row.disk_write_bytes,
+                row.network_rx_bytes,
+                row.network_tx_bytes,
+            )
+            for row in metrics
+        ],
+        np.int64,
+    )
+    clock = np.array(stamps, np.int64)
+    seconds, nanos = clock[:, 0], clock[:, 1]
+    dated = (seconds >= OLDEST_S) & (seconds < LATEST_S) & (nanos >= 0) & (nanos < 10**9)
+    possible = dated & (table >= 0).all(axis=1)
+    aside = [_aside(resource_id, int(index), stamps[index], table[index].tolist()) for index in np.flatnonzero(~possible)]
+    at_ns = seconds[possible] * 10**9 + nanos[possible]
+    if not at_ns.size:
         return Rows(columns={}, quarantined=aside)
-    rows = by_instant.values() if rising else [by_instant[at_ns] for at_ns in instants]
-    columns: Columns = {"measured_at": instants}
-    columns.update(zip(COLUMNS, zip(*rows, strict=True), strict=True))
+    values = table[possible]
+    if not (at_ns[1:] > at_ns[:-1]).all():
+        order = np.argsort(at_ns, kind="stable")
+        at_ns, values = at_ns[order], values[order]
+        last = np.append(at_ns[1:] != at_ns[:-1], True)
+        at_ns, values = at_ns[last], values[last]
+    columns: Columns = {"measured_at": at_ns, **dict(zip(COLUMNS, values.T, strict=True))}
     return Rows(columns=columns, quarantined=aside)
 
 
-def _aside(resource_id: str, index: int, seconds: int, nanos: int, values: tuple[int, ...]) -> Quarantined:
+def _aside(resource_id: str, index: int, stamp: tuple[int, int], values: Sequence[int]) -> Quarantined:
+    seconds, nanos = stamp
     if OLDEST_S <= seconds < LATEST_S and 0 <= nanos < 10**9:
         field, value = next((field, value) for field, value in zip(FIELDS, values, strict=True) if value < 0)
         return Quarantined(resource_id=resource_id, index=index, field=field, value=str(value))
-    return Quarantined(resource_id=resource_id, index=index, field="timestamp", value=f"{seconds}.{nanos:09d} s")
+    return Quarantined(resource_id=resource_id, index=index, field="timestamp", value=f"{seconds} s and {nanos} ns")
 
 
 def sentence(quarantined: Sequence[Quarantined], shown: int = 3) -> str:
