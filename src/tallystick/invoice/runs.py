@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from tallystick.invoice.periods import anchor_of, period_at
 from tallystick.model.contracts import Contract, Run, Seller, Subscription
-from tallystick.model.instants import cell_end
+from tallystick.model.instants import HOUR_NS, cell_end, hour_start
 from tallystick.model.price_book import Cycle, FeeTiming, PriceBook, price_spans
 
 
@@ -59,6 +59,12 @@ def current(contract: Contract, books: Sequence[PriceBook], at_ns: int) -> tuple
             ids = (*same.subscription_ids, subscription.id) if same else run.subscription_ids
             found[run.closing_ns, run.key, run.currency] = replace(run, subscription_ids=ids)
     return tuple(run for _, run in sorted(found.items(), key=lambda item: item[0]))
+
+
+def usage_window(run: Run) -> tuple[int, int]:
+    """The whole UTC hours [from_ns, until_ns) that hold the run's cells: those usage hours are its evidence."""
+    until_ns = min(run.period_end_ns, cell_end(run.closing_ns))
+    return hour_start(run.period_start_ns), -(-until_ns // HOUR_NS) * HOUR_NS
 
 
 def ready(run: Run, seller: Seller, now_ns: int, reported_until_ns: int | None) -> bool:

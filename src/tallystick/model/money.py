@@ -118,7 +118,14 @@ def parse_money(amount: str, currency: str) -> Money:
 
 
 def round_minor(amount: Fraction, currency: str, rounding: Rounding = Rounding.HALF_UP) -> Money:
-    """The one rounding: an exact amount in major units to whole minor units. Fraction(1005, 1000) EUR is 1.01."""
+    """The one rounding: an exact amount in major units to whole minor units. Fraction(1005, 1000) EUR is 1.01.
+
+    Raises:
+        TypeError: the amount is no Fraction: an inexact amount is never rounded into money.
+
+    """
+    if not isinstance(amount, Fraction):
+        raise TypeError(f"only an exact Fraction is rounded, got {amount!r}")
     scaled = amount * 10 ** minor_digits(currency)
     whole, rest = divmod(abs(scaled.numerator), scaled.denominator)
     twice = 2 * rest

@@ -49,6 +49,16 @@ class UnitModel:
 
     price: Fraction
 
+    def __post_init__(self) -> None:
+        """Refuse what is no exact price.
+
+        Raises:
+            TypeError: `price` is no Fraction.
+
+        """
+        if not isinstance(self.price, Fraction):
+            raise TypeError(f"a price needs a Fraction, got {self.price!r}")
+
 
 Model = UnitModel
 """The price models that can be loaded; the next one is added to this union and to `rate/models/`."""

@@ -65,7 +65,9 @@ def window_of(contract: Contract, books: Sequence[PriceBook], run: Run) -> Windo
         raise ValueError(f"run {run.key} names subscriptions {missing} that the contract does not have")
     if run.period_start_ns < run.period_end_ns and (run.period_start_ns % CELL_NS or run.period_end_ns % CELL_NS):
         raise ValueError(f"run {run.key}: its period [{run.period_start_ns}, {run.period_end_ns}) is not made of whole cells")
-    prices = {each: price_spans(books, known[each].plan_id, run.period_start_ns, run.period_end_ns) for each in run.subscription_ids}
+    # A subscription that begins when the run closes is in it for its fees in advance: its usage belongs to its own period's run.
+    rated = [known[each] for each in run.subscription_ids if known[each].start_ns < run.closing_ns]
+    prices = {each.id: price_spans(books, each.plan_id, run.period_start_ns, run.period_end_ns) for each in rated}
     until_ns = min(run.period_end_ns, cell_end(run.closing_ns))
     return Window(from_ns=run.period_start_ns, until_ns=until_ns, contract=contract, run=run, prices=prices)
 

@@ -67,7 +67,8 @@ def _priced(usage: GroupUsage, terms: Terms) -> list[Draft]:
 def _line(subscription: Subscription, draft: Draft, amount: Money, once: str) -> Line:
     group, piece, priced, share, (start_ns, end_ns) = draft
     span, charge = piece.span, piece.charge
-    rounding = Step(name="rounding", text=f"{once}, to its lines by largest remainder", before=priced.amount, after=amount.exact, unit=amount.currency)
+    text = f"{once}, to its lines by largest remainder"
+    rounding = Step(name="rounding", text=text, before=priced.amount, after=amount.exact, unit=amount.currency)
     return Line(
         key=line_key(subscription.id, charge.id, group, (piece.ordinal, priced.tier), (start_ns, end_ns)),
         kind=LineKind.USAGE,

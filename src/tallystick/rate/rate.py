@@ -37,7 +37,7 @@ def rate(usage: Usage, contract: Contract, books: Sequence[PriceBook], run: Run)
     window = window_of(contract, books, run)
     spans = usage_by_span(usage, window)
     pools, findings = pools_of(spans)
-    lines = [line for subscription_id in run.subscription_ids for line in _lines(window.subscription(subscription_id), pools, window)]
+    lines = [line for subscription_id in window.prices for line in _lines(window.subscription(subscription_id), pools, window)]
     return RatingResult(lines=tuple(lines), statement=statement_of(spans), findings=findings)
 
 
