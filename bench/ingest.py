@@ -181,7 +181,13 @@ def main() -> None:
             bodies = row_requests(rows)
             path = "/billing.v1.BillingService/SendMetricsBatch"
             per_million = cost(server, path, key, bodies, len(rows) * PER_BATCH)
-        line("ingest_row_daemon_sqlite", per_million, "CPU-s/million samples", "existing VM daemons, SQLite, a batch of 600 rows a request", 3.3)
+        line(
+            "ingest_row_daemon_sqlite",
+            per_million,
+            "CPU-s/million samples",
+            "existing VM daemons, a batch of 600 rows a request",
+            3.3,
+        )
 
 
 if __name__ == "__main__":

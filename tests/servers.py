@@ -44,7 +44,12 @@ class ServerProcess:
         self.state_dir.mkdir(parents=True, exist_ok=True)
         log = self.log_file.open("ab")
         seen = self.log_file.stat().st_size
-        given = {"TALLY_STATE_DIR": str(self.state_dir), "TALLY_LISTEN": "127.0.0.1:0", "TALLY_WORKERS": "0", "PYTHONPATH": str(ROOT / "src")}
+        given = {
+            "TALLY_STATE_DIR": str(self.state_dir),
+            "TALLY_LISTEN": "127.0.0.1:0",
+            "TALLY_WORKERS": "0",
+            "PYTHONPATH": str(ROOT / "src"),
+        }
         kept = {name: value for name, value in os.environ.items() if not name.startswith("TALLY_")}
         self.process = subprocess.Popen(
             [sys.executable, "-c", SERVE], env={**kept, **given, **self.environment}, stdout=log, stderr=log, stdin=subprocess.DEVNULL
