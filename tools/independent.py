@@ -9,12 +9,15 @@ prints the totals of every resource in a server's SQLite file. Nothing of the pr
 from __future__ import annotations
 
 import hashlib
+import json
 import sqlite3
+import sys
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.reference import scalar
 from tools.bill import raw
 
 PLANES = 1
@@ -85,3 +88,31 @@ def _batch(row: sqlite3.Row) -> RawBatch:
         columns=raw.decode(row["body"], row["interval_ns"]),
         payload_sha256=hashlib.sha256(row["body"]).hexdigest(),
     )
+
+
+def usage(stored: RawResource) -> dict[str, int]:
+    """The meters of one resource in base units, summed over everything that is stored of it; `disk.allocated` is left out.
+
+    That one counts whole hours to a horizon that only the server knows, and no line of the first bill is made of it.
+    """
+    batches = [
+        {"boot_id": one.boot_id, "received_at_ns": one.received_at_ns, "interval_ns": one.interval_ns, "columns": one.columns}
+        for one in stored.batches
+    ]
+    result = scalar.usage_hours(batches, stored.events, stored.facts, 0)
+    meters = {meter for hour in result.hours.values() for meter in hour.cells if meter != "disk.allocated"}
+    return {meter: result.total(meter) for meter in sorted(meters)}
+
+
+def main() -> int:
+    """Print the totals of every resource."""
+    if len(sys.argv) != 2:
+        print("usage: python -m tools.independent DATABASE", file=sys.stderr)
+        return 2
+    found = read(Path(sys.argv[1]))
+    print(json.dumps({name: usage(stored) for name, stored in sorted(found.items())}, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -17,6 +17,7 @@ GIB, HOUR_NS = 2**30, 3600 * 10**9
 ZONES = ("Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Pacific/Auckland")
 SLACK_NS = 900 * 10**9
 INVOICE_SECONDS = 60
+CONFLICT = 409
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +32,9 @@ class Account:
 
 
 SIZES: Mapping[str, Mapping[str, int]] = {
-    "steady": {"vcpus": 1, "memory_bytes": GIB, "disk_bytes": 10 * GIB},
-    "bursty": {"vcpus": 2, "memory_bytes": 2 * GIB, "disk_bytes": 40 * GIB},
-    "brief": {"vcpus": 2, "memory_bytes": GIB // 2, "disk_bytes": 5 * GIB},
+    "steady": {"vcpus": 1, "memory_bytes": GIB},
+    "bursty": {"vcpus": 2, "memory_bytes": 2 * GIB},
+    "brief": {"vcpus": 2, "memory_bytes": GIB // 2},
 }
 
 
@@ -76,8 +77,17 @@ class Accounts:
             return
         owner = next(account for account in self.accounts if kind in account.kinds)
         fact = {"at": iso(self.start_ns), "customer_id": owner.customer_id, "name": kind, "kind": "workload", **SIZES[kind]}
-        insist(lambda: self.rest.post(f"/v1/resources/{segment(resource_id)}/facts", fact))
+        insist(lambda: self._declare(resource_id, fact))
         self.resources[resource_id] = owner.customer_id
+
+    def _declare(self, resource_id: str, fact: Mapping[str, Any]) -> None:
+        """Tell a fact of a resource, which its agent may or may not have shown to the server by now."""
+        try:
+            self.rest.post("/v1/resources", {"id": resource_id, **fact})
+        except RefusedError as error:
+            if error.status != CONFLICT:
+                raise
+            self.rest.post(f"/v1/resources/{segment(resource_id)}/facts", fact)
 
     def term(self) -> pricing.Term:
         """What both subscriptions were in force."""

@@ -38,7 +38,8 @@ def write_invoices(rest: Client, invoices: Sequence[dict[str, Any]], folder: Pat
             path = folder / (name + suffix)
             path.write_bytes(content)
             written.append(path)
-        told = rest.get(f"{address}/lines/1/explain", verify=True, depth="samples")
+        number = next(place for place, line in enumerate(invoice["lines"], 1) if line["kind"] == "usage")
+        told = rest.get(f"{address}/lines/{number}/explain", verify=True, depth="samples")
         opened.append(told["text"])
     explained = folder / "explain.txt"
     explained.write_text("\n\n".join(opened))

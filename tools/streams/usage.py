@@ -65,6 +65,7 @@ def _owner(item: Row) -> dict[str, Any]:
 
 def _amounts(item: Row) -> dict[str, Any]:
     """Meters as integer texts; the allocated ones only where they were measured, the estimated parts of those."""
-    meters = {name: str(item["meters"][name]) for name in (*METERS, *ALLOCATED) if item["meters"].get(name) is not None}
-    estimated = {name: str(item["estimated"].get(name, 0)) for name in ESTIMATED if name in meters}
+    told = item["meters"]
+    meters = {name: str(told[name]["total"]) for name in (*METERS, *ALLOCATED) if name in told}
+    estimated = {name: str(told[name]["estimated"]) for name in ESTIMATED if name in told}
     return {"meters": meters, "estimated": estimated, "samples": item["samples"], "memory_peak_bytes": str(item["memory_peak_bytes"] or 0)}
