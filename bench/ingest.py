@@ -19,7 +19,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
-from bench.measure import Connection, line, peak_memory, size_on_disk, until_idle  # noqa: E402
+from bench.measure import Connection, line, size_on_disk, until_idle  # noqa: E402
 from tallystick.meter.planes import encode  # noqa: E402
 from tallystick.meter.samples import Samples  # noqa: E402
 from tallystick.model.samples import ALL_COLUMNS_MASK  # noqa: E402
@@ -170,7 +170,7 @@ def main() -> None:
             before = size_on_disk(state)
             native = cost(server, "/tallystick.v1.IngestService/Send", key, requests, count)
             stored = (size_on_disk(state) - before) / true_count
-            memory = peak_memory(server.pid)
+            memory = server.peak_memory_mib
         line("ingest_native_sqlite", native, "CPU-s/million samples", "native protocol, SQLite, 20 batches of 600 a request", 0.40)
         line("stored_bytes_per_sample", stored, "bytes", "growth of the data directory, log included, per sample", 18)
         line("server_memory_mib", memory, "MiB", "largest resident memory of the server's processes", 300)

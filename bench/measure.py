@@ -1,4 +1,4 @@
-"""What the benchmarks share: kept connections, CPU until idle, memory, bytes on disk, and the one JSON line of a figure."""
+"""What the benchmarks share: kept connections, CPU until idle, bytes on disk, and the one JSON line of a figure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import time
 from pathlib import Path
 
-from tests.servers import cpu_seconds, tree
+from tests.servers import cpu_seconds
 
 IDLE_SHARE = 0.03
 IDLE_SECONDS = 20
@@ -38,16 +38,6 @@ def until_idle(pid: int) -> None:
         if now - before < IDLE_SHARE:
             return
         before = now
-
-
-def peak_memory(pid: int) -> float:
-    """MiB of the largest resident set of each process of the tree, added up."""
-    total = 0
-    for each in tree(pid):
-        for row in Path(f"/proc/{each}/status").read_text().splitlines():
-            if row.startswith("VmHWM:"):
-                total += int(row.split()[1])
-    return total / 1024
 
 
 def size_on_disk(folder: Path) -> int:

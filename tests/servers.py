@@ -88,6 +88,15 @@ class ServerProcess:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def peak_memory_mib(self) -> float:
+        """MiB of the largest resident set of each process of the tree, added up."""
+        total = 0
+        for each in tree(self.pid):
+            rows = Path(f"/proc/{each}/status").read_text().splitlines()
+            total += sum(int(row.split()[1]) for row in rows if row.startswith("VmHWM:"))
+        return total / 1024
+
     def stop(self, how: int = signal.SIGTERM, seconds: float = 20) -> int:
         assert self.process is not None
         if self.process.poll() is None:

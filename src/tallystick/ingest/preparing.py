@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from tallystick.ingest.submission import SentBatch
 from tallystick.meter import content, fold, planes, validate
 from tallystick.meter.samples import Samples
 from tallystick.model.outcomes import Refusal, RefusalCode
-from tallystick.model.timeline import Segment
+from tallystick.model.timeline import StorableBatch
 
 LARGEST_BATCH_BYTES = 16 * 2**20
 """The largest batch as decoded, 8 bytes a value: 233,000 samples of all nine columns, six hours at 100 ms."""
@@ -17,21 +16,9 @@ CHUNK_SAMPLES = 50_000
 """So many samples are opened at once: enough to be one pass of array arithmetic, few enough to stay near the processor."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
-    """A batch that can be stored: what it comes to, its content hash, its payload as byte planes, and its segments."""
-
-    samples: int
-    first_at_ns: int
-    last_at_ns: int
-    content_hash: bytes
-    payload: bytes
-    segments: tuple[Segment, ...]
-
-
-def prepare(batches: Sequence[SentBatch | Refusal], received_at_ns: Sequence[int]) -> list[Prepared | Refusal]:
+def prepare(batches: Sequence[SentBatch | Refusal], received_at_ns: Sequence[int]) -> list[StorableBatch | Refusal]:
     """Open, check, hash and fold batches, each received at its instant; a refusal stands in the place of a batch that is refused."""
-    result: list[Prepared | Refusal] = [each if isinstance(each, Refusal) else _NOT_YET for each in batches]
+    result: list[StorableBatch | Refusal] = [each if isinstance(each, Refusal) else _NOT_YET for each in batches]
     chunk: list[tuple[int, SentBatch]] = []
     samples = 0
     for place, each in enumerate(batches):
@@ -49,7 +36,7 @@ def prepare(batches: Sequence[SentBatch | Refusal], received_at_ns: Sequence[int
 _NOT_YET = Refusal(code=RefusalCode.DAMAGED, field="batch")
 
 
-def _prepare_chunk(sent: Sequence[tuple[int, SentBatch]], received_at_ns: Sequence[int], result: list[Prepared | Refusal]) -> None:
+def _prepare_chunk(sent: Sequence[tuple[int, SentBatch]], received_at_ns: Sequence[int], result: list[StorableBatch | Refusal]) -> None:
     """One pass over all values of these batches for each of: open, check, fold."""
     opened = _open([each for _, each in sent])
     found = _refusals(sent, opened, received_at_ns)
@@ -61,13 +48,16 @@ def _prepare_chunk(sent: Sequence[tuple[int, SentBatch]], received_at_ns: Sequen
             good.append((place, each, samples))
     folded = fold.fold([samples for _, _, samples in good], [bool(each.identity.boot_id) for _, each, _ in good])
     for (place, each, samples), segments in zip(good, folded, strict=True):
-        result[place] = Prepared(
-            samples=samples.count,
+        result[place] = StorableBatch(
+            identity=each.identity,
+            content_hash=content.content_hash(samples),
+            interval_ns=each.interval_ns,
+            received_at_ns=received_at_ns[place],
             first_at_ns=segments[0].first_at_ns,
             last_at_ns=segments[-1].last_at_ns,
-            content_hash=content.content_hash(samples),
-            payload=each.planes if each.planes is not None else planes.encode(samples),
+            samples=samples.count,
             segments=segments,
+            payload=each.planes if each.planes is not None else planes.encode(samples),
         )
 
 

@@ -1,0 +1,153 @@
+"""Who and what is let in: keys, roles, tenants, listeners, content types, methods, sizes, bombs; all answered as Connect errors."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import ssl
+import subprocess
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.integration.serving import AT_NS, SEND, Served
+from tests.servers import Reply, ServerProcess
+
+EMPTY: dict[str, object] = {"batches": []}
+
+
+def error(reply: Reply) -> tuple[int, str]:
+    assert reply.headers["content-type"] == "application/json", reply.body
+    assert set(reply.json) == {"code", "message"}
+    assert reply.json["message"]
+    return reply.status, reply.json["code"]
+
+
+@pytest.mark.parametrize("key", [None, "tsk_unknown", "dev_user_1", ""])
+def test_a_missing_or_wrong_key_is_unauthenticated(served_sqlite: Served, key: str | None) -> None:
+    assert error(served_sqlite.server.rpc(SEND, EMPTY, key)) == (401, "unauthenticated")
+
+
+def test_another_kind_of_authorization_is_unauthenticated(served_sqlite: Served) -> None:
+    reply = served_sqlite.server.rpc(SEND, EMPTY, None, {"authorization": "Basic eDp5"})
+    assert error(reply) == (401, "unauthenticated")
+
+
+@pytest.mark.parametrize(("role", "status"), [("agent", 200), ("admin", 200), ("customer", 403), ("billing", 403), ("auditor", 403)])
+def test_only_agents_and_admins_write_usage(served_sqlite: Served, role: str, status: int) -> None:
+    reply = served_sqlite.send(EMPTY, key=served_sqlite.key(role))
+    assert reply.status == status
+    if status == 403:
+        assert error(reply) == (403, "permission_denied")
+
+
+def test_a_tenant_header_that_contradicts_the_key_is_refused(served_sqlite: Served) -> None:
+    given = {"x-tenant-id": "another"}
+    assert error(served_sqlite.server.rpc(SEND, EMPTY, served_sqlite.agent, given)) == (403, "permission_denied")
+    assert served_sqlite.server.rpc(SEND, EMPTY, served_sqlite.agent, {"x-tenant-id": "default"}).status == 200
+
+
+def test_methods_content_types_and_routes(served_sqlite: Served) -> None:
+    server, key = served_sqlite.server, {"authorization": f"Bearer {served_sqlite.agent}"}
+    get = server.call("GET", SEND, headers=key)
+    assert (get.status, get.headers["allow"]) == (405, "POST")
+    for wrong in ("text/plain", "application/x-protobuf", "application/grpc", ""):
+        reply = server.call("POST", SEND, b"x", {**key, "content-type": wrong})
+        assert reply.status == 415
+        assert "application/proto" in reply.headers["accept-post"]
+    assert error(server.rpc("/tallystick.v1.IngestService/Nothing", EMPTY, served_sqlite.agent)) == (404, "unimplemented")
+    assert error(server.rpc("/no.such.v1.Service/Method", EMPTY, None)) == (404, "unimplemented")
+
+
+def test_an_unknown_json_field_is_refused_by_name(served_sqlite: Served) -> None:
+    reply = served_sqlite.send({"batches": [], "colour": 1})
+    assert error(reply) == (400, "invalid_argument")
+    assert "colour" in reply.json["message"]
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_request_of_10_mb_is_too_large_and_the_next_one_is_served(served_sqlite: Served, chunked: bool) -> None:
+    body = json.dumps({"batches": [], "confirmed_commands": ["x" * 10_000_000]}).encode()
+    headers = {"content-type": "application/json", "authorization": f"Bearer {served_sqlite.agent}"}
+    given = iter([body[low : low + 65536] for low in range(0, len(body), 65536)]) if chunked else body
+    request = urllib.request.Request(served_sqlite.server.url + SEND, given, headers, method="POST")
+    try:
+        urllib.request.urlopen(request, timeout=30)
+        raise AssertionError("it was taken")
+    except urllib.error.HTTPError as refused:
+        assert refused.code == 429
+        assert json.loads(refused.read())["code"] == "resource_exhausted"
+        assert "Retry-After" not in refused.headers
+    except (urllib.error.URLError, ConnectionError):
+        pass  # the answer came, and the connection was closed, while the rest was still being written
+    assert served_sqlite.send(EMPTY).status == 200
+
+
+def test_a_bomb_stops_at_the_limit(served_sqlite: Served) -> None:
+    body = gzip.compress(b" " * 300_000_000)
+    headers = {"content-type": "application/json", "content-encoding": "gzip", "authorization": f"Bearer {served_sqlite.agent}"}
+    reply = served_sqlite.server.call("POST", SEND, body, headers)
+    assert error(reply) == (429, "resource_exhausted")
+    assert served_sqlite.server.peak_memory_mib < 300
+
+
+@pytest.mark.parametrize("body", [b"garbage", b"", b"\xff" * 100])
+def test_a_damaged_body_is_refused_in_words(served_sqlite: Served, body: bytes) -> None:
+    headers = {"content-type": "application/json", "content-encoding": "zstd", "authorization": f"Bearer {served_sqlite.agent}"}
+    reply = served_sqlite.server.call("POST", SEND, body, headers)
+    assert reply.status == (400 if body else 200)
+
+
+def test_a_listener_on_loopback_needs_no_key(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path, {"TALLY_LISTENERS": "127.0.0.1:0=default"}) as server:
+        headers = {"content-type": "application/json"}
+        beat = json.dumps({"instance_id": "metald-1"}).encode()
+        path = "/billing.v1.BillingService/SendHeartbeat"
+        assert server.call("POST", path, beat, headers, port=server.ports[1]).json == {"success": True}
+        assert server.call("POST", path, beat, headers, port=server.ports[0]).status == 401
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TALLY_LISTEN", "8080"),
+        ("TALLY_WORKERS", "-1"),
+        ("TALLY_MESSAGE_LIMIT_BYTES", "lots"),
+        ("TALLY_LISTENERS", "0.0.0.0:9=default"),
+        ("TALLY_STORE_URL", "mysql://x/y"),
+        ("TALLY_CLOCK_FILE", "/does/not/exist"),
+        ("TALLY_TLS_CERTIFICATE", "/does/not/exist"),
+    ],
+)
+def test_a_wrong_setting_is_refused_at_start_with_name_and_value(tmp_path: Path, name: str, value: str) -> None:
+    with pytest.raises(RuntimeError) as caught:
+        ServerProcess(tmp_path, {name: value}).start()
+    assert name.removeprefix("TALLY_").lower() in str(caught.value)
+    assert value in str(caught.value) or name == "TALLY_TLS_CERTIFICATE"
+
+
+def test_a_second_server_on_the_same_file_is_refused(served_sqlite: Served) -> None:
+    with pytest.raises(RuntimeError, match="another server"):
+        ServerProcess(served_sqlite.server.state_dir).start()
+    assert served_sqlite.send(EMPTY).status == 200
+
+
+def test_the_server_serves_tls_itself(tmp_path: Path) -> None:
+    certificate, key = tmp_path / "server.crt", tmp_path / "server.key"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+    subprocess.run([*command, *subject, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
+    with ServerProcess(tmp_path / "state", {"TALLY_TLS_CERTIFICATE": str(certificate), "TALLY_TLS_KEY": str(key)}) as server:
+        context = ssl.create_default_context(cafile=str(certificate))
+        request = urllib.request.Request(f"https://127.0.0.1:{server.port}{SEND}", b"{}", {"content-type": "application/json"})
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(request, timeout=10, context=context)
+        assert caught.value.code == 401
+
+
+def test_a_future_clock_is_refused_with_its_value(served_sqlite: Served) -> None:
+    at_ns = AT_NS + 10**18
+    reply = served_sqlite.send({"events": [{"resource_id": "a", "kind": "LIFECYCLE_KIND_STARTED", "at": str(at_ns)}]})
+    assert reply.json["events"][0] == {"outcome": "OUTCOME_REFUSED", "code": "future", "field": "at", "value": str(at_ns)}
