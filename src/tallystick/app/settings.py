@@ -183,4 +183,4 @@ def _sentence(error: Mapping[str, Any]) -> str:
         return f"settings: {message}"
     name = ".".join(map(str, error["loc"]))
     shown = _PASSWORD.sub("://***@", repr(error["input"]))
-    return f"setting {name} (TALLY_{str(error['loc'][0]).upper()}) = {_PASSWORD.sub('://***@', repr(error['input']))}: {message}"
+    return f"setting {name} (TALLY_{str(error['loc'][0]).upper()}) = {shown}: {message}"
