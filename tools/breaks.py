@@ -166,6 +166,7 @@ FLOATS: tuple[tuple[str, str], ...] = (
 
 def tidy_breaks() -> Iterator[Break]:
     """Every rule of tools/tidy.py."""
+    yield tidied("readable", module("model", "def\n"))
     yield tidied("module_length", module("model", "# a line\n" * 500))
     yield tidied("function_length", module("model", "def long() -> None:\n" + '    """Long."""\n' + "    int(1)\n" * 70))
     yield tidied("module_names", added("src/tallystick/model/utils.py", HEAD))
@@ -182,8 +183,9 @@ def tidy_breaks() -> Iterator[Break]:
     loose = "from dataclasses import dataclass\n\n\n@dataclass(frozen=True)\nclass A:\n" + '    """A."""\n'
     yield tidied("frozen_values", module("model", loose))
     yield tidied("reference_alone", added("tests/reference/broken.py", HEAD + "from tallystick.meter import fold\n"))
-    yield tidied("witness_alone", added("tools/bill/broken.py", HEAD + "from tallystick.rate import units\n"))
-    yield tidied("witness_alone", added("tools/bill/broken.py", HEAD + "import tallystick.meter.fold\n"))
+    for line in ("from tallystick.rate import units", "import tallystick.meter.fold", "from tools.bill import check"):
+        yield tidied("witness_alone", appended("tools/bill/pricing.py", f"\n{line}\n"))
+    yield tidied("witness_there", replaced("tools/tidy.py", "tools/bill/witness.py", "tools/bill/moved.py"))
     for line in ("@pytest.mark." + "skip", "@pytest.mark." + "skipif(True)", "@pytest.mark." + "xfail"):
         yield tidied("no_skips", added("tests/unit/test_broken.py", HEAD + f"import pytest\n\n\n{line}\ndef test_it() -> None: ...\n"))
     inside = "import pytest\n\n\ndef test_it() -> None:\n    pytest." + "skip('later')\n"
