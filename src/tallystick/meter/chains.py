@@ -43,6 +43,15 @@ class Told:
     starts: tuple[int, ...] = ()
     stops: tuple[int, ...] = ()
 
+    def lasting(self, boot_id: str, alone: bool) -> tuple[int, ...]:
+        """The starts that matter however far the window is: without boot id, they decide which of several boots opened last.
+
+        Of one boot `alone` only those with a stop at the same instant, which belongs to the older incarnation.
+        """
+        if boot_id:
+            return ()
+        return tuple(start for start in self.starts if start in self.stops) if alone else self.starts
+
 
 @dataclass(slots=True, kw_only=True)
 class Strand:
@@ -98,8 +107,7 @@ def strands(timeline: Timeline, window: Window) -> list[Strand]:
     found = []
     for extent in timeline.boots:
         mine = told.get(extent.boot_id, _NOTHING_TOLD)
-        around = () if alone or extent.boot_id else mine.starts
-        found.append(_strand(extent, mine, by_boot[extent.boot_id], window, around))
+        found.append(_strand(extent, mine, by_boot[extent.boot_id], window, mine.lasting(extent.boot_id, alone)))
     for strand in found:
         _open_own(strand, window, deletions(timeline), alone)
     if not alone:
@@ -153,13 +161,14 @@ def _open_own(strand: Strand, window: Window, deleted: Sequence[int], alone: boo
     """Open what overlaps, and what a stop, a restart without boot id or a deletion cuts."""
     if len(strand.segments) > len(strand.first_at):
         strand.opened.update(place for place, (low, high) in enumerate(pairwise(strand.edges)) if high - low > 1)
+    lasting = strand.told.lasting(strand.extent.boot_id, alone)
     for stop in strand.told.stops:
         place = bisect_right(strand.last_at, stop)
-        if place < len(strand.first_at) and strand.first_at[place] <= stop and _matters(strand, place, window, alone):
+        if place < len(strand.first_at) and strand.first_at[place] <= stop and (lasting or window.holds(strand.first_at[place])):
             strand.opened.add(place)
     for start in () if strand.extent.boot_id else strand.told.starts:
         place = bisect_left(strand.last_at, start)
-        if place < len(strand.first_at) and strand.first_at[place] < start and _matters(strand, place, window, alone):
+        if place < len(strand.first_at) and strand.first_at[place] < start and (start in lasting or window.holds(strand.first_at[place])):
             first = strand.segments[strand.edges[place]].segment
             if _has_tail(first.block):
                 strand.opened.add(place)
@@ -167,11 +176,6 @@ def _open_own(strand: Strand, window: Window, deleted: Sequence[int], alone: boo
         place = bisect_left(strand.last_at, at)
         if place < len(strand.first_at) and strand.first_at[place] < at and window.holds(strand.first_at[place]):
             strand.opened.add(place)
-
-
-def _matters(strand: Strand, place: int, window: Window, alone: bool) -> bool:
-    """Whether what is inside a cluster can change the window: it lies in it, or decides which of several boots opened last."""
-    return window.holds(strand.first_at[place]) or not (alone or strand.extent.boot_id)
 
 
 def _has_tail(block: bytes) -> bool:

@@ -174,7 +174,7 @@ def _unknown(chain: Chain, alone: bool, found: list[Incarnation], told: list[Tol
     for start in chain.told.starts:
         around = _around(chain, start)
         if around is None:
-            if not alone:
+            if start in chain.told.lasting("", alone):
                 raise ValueError(f"timeline lacks the samples around the start at {start} without boot id")
             continue
         a, b = around

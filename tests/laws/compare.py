@@ -1,0 +1,106 @@
+"""The meter and the scalar reference over one stream, as values that can be compared."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from random import Random
+from typing import Any
+
+from tallystick.model.samples import COLUMNS, MEASURED_AT
+from tallystick.model.usage import HoursResult
+from tests.laws.memory import Memory, Resource
+from tests.laws.streams import RESOURCE, Stream, Temper, stream
+from tests.reference import scalar
+
+Seen = dict[str, Any]
+
+
+def taken(given: Stream) -> Resource:
+    """The resource of a stream, after a server took all of it. Every batch must be stored, or be a repeat."""
+    memory = Memory()
+    outcomes = memory.take(given.batches)
+    assert all(outcome["outcome"] in ("stored", "repeated") for outcome in outcomes), outcomes
+    memory.tell(given.events, given.facts)
+    return memory.resource(RESOURCE)
+
+
+def seen(result: HoursResult) -> Seen:
+    """A result of the meter as plain values."""
+    return {
+        "hours": {
+            hour.hour_ns: (
+                {meter: list(cells) for meter, cells in hour.cells.items()},
+                {meter: list(cells) for meter, cells in hour.estimated.items()},
+                hour.samples,
+                hour.memory_peak_bytes,
+                list(hour.runs),
+            )
+            for hour in result.hours
+        },
+        "gaps": sorted((gap.from_ns, gap.until_ns, str(gap.filled)) for gap in result.gaps),
+        "findings": sorted((str(one.code), one.at_ns, one.boot_id, one.counters) for one in result.findings),
+    }
+
+
+def expected(given: Stream, resource: Resource) -> Seen:
+    """What the scalar reference makes of the same stream."""
+    result = scalar.usage_hours(reference_batches(given.batches), given.events, given.facts, resource.span()[1])
+    return {
+        "hours": {
+            start: (hour.cells, hour.estimated, hour.samples, hour.memory_peak_bytes, hour.runs) for start, hour in result.hours.items()
+        },
+        "gaps": sorted(result.gaps),
+        "findings": sorted(result.findings),
+    }
+
+
+def reference_batches(batches: Sequence[Seen]) -> list[Seen]:
+    """Lines of a stream as the reference takes them: what is sent again under a known identity is left out."""
+    known = set()
+    result = []
+    for batch in batches:
+        identity = (batch["boot_id"], batch["spool"], batch["sequence"]) if batch["sequence"] else repr(batch | {"received_at_ns": 0})
+        if identity not in known:
+            known.add(identity)
+            columns = {name: batch.get("measured_at_ns" if name == MEASURED_AT else name, ()) for name in COLUMNS}
+            kept = ("boot_id", "received_at_ns", "interval_ns")
+            result.append({**{name: batch[name] for name in kept}, "columns": columns})
+    return result
+
+
+def difference(have: Seen, want: Seen) -> str:
+    """The first thing that differs, or nothing."""
+    for name in ("hours", "gaps", "findings"):
+        if have[name] != want[name]:
+            if name == "hours":
+                for hour in sorted(have[name].keys() | want[name].keys()):
+                    if have[name].get(hour) != want[name].get(hour):
+                        return f"hour {hour}: have {have[name].get(hour)}, want {want[name].get(hour)}"
+            return f"{name}: have {have[name]}, want {want[name]}"
+    return ""
+
+
+def check(seed: int, temper: Temper | None = None) -> str:
+    """The first difference between the meter, hour by hour, and the reference over the stream of a seed."""
+    given = stream(Random(seed), temper or Temper())
+    resource = taken(given)
+    return difference(seen(resource.one_by_one()), expected(given, resource))
+
+
+def main() -> int:
+    """Check the seeds [low, high) given as arguments; print the first difference."""
+    low, high = map(int, sys.argv[1:])
+    for seed in range(low, high):
+        try:
+            found = check(seed)
+        except Exception as error:  # a mutated meter may fail in any way: that is being caught too
+            found = repr(error)
+        if found:
+            print(f"seed {seed}: {found}")
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
