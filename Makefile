@@ -14,6 +14,7 @@ POSTGRESQL_READY := $(VENV)/.ready-postgresql
 
 JOBS ?= 2
 TESTS ?= tests
+BENCHES ?= $(patsubst bench/%.py,%,$(filter-out bench/__%,$(wildcard bench/*.py)))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run first-bill replay replay-all bench test check gates format lock clean
@@ -41,7 +42,7 @@ replay-all: $(RUN_READY) $(POSTGRESQL_READY) ## replay every scenario of ../shar
 	@$(BIN)/python -m tools.replay_all $(if $(SEED),--seed $(SEED))
 
 bench: $(TEST_READY) ## measure what it costs; `make -s bench` prints only lines of JSON
-	@set -e; for script in bench/*.py; do case $$script in */_*) ;; *) $(BIN)/python $$script ;; esac; done
+	@set -e; for script in $(BENCHES); do $(BIN)/python -m bench.$$script; done
 
 test: $(TEST_READY) $(POSTGRESQL_READY) ## run every test (TESTS=path runs some), under 8 minutes on 2 cores
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -q $(TESTS)
