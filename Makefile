@@ -14,7 +14,7 @@ POSTGRESQL_READY := $(VENV)/.ready-postgresql
 
 JOBS ?= 2
 TESTS ?= tests
-BENCHES ?= $(patsubst bench/%.py,%,$(filter-out bench/__%,$(wildcard bench/*.py)))
+BENCHES ?= $(basename $(notdir $(shell grep -l '^if __name__ ==' bench/*.py)))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run first-bill replay replay-all bench test check gates format lock clean
