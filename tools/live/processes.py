@@ -35,10 +35,11 @@ class Process:
     """One command of the product, which can be started again after it was killed."""
 
     def __init__(self, name: str, arguments: Sequence[str], environment: Mapping[str, str], folder: Path) -> None:
-        """Nothing is started yet. `arguments` follow `tally`; `environment` is added to ours."""
+        """Nothing is started yet. `arguments` follow `tally`; `environment` is added to ours, without what sets Tallystick up there."""
         self.name = name
         self.command = [sys.executable, "-m", "tallystick", *arguments]
-        self.environment = {**os.environ, **environment}
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("TALLY_")}
+        self.environment = {**kept, **environment}
         self.log = folder / f"{name}.log"
         self.child: subprocess.Popen[bytes] | None = None
         self.started_at = 0.0

@@ -1,0 +1,51 @@
+"""A small stream through a real server: hours, days, outcomes, gaps and findings are the true ones, on both stores."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.stores import postgresql_database
+from tools.replay import replay
+
+STREAMS = Path(__file__).resolve().parents[1] / "streams"
+
+
+def keyed(rows: list[dict[str, Any]], key: str) -> dict[tuple[str, str], dict[str, Any]]:
+    """Rows in which anything was used, by resource and time; a meter of 0 is as good as none where nothing was declared."""
+    found = {}
+    for row in rows:
+        meters = {name: amount for name, amount in row["meters"].items() if amount != "0"}
+        estimated = {name: amount for name, amount in row["estimated"].items() if amount != "0"}
+        if meters:
+            found[row["resource_id"], str(row[key])] = {
+                "customer_id": row["customer_id"],
+                "meters": meters,
+                "estimated": estimated,
+                "samples": row["samples"],
+                "memory_peak_bytes": row["memory_peak_bytes"],
+            }
+    return found
+
+
+def check(samples: Path, out: Path, store_url: str | None) -> None:
+    assert replay(samples, out, store_url) == []
+    truth, usage = json.loads((samples / "truth.json").read_text()), json.loads(out.read_text())
+    assert keyed(usage["usage"], "hour_start_ns") == keyed(truth["usage"], "hour_start_ns")
+    assert keyed(usage["days"], "date") == keyed(truth["days"], "date")
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("samples", sorted(path.parent for path in STREAMS.glob("*/samples.jsonl")), ids=lambda path: path.name)
+def test_what_a_server_makes_of_a_stream_is_its_truth(samples: Path, tmp_path: Path) -> None:
+    check(samples, tmp_path / "usage.json", None)
+
+
+@pytest.mark.timeout(180)
+def test_postgresql_makes_the_same_of_it(tmp_path: Path) -> None:
+    samples = sorted(path.parent for path in STREAMS.glob("*/samples.jsonl"))[-1]
+    with postgresql_database() as url:
+        check(samples, tmp_path / "usage.json", url)

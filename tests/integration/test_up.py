@@ -1,0 +1,92 @@
+"""`tally up`: server, worker and agent from nothing, a last table, and a clean end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+SECONDS = 8
+
+
+def command(state: Path, *words: str, **environment: str) -> tuple[list[str], dict[str, str]]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TALLY_", "RUN_"))}
+    return [sys.executable, "-m", "tallystick", "up", *words], {**kept, "TALLY_STATE_DIR": str(state), **environment}
+
+
+def left_over(state: Path) -> list[str]:
+    """Processes that still have this state directory in their environment."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (process / "environ").read_bytes()
+            line = (process / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if str(state).encode() in environment and b"tallystick" in line:
+            found.append(line.replace(b"\0", b" ").decode())
+    return found
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def test_it_meters_this_machine_and_prints_the_last_table(tmp_path: Path) -> None:
+    words, environment = command(tmp_path, "--seconds", str(SECONDS), TALLY_LISTEN=f"127.0.0.1:{free_port()}")
+    ran = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=90, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "cost so far this month" in ran.stdout
+    assert "samples sent" in ran.stdout
+    assert " 0 waiting" in ran.stdout, ran.stdout
+    assert left_over(tmp_path) == []
+
+
+def test_ctrl_c_flushes_what_was_measured_last(tmp_path: Path) -> None:
+    words, environment = command(tmp_path, "--json", TALLY_LISTEN=f"127.0.0.1:{free_port()}", TALLY_AGENT_SOURCE="proc")
+    running = subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    time.sleep(SECONDS)
+    asked_ns = time.time_ns()
+    running.send_signal(signal.SIGINT)
+    told, wrong = running.communicate(timeout=60)
+    assert running.returncode == 0, wrong
+    status = json.loads(told)
+    assert status["resources"]
+    assert {one["customer_id"] for one in status["resources"]} == {"local"}
+    assert max(agent["reported_until_ns"] for agent in status["agents"]) > asked_ns - 10**9
+    assert left_over(tmp_path) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
+def test_it_works_for_a_user_who_is_not_root(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    for place in (state, *[parent for parent in tmp_path.parents if str(parent).startswith("/tmp/")], tmp_path):
+        place.chmod(0o777)
+    words, environment = command(state, "--seconds", str(SECONDS), TALLY_LISTEN=f"127.0.0.1:{free_port()}", HOME=str(state))
+    ran = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=90, check=False, user=65534, group=65534)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "cost so far this month" in ran.stdout
+
+
+def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        words, environment = command(tmp_path, "--seconds", "1", TALLY_LISTEN=address)
+        ran = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 1
+    assert "TALLY_LISTEN" in ran.stderr
+    assert address.rpartition(":")[2] in ran.stderr
+    assert left_over(tmp_path) == []
