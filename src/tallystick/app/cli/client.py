@@ -34,13 +34,10 @@ class RefusedError(Exception):
         shown = f" = {value!r}" if value not in (None, "") else ""
         place = f"{field}{shown}: " if field and not what.startswith(str(field)) else ""
         yield f"{place}{what}" + (f" [{code}]" if code else "")
-        for mistake in told.get("mistakes") or told.get("errors") or ():
-            if isinstance(mistake, Mapping):
-                line = f"line {mistake['line']}: " if mistake.get("line") else ""
-                named = " ".join(str(mistake[key]) for key in ("field", "found", "message", "detail", "allowed") if mistake.get(key))
-                yield f"  {line}{named}"
-            else:
-                yield f"  {mistake}"
+        for mistake in told.get("mistakes") or ():
+            yield f"  line {mistake['line']}: {mistake['field']} = {mistake['found']}: {mistake['allowed']}"
+        for further in told.get("errors") or ():
+            yield f"  {further.get('field')} = {further.get('value')!r}: {further.get('detail')}"
 
 
 def key_file() -> Path:

@@ -101,7 +101,7 @@ def of_the_agents(client: Client) -> Iterator[Examined]:
     """Which agents report."""
     agents = listed(client, "/v1/agents")
     if agents is not None:
-        found = ", ".join(f"{agent.get('id') or agent.get('agent_id')} at {agent.get('heartbeat_at', '?')}" for agent in agents)
+        found = ", ".join(f"{agent['agent_id']} at {agent['heartbeat_at']}" for agent in agents)
         yield Examined(name="agents", fine=bool(agents), found=found or "none has reported", advice="start one with `tally agent run`")
 
 

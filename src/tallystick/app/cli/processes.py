@@ -40,13 +40,10 @@ def up(
     Example:
         tally up --seconds 60
     """
-    from tallystick.app.up import UpError, run_up
+    from tallystick.app.up import run_up
 
     settings = settings_of(config, store_url=store, listen=listen)
-    try:
-        raise typer.Exit(run_up(seconds, settings=settings))
-    except UpError as error:
-        fail(str(error))
+    raise typer.Exit(run_up(settings, seconds=seconds, as_json=as_json))
 
 
 def init(config: Config = None, store: Store = None, as_json: AsJson = False) -> None:

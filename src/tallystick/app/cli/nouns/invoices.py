@@ -38,10 +38,25 @@ LINE = {
 }
 
 
+FINDING = {"finding": "code", "severity": "severity", "resource": "resource_id", "record": "record", "detail": "detail"}
+
+
 def print_invoice(invoice: Json) -> None:
-    """An invoice: its head, then its lines."""
+    """An invoice: its head, its lines, and what was noticed while it was made."""
     print_record(invoice, HEAD)
-    print_table("lines", invoice.get("lines", ()), LINE, right=("quantity", "price", "amount"))
+    rounded = ({**line, "quantity": decimal(line["quantity"]), "unit_price": decimal(line["unit_price"])} for line in invoice["lines"])
+    print_table("lines", rounded, LINE, right=("quantity", "price", "amount"))
+    if invoice["findings"]:
+        print_table("findings", invoice["findings"], FINDING)
+
+
+def decimal(exact: str) -> str:
+    """An exact rational for people: `1/4` is 0.25; what is no finite decimal of six places is cut there, and says so."""
+    numerator, _, denominator = exact.partition("/")
+    millionths, rest = divmod(abs(int(numerator)) * 10**6, int(denominator or 1))
+    digits = f"{millionths // 10**6}.{millionths % 10**6:06d}"
+    sign = "-" if numerator.startswith("-") else ""
+    return sign + (f"{digits}…" if rest else digits.rstrip("0").rstrip("."))
 
 
 @app.command("list")
@@ -58,7 +73,8 @@ def list_(
         tally invoice list --customer acme --state finalized
     """
     invoices = list(connect().pages("/v1/invoices", limit, customer_id=customer, state=state))
-    columns = {name: HEAD[name] for name in ("number", "id", "state", "customer", "total")} | {"issued": "issued_at"}
+    columns = {"number": "number", "state": "state", "customer": "customer_id", "from": "period_start", "until": "closing"}
+    columns |= {"total": "total", "issued": "issued_at", "id": "id"}
     print_json(invoices) if as_json else print_table("invoices", invoices, columns, right=("total",))
 
 
@@ -91,10 +107,9 @@ def preview(
     if as_json:
         print_json(answer)
         return
-    drafts = answer.get("items", [answer]) if isinstance(answer, dict) else answer
-    if not drafts:
-        typer.echo("nothing is billed in this period yet")
-    for draft in drafts:
+    if not answer["items"]:
+        typer.echo("no period of this customer is open then")
+    for draft in answer["items"]:
         print_invoice(draft)
 
 
@@ -140,7 +155,7 @@ def estimate(
         print_json(answer)
         return
     columns = {name: LINE[name] for name in ("line", "quantity", "unit", "price", "amount")}
-    print_table("estimate", answer.get("lines", ()), columns, right=("quantity", "price", "amount"))
+    print_table("estimate", answer["lines"], columns, right=("quantity", "price", "amount"))
     print_record(answer, {"total": "total"})
 
 
@@ -167,11 +182,11 @@ def explain(
     """
     asked = {"depth": depth.value, "verify": verify}
     answer = connect().get(f"/v1/invoices/{segment(invoice_id)}/lines/{line}/explain", **asked)
-    verification = answer.get("verification") or {}
+    verification = answer["verification"] or {}
     if as_json:
         print_json(answer)
     else:
-        typer.echo((answer.get("text") or "").rstrip())
+        typer.echo(answer["text"].rstrip())
         if verify:
             typer.echo("verified: the line follows from its evidence" if verification.get("equal") else "NOT verified")
             for difference in verification.get("differences", ()):

@@ -40,13 +40,12 @@ def lint(document: Document, as_json: AsJson = False) -> None:
         tally price lint book.yaml
     """
     answer = connect().post_text("/v1/price-books", read(document), MEDIA_TYPE, lint=True)
-    mistakes = answer.get("mistakes", [])
+    mistakes = answer["mistakes"]
     if as_json:
         print_json(answer)
     else:
         for mistake in mistakes:
-            place = f"{document}:{mistake.get('line', 0)}: {mistake.get('field', '')}".rstrip(": ")
-            typer.echo(f"{place}: {mistake.get('found', '')}: {mistake.get('allowed', '')}")
+            typer.echo(f"{document}:{mistake['line']}: {mistake['field']} = {mistake['found']}: {mistake['allowed']}")
         typer.echo(f"{document}: {len(mistakes)} mistakes" if mistakes else f"{document}: a price book without mistakes")
     if mistakes:
         raise typer.Exit(FAILED)
@@ -97,7 +96,7 @@ def show(
         print_json(answer)
         return
     typer.echo(f"# {answer['id']} version {answer['version']}: {answer['state']}")
-    typer.echo((answer.get("text") or answer.get("document") or answer.get("yaml") or "").rstrip())
+    typer.echo((answer["text"] or "").rstrip())
 
 
 def newest(books: list[Json], book: str) -> int:

@@ -90,6 +90,6 @@ def end(
     Example:
         tally subscription end sub-acme --at 2026-04-01
     """
-    document = {"end": instant(at)} if at else {}
+    document = {"at": instant(at)} if at else {}
     answer = connect().post(f"/v1/subscriptions/{segment(subscription_id)}/end", document)
     print_json(answer) if as_json else print_record(answer, COLUMNS)

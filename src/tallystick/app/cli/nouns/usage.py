@@ -9,7 +9,7 @@ import typer
 
 from tallystick.app.cli.client import Json, connect
 from tallystick.app.cli.nouns.arguments import Limit, instant
-from tallystick.app.cli.output import AsJson, at, print_json, print_table
+from tallystick.app.cli.output import AsJson, print_json, print_table
 
 Resource = Annotated[str | None, typer.Option("--resource", help="Only of this resource.")]
 Customer = Annotated[str | None, typer.Option("--customer", help="Only of this customer.")]
@@ -64,13 +64,11 @@ def usage(
 
 def amounts(row: Json) -> dict[str, str]:
     """The meters of a row that a table shows, in units for people; nothing for what nothing measured."""
-    meters = row.get("meters") or row.get("amounts") or {}
     shown = {}
     for meter in SHOWN:
         heading, divisor = HEADINGS[meter]
-        found = meters.get(meter)
-        exact = at(found, "total") or at(found, "amount") if isinstance(found, dict) else found
-        shown[heading] = "" if exact in (None, "") else thousandths(int(str(exact)), divisor)
+        found = row["meters"].get(meter)
+        shown[heading] = "" if found is None else thousandths(found["total"], divisor)
     return shown
 
 
