@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match
 
 from tallystick.model.access import Denied
 from tallystick.serve.problems import (
@@ -68,8 +69,9 @@ def _http(request: Request, fault: Exception) -> Response:
     if code is NOT_FOUND:
         return problem_response(Problem(NOT_FOUND, f"there is no route {path}", field="path", value=path), headers)
     if code is METHOD_NOT_ALLOWED:
-        detail = f"{path} answers {headers.get('Allow') or headers.get('allow', 'other methods')}"
-        return problem_response(Problem(METHOD_NOT_ALLOWED, detail, field="method", value=request.method), headers)
+        allowed = ", ".join(_methods(request))
+        detail = f"{path} answers {allowed}"
+        return problem_response(Problem(METHOD_NOT_ALLOWED, detail, field="method", value=request.method), {"Allow": allowed})
     if code is TOO_LARGE:
         return problem_response(
             Problem(TOO_LARGE, "the body is larger than the server takes", field="body", value=_length(request)), headers
@@ -79,6 +81,12 @@ def _http(request: Request, fault: Exception) -> Response:
     return problem_response(
         Problem(next((each for each in CODES if each.status == error.status_code), INTERNAL), str(error.detail)), headers
     )
+
+
+def _methods(request: Request) -> list[str]:
+    """Every method that some route answers at this path."""
+    found = [route for route in request.app.state.routes if route.matches(request.scope)[0] is not Match.NONE]
+    return sorted({method for route in found for method in getattr(route, "methods", ())})
 
 
 def _length(request: Request) -> str:

@@ -56,16 +56,27 @@ CODES = (
 class Problem(Exception):  # noqa: N818 (it is an answer, not a fault)
     """An answer other than what was asked for: its code, a sentence for a person, the field and value at fault.
 
-    `errors` are further faults of the same request, each with the members `code`, `field`, `value` and `detail`.
+    `errors` are all faults of the same request, each with the members `code`, `field`, `value` and `detail`; `mistakes`
+    those of a price book, each with `line`, `field`, `found` and `allowed`.
     """
 
-    def __init__(self, code: Code, detail: str, *, field: str = "", value: str = "", errors: tuple[dict[str, Any], ...] = ()) -> None:
+    def __init__(
+        self,
+        code: Code,
+        detail: str,
+        *,
+        field: str = "",
+        value: str = "",
+        errors: tuple[dict[str, Any], ...] = (),
+        mistakes: tuple[dict[str, Any], ...] = (),
+    ) -> None:
         super().__init__(detail)
         self.code = code
         self.detail = detail
         self.field = field
         self.value = value
         self.errors = errors
+        self.mistakes = mistakes
 
     def document(self) -> dict[str, Any]:
         """The members of the problem document; those that are empty are left out."""
@@ -74,19 +85,21 @@ class Problem(Exception):  # noqa: N818 (it is an answer, not a fault)
             "title": self.code.title,
             "status": self.code.status,
             "code": self.code.name,
-            "detail": self.detail,
+            "detail": self.detail.encode("utf-8", "backslashreplace").decode(),
         }
         if self.field:
             whole["field"] = self.field
             whole["value"] = shown(self.value)
         if self.errors:
             whole["errors"] = list(self.errors)
+        if self.mistakes:
+            whole["mistakes"] = list(self.mistakes)
         return whole
 
 
 def shown(value: object) -> str:
-    """A wrong value as it is shown back: text, cut after 200 characters."""
-    text = value if isinstance(value, str) else repr(value)
+    """A wrong value as it is shown back: text, cut after 200 characters; what UTF-8 cannot hold is escaped."""
+    text = (value if isinstance(value, str) else repr(value)).encode("utf-8", "backslashreplace").decode()
     return text if len(text) <= SHOWN_LENGTH else text[:SHOWN_LENGTH] + "…"
 
 

@@ -197,7 +197,8 @@ class Services:
     - `explain_line(place, invoice_id, line_number, depth, verify)`: line 1 is the first.
     - `usage_days(place, query)`, `usage_months(place, query)`: per resource and local day or month of its customer's zone.
     - `status(place, customers)`: the live table, of these customers only (None: all; then agents stand in it too).
-    - `metrics()`: the page of `/metrics`, in Prometheus' text format.
+    - `agents(place)`: every agent that ever sent a heartbeat.
+    - `metrics(accept)`: the page of `/metrics` and its content type (`ServerMetrics.exposition`).
     - `not_ready()`: why the server cannot serve now, a sentence each; empty when it can.
     """
 
@@ -215,5 +216,6 @@ class Services:
     usage_days: Callable[[Place, UsageQuery], tuple[UsageTotal, ...]]
     usage_months: Callable[[Place, UsageQuery], tuple[UsageTotal, ...]]
     status: Callable[[Place, frozenset[str] | None], Status]
-    metrics: Callable[[], str]
+    agents: Callable[[Place], tuple[AgentStatus, ...]]
+    metrics: Callable[[str], tuple[bytes, str]]
     not_ready: Callable[[], tuple[str, ...]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from tallystick.model.findings import Finding, Severity
 from tallystick.model.instants import iso
@@ -67,8 +67,6 @@ class ShownGap(Document):
     filled: Filled
     cause: GapCause
 
-    model_config = ConfigDict(populate_by_name=True)
-
 
 class ShownFinding(Document):
     """What was noticed: its code, how much it matters, and where."""
@@ -127,13 +125,15 @@ def shown_total(total: UsageTotal) -> ShownTotal:
 
 def shown_gap(gap: Gap, customer_id: str) -> ShownGap:
     """A gap as a document."""
-    return ShownGap(
-        resource_id=gap.resource_id,
-        customer_id=customer_id,
-        from_=iso(gap.from_ns),
-        until=iso(gap.until_ns),
-        filled=gap.filled,
-        cause=gap.cause,
+    return ShownGap.model_validate(
+        {
+            "resource_id": gap.resource_id,
+            "customer_id": customer_id,
+            "from": iso(gap.from_ns),
+            "until": iso(gap.until_ns),
+            "filled": gap.filled,
+            "cause": gap.cause,
+        }
     )
 
 

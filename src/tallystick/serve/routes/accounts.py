@@ -1,0 +1,121 @@
+"""Routes of who is billed and who bills: customers, the seller, subscriptions."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+from tallystick.model.contracts import Customer, Subscription
+from tallystick.serve.documents.accounts import (
+    EndOfSubscription,
+    NewCustomer,
+    NewSubscription,
+    SellerDocument,
+    ShownCustomer,
+    ShownSubscription,
+    shown_customer,
+    shown_seller,
+    shown_subscription,
+)
+from tallystick.serve.documents.values import Id, Listing
+from tallystick.serve.guard import Call, GuardedRoute, Reader, ReaderOfAll, Writer
+from tallystick.serve.pages import Cursor, Limit, read_cursor, write_cursor
+from tallystick.serve.problems import conflict, invalid, not_found
+
+router = APIRouter(prefix="/v1", route_class=GuardedRoute, tags=["accounts"])
+
+
+@router.post("/customers", summary="Create a customer", status_code=201)
+def create_customer(call: Writer, wanted: NewCustomer, response: Response) -> ShownCustomer:
+    """The same customer again changes nothing and is answered 200; another under its id is a conflict."""
+    customer_id = wanted.id or call.desk.services.new_id()
+    customer = wanted.value(customer_id)
+    registry = call.desk.store.registry
+    if not registry.create_customer(call.place, customer, actor=call.actor):
+        if registry.customer(call.place, customer_id) != customer:
+            raise conflict("id", customer_id, f"customer {customer_id!r} is there already, and other")
+        response.status_code = 200
+    return _shown_customer(call, customer_id)
+
+
+@router.get("/customers", summary="Customers, newest first")
+def list_customers(call: Reader, limit: Limit = 100, cursor: Cursor = None) -> Listing[ShownCustomer]:
+    """A customer's key sees itself."""
+    before = None if cursor is None else int(read_cursor(cursor, (int,))[0])
+    rows = call.desk.store.registry.customers(call.place, customers=call.customers, before=before, limit=limit + 1)
+    page = rows[:limit]
+    following = write_cursor((page[-1].row,)) if len(rows) > limit else None
+    return Listing(items=tuple(shown_customer(each.customer, each.created_at_ns) for each in page), next_cursor=following)
+
+
+@router.get("/customers/{customer_id:path}", summary="A customer")
+def show_customer(call: Reader, customer_id: Id) -> ShownCustomer:
+    """By its id."""
+    return _shown_customer(call, customer_id)
+
+
+@router.get("/seller", summary="The seller")
+def show_seller(call: ReaderOfAll) -> SellerDocument:
+    """Who sends the invoices, and how."""
+    return shown_seller(call.desk.store.contracts.seller(call.place))
+
+
+@router.put("/seller", summary="Change the seller")
+def change_seller(call: Writer, wanted: SellerDocument) -> SellerDocument:
+    """The whole document; invoices that are finalized keep what they say."""
+    seller_id = call.place.seller_id
+    if wanted.id not in (None, seller_id):
+        raise invalid("id", wanted.id or "", f"id: the seller of this key is {seller_id!r}, and its id never changes")
+    if wanted.grace_limit_ns < wanted.grace_ns:
+        raise invalid("grace_limit_ns", str(wanted.grace_limit_ns), f"grace_limit_ns: is less than grace_ns = {wanted.grace_ns}")
+    call.desk.store.contracts.set_seller(call.place, wanted.value(seller_id), actor=call.actor)
+    return shown_seller(call.desk.store.contracts.seller(call.place))
+
+
+@router.post("/subscriptions", summary="Put a customer on a plan", status_code=201)
+def create_subscription(call: Writer, wanted: NewSubscription) -> ShownSubscription:
+    """An unknown customer or plan is refused, and so is coverage that ties with another subscription."""
+    subscription = wanted.value(wanted.id or call.desk.services.new_id(), call.desk.clock.now_ns())
+    if subscription.end_ns is not None and subscription.end_ns <= subscription.start_ns:
+        raise invalid("end", str(wanted.end), "end: is not after the start")
+    return shown_subscription(call.desk.services.subscribe(call.place, call.actor, subscription))
+
+
+@router.get("/subscriptions", summary="Subscriptions, newest first")
+def list_subscriptions(
+    call: Reader, customer_id: Id | None = None, limit: Limit = 100, cursor: Cursor = None
+) -> Listing[ShownSubscription]:
+    """Of all customers that the key may see, or of one."""
+    before = None if cursor is None else int(read_cursor(cursor, (int,))[0])
+    wanted = call.only(customer_id)
+    rows = call.desk.store.contracts.subscriptions(call.place, customers=wanted, before=before, limit=limit + 1)
+    page = rows[:limit]
+    following = write_cursor((page[-1].row,)) if len(rows) > limit else None
+    return Listing(items=tuple(shown_subscription(each.subscription) for each in page), next_cursor=following)
+
+
+@router.get("/subscriptions/{subscription_id:path}", summary="A subscription")
+def show_subscription(call: Reader, subscription_id: Id) -> ShownSubscription:
+    """By its id."""
+    return shown_subscription(_visible(call, subscription_id))
+
+
+@router.post("/subscriptions/{subscription_id:path}/end", summary="End a subscription")
+def end_subscription(call: Writer, subscription_id: Id, wanted: EndOfSubscription) -> ShownSubscription:
+    """Its last invoice is made once everything up to that instant is known."""
+    _visible(call, subscription_id)
+    end_ns = call.desk.clock.now_ns() if wanted.at is None else wanted.at
+    return shown_subscription(call.desk.services.end_subscription(call.place, call.actor, subscription_id, end_ns))
+
+
+def _shown_customer(call: Call, customer_id: str) -> ShownCustomer:
+    found: Customer | None = call.desk.store.registry.customer(call.place, customer_id) if call.sees(customer_id) else None
+    if found is None:
+        raise not_found("customer_id", customer_id)
+    return shown_customer(found, None)
+
+
+def _visible(call: Call, subscription_id: str) -> Subscription:
+    found = call.desk.store.contracts.subscription(call.place, subscription_id)
+    if found is None or not call.sees(found.customer_id):
+        raise not_found("subscription_id", subscription_id)
+    return found
