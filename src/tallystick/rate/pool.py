@@ -44,41 +44,52 @@ class SpanUsage:
 
     def amount(self, meter: str) -> int | None:
         """The span's total of a meter in its base unit; None: nothing measured it, or nobody gave the size that it is made of."""
-        if self.size_missing(meter):
+        if not self.size_given(meter):
             return None
         found = self.cells(meter)
         return sum(sum(cells) for _, cells in found) if found else None
 
-    def size_missing(self, meter: str) -> bool:
-        """Whether the meter is made of a size that nobody gave for these cells, though there is something to price.
-
-        Where the registry does not say which sizes it was given, an absent meter, and one of 0 while time is up, say it.
-        """
+    def size_given(self, meter: str) -> bool:
+        """Whether somebody gave the size that the meter is made of, as far as the registry says; else its 0 says nothing."""
         size, sizes = SIZE_OF_METER.get(meter), self.span.attributes.sizes
-        if size is None or not self.hours:
+        return size is None or sizes is None or size in sizes
+
+    def size_missing(self, meter: str) -> bool:
+        """Whether there is something to price that is made of a size that nobody gave.
+
+        Where the registry does not say which sizes it was given, a cell in which time is up and the meter absent says so,
+        and for what no machine runs without, one in which it is 0.
+        """
+        if meter not in SIZE_OF_METER:
             return False
-        if sizes is not None:
-            return size not in sizes
-        up = any(sum(cells) for _, cells in self.cells("uptime"))
-        found = self.cells(meter)
-        return (up and not found) or (up and meter in SIZED_WHILE_UP and not any(sum(cells) for _, cells in found))
+        if self.span.attributes.sizes is not None:
+            return bool(self.hours) and not self.size_given(meter)
+        found = dict(self.cells(meter))
+        return any(
+            up and (hour_ns not in found or (meter in SIZED_WHILE_UP and not found[hour_ns][place]))
+            for hour_ns, cells in self.cells("uptime")
+            for place, up in enumerate(cells)
+        )
 
     def share(self, meter: str) -> Share:
         """How much of the time behind a meter was measured, estimated or unknown, in ns."""
         if meter == "disk.allocated":
             held = sum(CELL_NS for _, cells in self.cells(meter) for cell in cells if cell)
             return Share(measured_ns=held)
-        up = sum(sum(cells) for _, cells in self.cells("uptime"))
-        guessed = sum(sum(hour.estimated.get("uptime", (0,) * CELLS_PER_HOUR)[first:past]) for hour, (first, past) in self.hours)
+        hours = [(hour, first, past) for hour, (first, past) in self.hours if hour.meter_cells(meter) is not None]
+        up = sum(sum(hour.cells.get("uptime", ())[first:past]) for hour, first, past in hours)
+        guessed = sum(sum(hour.estimated.get("uptime", ())[first:past]) for hour, first, past in hours)
         return Share(measured_ns=up - guessed, estimated_ns=guessed, unknown_ns=self.unknown_ns)
 
 
 @dataclass(slots=True)
 class Pool:
-    """What has gathered for one (subscription, charge, group, version) so far: hours by (resource, divisor), and coverage."""
+    """What has gathered for one (subscription, charge, group, version) so far: hours by (resource, divisor), and coverage.
+
+    Without hours nothing was measured: it makes no line, whatever is unknown.
+    """
 
     charge: Charge
-    span: Span
     hours: dict[tuple[str, Fraction], list[tuple[int, Cells]]] = field(default_factory=lambda: defaultdict(list))
     share: Share = field(default_factory=Share)
 
@@ -120,7 +131,7 @@ def pools_of(spans: Iterable[SpanUsage]) -> tuple[Mapping[PoolKey, Pool], tuple[
     """The pools of every charge, and findings for what has a price but cannot be priced."""
     pools: dict[PoolKey, Pool] = {}
     findings: dict[tuple[str, ...], Finding] = {}
-    for each in (each for each in spans if each.hours):
+    for each in spans:
         for finding in _without_price(each) or _fill(each, pools):
             findings.setdefault((finding.code, finding.resource_id, finding.record), finding)
     return pools, tuple(findings.values())
@@ -129,6 +140,8 @@ def pools_of(spans: Iterable[SpanUsage]) -> tuple[Mapping[PoolKey, Pool], tuple[
 def _without_price(each: SpanUsage) -> tuple[Finding, ...]:
     """Why nothing of a span can be priced, if so: no version of a plan is in force, or two subscriptions tie."""
     span = each.span
+    if not each.hours:
+        return ()
     if span.tied:
         names = ", ".join(span.tied)
         return (_blocking(FindingCode.COVERAGE_TIE, span, names, f"subscriptions {names} cover {span.resource_id} with equal right"),)
@@ -156,8 +169,8 @@ def _fill(each: SpanUsage, pools: dict[PoolKey, Pool]) -> list[Finding]:
         if each.size_missing(meter):
             detail = f"nobody gave {SIZE_OF_METER[meter]} of {span.resource_id}, which {matched[0].id} prices"
             findings.append(_blocking(FindingCode.UNPRICED_SIZE, span, meter, detail))
-            continue
-        _put(each, matched, pools)
+        if each.size_given(meter):
+            _put(each, matched, pools)
     return findings
 
 
@@ -192,13 +205,13 @@ def _base_matches(naming: Sequence[Charge], matched: Sequence[Charge]) -> bool:
 def _put(each: SpanUsage, matched: Sequence[Charge], pools: dict[PoolKey, Pool]) -> None:
     span = each.span
     for charge in matched:
+        group = group_of(charge, span)
+        pool = pools.setdefault((span.subscription.id, charge.id, group, span.ordinal), Pool(charge=charge))
+        pool.share = added(pool.share, each.share(charge.meter))
         cells = each.cells(charge.meter)
         if cells:
-            group = group_of(charge, span)
-            pool = pools.setdefault((span.subscription.id, charge.id, group, span.ordinal), Pool(charge=charge, span=span))
             per = divisor(unit_of(charge.meter, charge.per), span.month_ns, charge.month_hours)
             pool.hours[span.resource_id, per] += cells
-            pool.share = added(pool.share, each.share(charge.meter))
 
 
 def added(one: Share, other: Share) -> Share:

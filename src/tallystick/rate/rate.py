@@ -44,7 +44,7 @@ def rate(usage: Usage, contract: Contract, books: Sequence[PriceBook], run: Run)
 def _lines(subscription: Subscription, pools: Mapping[PoolKey, Pool], window: Window) -> Iterable[Line]:
     own = {key: pool for key, pool in pools.items() if key[0] == subscription.id}
     for charge in _charges(subscription, window):
-        groups = sorted({key[2] for key in own if key[1] == charge.id})
+        groups = sorted({key[2] for key, pool in own.items() if key[1] == charge.id and pool.hours})
         used = [_group_usage(group, charge, own, subscription, window) for group in groups]
         terms = Terms(charge=charge, active=active_share(subscription, window.run))
         yield from price_charge(subscription, used, terms)
@@ -68,7 +68,7 @@ def _group_usage(
     slices, shares, service = [], [], []
     for ordinal, span in enumerate(window.prices[subscription.id], start=1):
         pool = own.get((subscription.id, charge.id, group, ordinal))
-        if pool is not None:
+        if pool is not None and pool.hours:
             found = sorted(pool.hours.items())
             parts = tuple(UsagePart(resource_id=name, divisor=per, hours=_by_hour(hours)) for (name, per), hours in found)
             quantity = sum((part.quantity for part in parts), Fraction(0))

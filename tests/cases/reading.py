@@ -1,0 +1,218 @@
+"""The language of the text cases: prices + usage -> lines, as an accountant reads them (README.txt)."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+from tallystick.model.contracts import Contract, Coverage, Customer, Seller, Subscription
+from tallystick.model.instants import CELL_NS, CELLS_PER_HOUR, HOUR_NS, LATEST_NS, hour_start, parse_iso
+from tallystick.model.invoices import Usage
+from tallystick.model.price_book import PriceBook
+from tallystick.model.resources import SIZES, Attributes
+from tallystick.model.usage import UsageHour
+from tallystick.rate.load import load_book
+
+CASES = Path(__file__).parent
+LEVELS = {"vcpu": 1, "core": 1, "gpu": 1, "GiB": 2**30, "GB": 10**9, "up": 1}
+TOTALS = {"GiB": 2**30, "GB": 10**9, "million": 10**6, "bytes": 1, "core-seconds": 10**9, "GiB-hours": 2**30 * HOUR_NS}
+TOKEN = re.compile(r"\s*(?:([0-9]+(?:\.[0-9]+)?)|(.))")
+
+
+@dataclass
+class Expected:
+    """One invoice of a case: what it closes, its lines as written, total and findings."""
+
+    closes: str
+    lines: list[str] = field(default_factory=list)
+    total: str = ""
+    parked: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Case:
+    """A case file: its title, sections of text, and the invoices expected of it."""
+
+    name: str
+    title: str
+    settings: dict[str, str]
+    prices: list[str]
+    rows: dict[str, list[str]]
+    invoices: list[Expected]
+
+
+def all_cases() -> list[Case]:
+    """Every case file, by name."""
+    return [read(path.stem, path.read_text()) for path in sorted(CASES.glob("*.txt")) if path.stem != "README"]
+
+
+def read(name: str, text: str) -> Case:
+    """A case from its text."""
+    head, *sections = re.split(r"^== ", text, flags=re.MULTILINE)
+    title, *lines = [line.strip() for line in head.strip().splitlines() if not line.startswith("#")]
+    case = Case(name=name, title=title, settings={}, prices=[], rows=defaultdict(list), invoices=[])
+    for line in filter(None, lines):
+        key, value = line.split(":", 1)
+        case.settings[key] = value.strip()
+    for section in sections:
+        heading, body = section.split("\n", 1)
+        if heading == "prices":
+            case.prices.append(body)
+        elif heading.startswith("invoice"):
+            case.invoices.append(_expected(heading, _rows(body)))
+        else:
+            case.rows[heading] += _rows(body)
+    return case
+
+
+def _rows(body: str) -> list[str]:
+    return [line.split("#")[0].strip() for line in body.splitlines() if line.split("#")[0].strip()]
+
+
+def _expected(heading: str, rows: list[str]) -> Expected:
+    expected = Expected(closes=heading.removeprefix("invoice").strip())
+    for row in rows:
+        if row.startswith("total"):
+            expected.total = row.removeprefix("total").strip()
+        elif row.startswith("parked:"):
+            expected.parked.append(row.removeprefix("parked:").strip())
+        else:
+            expected.lines.append(row)
+    return expected
+
+
+def books(case: Case) -> tuple[PriceBook, ...]:
+    """The price-book versions of a case."""
+    found = []
+    for text in case.prices:
+        book, mistakes = load_book(text, case.name)
+        assert book is not None, [mistake.sentence() for mistake in mistakes]
+        found.append(book)
+    return tuple(found)
+
+
+def contract(case: Case) -> Contract:
+    """The seller, customer and subscriptions of a case: `id plan from .. until`, then `covers vm1 vm2` or `covers team=a`."""
+    subscriptions = []
+    for row in case.rows["subscriptions"]:
+        terms, _, covers = row.partition(" covers ")
+        name, plan, start, _, end, *anchor = terms.split()
+        words = covers.split()
+        labels = dict(word.split("=") for word in words if "=" in word)
+        subscriptions.append(
+            Subscription(
+                id=name,
+                customer_id="c",
+                plan_id=plan,
+                start_ns=parse_iso(start),
+                end_ns=None if end == "-" else parse_iso(end),
+                anchor_ns=parse_iso(anchor[1]) if anchor else None,
+                covers=Coverage(resources=tuple(word for word in words if "=" not in word), labels=labels),
+            )
+        )
+    customer = Customer(id="c", name="Customer", currency=case.settings.get("currency", "USD"), time_zone=case.settings.get("zone", "UTC"))
+    return Contract(seller=Seller(id="seller", name="Seller"), customer=customer, subscriptions=tuple(subscriptions))
+
+
+def usage(case: Case) -> Usage:
+    """Usage hours and attributes of the rows of a case."""
+    cells: dict[tuple[str, int], dict[str, list[int]]] = defaultdict(dict)
+    for row in case.rows["usage"]:
+        resource, meter, amount, unit, start, _, end = row.split()
+        first, past = parse_iso(start), parse_iso(end)
+        level = not amount.startswith("+")
+        value = Fraction(amount.lstrip("+")) * (LEVELS if level else TOTALS)[unit]
+        for cell in range(first - first % CELL_NS, past, CELL_NS):
+            begin, until = max(cell, first), min(cell + CELL_NS, past)
+            if level:
+                share = value * (until - begin)
+            else:
+                share = Fraction(value * (until - first) // (past - first) - value * (begin - first) // (past - first))
+            assert share.denominator == 1, row
+            own = cells[resource, hour_start(cell)].setdefault(meter, [0] * CELLS_PER_HOUR)
+            own[(cell - hour_start(cell)) // CELL_NS] += int(share)
+    hours = [
+        UsageHour(
+            resource_id=resource,
+            hour_ns=hour,
+            cells={meter: tuple(values) for meter, values in found.items()},
+            estimated={},
+            samples=0,
+            memory_peak_bytes=None,
+        )
+        for (resource, hour), found in cells.items()
+    ]
+    return Usage(hours=tuple(hours), attributes=_attributes(case, {hour.resource_id for hour in hours}))
+
+
+def _attributes(case: Case, used: set[str]) -> dict[str, tuple[Attributes, ...]]:
+    """Rows `vm1 region=eu kind=vm team=a from=...`: what they do not name is empty; every size was given unless `sizes=`."""
+    found: dict[str, list[Attributes]] = defaultdict(list)
+    for row in case.rows["resources"]:
+        resource, *words = row.split()
+        values = dict(word.split("=") for word in words)
+        start = parse_iso(values.pop("from")) if "from" in values else 0
+        sizes = tuple(filter(None, values.pop("sizes").split(","))) if "sizes" in values else SIZES
+        if found[resource]:
+            found[resource].append(_ended(found[resource].pop(), start))
+        found[resource].append(
+            Attributes(
+                from_ns=start,
+                until_ns=LATEST_NS,
+                customer_id=values.pop("customer", "c"),
+                region=values.pop("region", ""),
+                kind=values.pop("kind", ""),
+                labels=values,
+                sizes=sizes,
+            )
+        )
+    for resource in used - found.keys():
+        found[resource].append(Attributes(from_ns=0, until_ns=LATEST_NS, customer_id="c", sizes=SIZES))
+    return {resource: tuple(timeline) for resource, timeline in found.items()}
+
+
+def _ended(last: Attributes, at_ns: int) -> Attributes:
+    return Attributes(
+        from_ns=last.from_ns,
+        until_ns=at_ns,
+        customer_id=last.customer_id,
+        region=last.region,
+        kind=last.kind,
+        labels=last.labels,
+        sizes=last.sizes,
+    )
+
+
+def value_of(text: str) -> Fraction:
+    """A calculation such as `2 x (720 - 12) / 3`, exactly."""
+    tokens = [number or sign for number, sign in TOKEN.findall(text.replace(",", ""))]
+    tokens = [token for token in tokens if token.strip()]
+    value = _sum(tokens)
+    assert not tokens, f"{text!r} goes on with {tokens}"
+    return value
+
+
+def _sum(tokens: list[str]) -> Fraction:
+    value = _product(tokens)
+    while tokens and tokens[0] in "+-":
+        value += _product(tokens) if tokens.pop(0) == "+" else -_product(tokens)
+    return value
+
+
+def _product(tokens: list[str]) -> Fraction:
+    value = _term(tokens)
+    while tokens and tokens[0] in "x/":
+        value = value * _term(tokens) if tokens.pop(0) == "x" else value / _term(tokens)
+    return value
+
+
+def _term(tokens: list[str]) -> Fraction:
+    token = tokens.pop(0)
+    if token != "(":
+        return Fraction(token)
+    value = _sum(tokens)
+    assert tokens.pop(0) == ")"
+    return value

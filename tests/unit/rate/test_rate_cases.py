@@ -1,0 +1,90 @@
+"""Every text case of tests/cases: its prices and usage make its lines, which follow from their derivations and from evidence alone."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tallystick.invoice import assemble, codec, evidence, explain, runs
+from tallystick.model.contracts import Contract
+from tallystick.model.instants import LATEST_NS, iso, parse_iso
+from tallystick.model.invoices import DocumentState, Evidence, Invoice, Line
+from tallystick.model.money import round_minor
+from tallystick.rate.agreements import with_default
+from tallystick.rate.estimate import Machine, estimate
+from tallystick.rate.rate import rate
+from tests.cases.reading import Case, Expected, all_cases, books, contract, usage, value_of
+
+CASES = all_cases()
+LINE = re.compile(
+    r"(?P<charge>[\w-]+)(?P<group>\[.*?\])?( v(?P<version>\d+))?\s+"
+    r"(?P<quantity>[^:]*?) (?P<unit>[\w-]+) at (?P<price>[\d.]+)\s+= (?P<amount>[\d.]+)"
+)
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_case(case: Case) -> None:
+    """The invoices of the case are exactly those written in it."""
+    for expected in case.invoices:
+        if "machine" in case.rows:
+            same_lines(expected, estimated(case))
+            continue
+        made, frozen, kept = closed(case, expected)
+        same_lines(expected, made.lines)
+        assert made.total.text == expected.total, case.title
+        assert sorted(f"{each.code} {each.resource_id} {each.record}".strip() for each in made.findings) == sorted(expected.parked)
+        assert made.state is (DocumentState.PARKED if expected.parked else DocumentState.DRAFT)
+        assert codec.from_json(codec.to_json(made)) == made
+        assert explain.verify_invoice(made, evidence.thaw(frozen.blob, frozen.hash), frozen.hash, rate) == ()
+        assert evidence.thaw(frozen.blob, frozen.hash) == kept
+
+
+def closed(case: Case, expected: Expected) -> tuple[Invoice, evidence.Frozen, Evidence]:
+    """The invoice of the run that closes at the instant of the case, made from what is kept as its evidence."""
+    prices, used, bound = books(case), usage(case), contract(case)
+    bound = _with_default(case, bound)
+    closes = parse_iso(expected.closes)
+    found = [run for run in runs.due(bound, prices, closes) if run.closing_ns == closes]
+    assert len(found) == 1, [(run.key, iso(run.closing_ns)) for run in runs.due(bound, prices, closes)]
+    kept = evidence.evidence_of(used, bound, prices, found[0])
+    frozen = evidence.freeze(kept)
+    rated = rate(kept.usage, kept.contract, kept.books, kept.run)
+    assert rated == rate(used, bound, prices, found[0]), "what is kept is rated as what was there"
+    made = assemble.assemble(rated, kept.contract, kept.books, kept.run, invoice_id="i", evidence_hash=frozen.hash)
+    return made, frozen, kept
+
+
+def _with_default(case: Case, bound: Contract) -> Contract:
+    first = case.settings.get("default plan from")
+    return with_default(bound, books(case), parse_iso(first), LATEST_NS) if first else bound
+
+
+def estimated(case: Case) -> tuple[Line, ...]:
+    """The lines of a made-up machine: `plan standard`, `vcpus 2`, ..."""
+    words = dict(row.split() for row in case.rows["machine"])
+    plan = words.pop("plan")
+    result = estimate(books(case)[0], plan, Machine(**{name: value_of(value) for name, value in words.items()}))
+    assert not result.findings
+    return result.lines
+
+
+def same_lines(expected: Expected, lines: tuple[Line, ...]) -> None:
+    """Each written line is the made one: charge, group, version, quantity, unit, price, amount; and it adds up with a pocket calculator."""
+    assert [text.split()[0].split("[")[0] for text in expected.lines] == [line.charge_id for line in lines]
+    for text, line in zip(expected.lines, lines, strict=True):
+        found = LINE.fullmatch(text)
+        assert found, f"{text!r} is no line such as: vcpu 2 x 720 vcpu-hour at 0.01 = 14.40"
+        assert (found["group"] or "[]") == f"[{' '.join(value for _, value in line.group)}]"
+        assert found["version"] in (None, str(line.book_version)), text
+        assert (line.quantity, line.unit) == (value_of(found["quantity"]), found["unit"]), text
+        assert line.unit_price == value_of(found["price"]), text
+        assert line.amount.text == found["amount"], text
+        assert line.derivation.unrounded == line.quantity * line.unit_price
+        assert abs(round_minor(line.derivation.unrounded, line.amount.currency).minor - line.amount.minor) <= 1
+        assert line.derivation.steps, "no line without derivation"
+
+
+def test_a_calculation_is_exact() -> None:
+    """The pocket calculator of the cases."""
+    assert value_of("2 x (1,720 - 12) / 3 + 0.1") == 2 * 1708 / value_of("3") + value_of("1/10")

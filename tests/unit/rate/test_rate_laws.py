@@ -1,0 +1,204 @@
+"""The laws of rating, in random worlds."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import fields, is_dataclass, replace
+from fractions import Fraction
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tallystick.invoice import assemble, codec, evidence, explain
+from tallystick.model.instants import DAY_NS
+from tallystick.model.invoices import Line, RatingResult, Usage
+from tallystick.model.money import Money, round_minor
+from tallystick.model.price_book import PriceBook
+from tallystick.rate.rate import rate
+from tests.unit.rate.worlds import END_NS, START_NS, World, repriced, worlds
+
+EXAMPLES = settings(max_examples=50)
+
+
+def rated(world: World, usage: Usage | None = None, books: tuple[PriceBook, ...] | None = None) -> RatingResult:
+    """The lines of a world, or of it with other usage or prices."""
+    return rate(usage or world.usage, world.contract, books or world.books, world.run)
+
+
+def by_key(results: Iterable[RatingResult]) -> dict[str, tuple[Fraction, Fraction]]:
+    """The sum of quantities and unrounded amounts of lines of one key."""
+    sums: dict[str, tuple[Fraction, Fraction]] = defaultdict(lambda: (Fraction(0), Fraction(0)))
+    for result in results:
+        for line in result.lines:
+            quantity, amount = sums[line.key]
+            sums[line.key] = (quantity + line.quantity, amount + line.derivation.unrounded)
+    return sums
+
+
+def totals(lines: Iterable[Line]) -> dict[tuple[str, str], Money]:
+    """The amount of each charge."""
+    found: dict[tuple[str, str], Money] = {}
+    for line in lines:
+        place = line.subscription_id, line.charge_id
+        found[place] = found[place] + line.amount if place in found else line.amount
+    return found
+
+
+@EXAMPLES
+@given(worlds(), st.randoms(use_true_random=False))
+def test_the_order_of_rows_does_not_matter(world: World, random: object) -> None:
+    hours, gaps, books = list(world.usage.hours), list(world.usage.gaps), list(world.books)
+    for rows in (hours, gaps, books):
+        random.shuffle(rows)  # type: ignore[attr-defined]
+    shuffled = Usage(hours=tuple(hours), attributes=dict(reversed(world.usage.attributes.items())), gaps=tuple(gaps))
+    assert rated(world, shuffled, tuple(books)) == rated(world)
+
+
+@EXAMPLES
+@given(worlds(free=False))
+def test_usage_split_by_resource_adds_to_the_same_lines(world: World) -> None:
+    names = {hour.resource_id for hour in world.usage.hours}
+    parts = [replace(world.usage, hours=tuple(hour for hour in world.usage.hours if hour.resource_id == name), gaps=()) for name in names]
+    assert by_key(rated(world, part) for part in parts) == by_key([rated(world)])
+
+
+@EXAMPLES
+@given(worlds(free=False), st.integers(START_NS, END_NS))
+def test_usage_split_by_hour_adds_to_the_same_lines(world: World, at_ns: int) -> None:
+    early = tuple(hour for hour in world.usage.hours if hour.hour_ns < at_ns)
+    late = tuple(hour for hour in world.usage.hours if hour.hour_ns >= at_ns)
+    parts = [replace(world.usage, hours=hours, gaps=()) for hours in (early, late)]
+    assert by_key(rated(world, part) for part in parts) == by_key([rated(world)])
+
+
+@EXAMPLES
+@given(worlds())
+def test_the_lines_of_a_charge_add_up_to_its_one_rounding(world: World) -> None:
+    result = rated(world)
+    exact: dict[tuple[str, str], Fraction] = defaultdict(Fraction)
+    for line in result.lines:
+        exact[line.subscription_id, line.charge_id] += line.derivation.unrounded
+        assert abs(line.amount.exact - line.derivation.unrounded) < Money(minor=1, currency=line.amount.currency).exact
+    rounding = world.books[-1].plans[0].rounding
+    assert totals(result.lines) == {place: round_minor(amount, world.run.currency, rounding) for place, amount in exact.items()}
+
+
+@EXAMPLES
+@given(worlds(versions=1), st.integers(START_NS, END_NS))
+def test_a_version_without_a_change_changes_no_amount(world: World, at_ns: int) -> None:
+    same = replace(world.books[0], version=2, effective_from_ns=at_ns)
+    assert totals(rated(world, books=(*world.books, same)).lines) == totals(rated(world).lines)
+
+
+@EXAMPLES
+@given(worlds(versions=1), st.integers(START_NS, END_NS))
+def test_a_correction_is_as_if_it_had_always_been(world: World, from_ns: int) -> None:
+    wrong = world.books[0]
+    plan = wrong.plans[0]
+    dearer = replace(plan, charges=tuple(repriced(each, Fraction(3)) for each in plan.charges))
+    right = replace(wrong, version=2, corrects=1, plans=(dearer,))
+    corrected, always = rated(world, books=(wrong, right)), rated(world, books=(right,))
+    assert [(line.key, line.amount) for line in corrected.lines] == [(line.key, line.amount) for line in always.lines]
+    short = replace(right, effective_from_ns=from_ns, effective_until_ns=from_ns + DAY_NS)
+    assert {line.book_version for line in rated(world, books=(wrong, short)).lines} <= {1, 2}
+
+
+@EXAMPLES
+@given(worlds())
+def test_attributes_cut_without_a_change_change_nothing(world: World) -> None:
+    middle = START_NS + 15 * DAY_NS + 1234
+    cut = {
+        name: tuple(
+            piece
+            for each in timeline
+            for piece in (replace(each, until_ns=min(each.until_ns, middle)), replace(each, from_ns=max(each.from_ns, middle)))
+            if piece.from_ns < piece.until_ns
+        )
+        for name, timeline in world.usage.attributes.items()
+    }
+    one, other = rated(world), rated(world, replace(world.usage, attributes=cut))
+    assert (other.lines, other.statement) == (one.lines, one.statement)
+
+
+@EXAMPLES
+@given(worlds())
+def test_what_is_not_the_customers_changes_nothing(world: World) -> None:
+    strange = tuple(replace(hour, resource_id="of nobody") for hour in world.usage.hours[:1])
+    others = replace(world.usage, hours=world.usage.hours + strange)
+    assert rated(world, others) == rated(world)
+
+
+@EXAMPLES
+@given(worlds())
+def test_an_invoice_is_made_again_byte_by_byte_of_its_evidence(world: World) -> None:
+    kept = evidence.evidence_of(world.usage, world.contract, world.books, world.run)
+    frozen = evidence.freeze(kept)
+    assert evidence.freeze(kept) == frozen
+    thawed = evidence.thaw(frozen.blob, frozen.hash)
+    assert thawed == kept
+    assert rate(kept.usage, kept.contract, kept.books, kept.run) == rated(world)
+    made = assemble.assemble(rated(world), kept.contract, kept.books, kept.run, invoice_id="i", evidence_hash=frozen.hash)
+    again = assemble.assemble(
+        rate(thawed.usage, thawed.contract, thawed.books, thawed.run),
+        thawed.contract,
+        thawed.books,
+        thawed.run,
+        invoice_id="i",
+        evidence_hash=frozen.hash,
+    )
+    assert codec.to_json(again) == codec.to_json(made)
+    assert codec.from_json(codec.to_json(made)) == made
+    assert explain.verify_invoice(made, thawed, frozen.hash, rate) == ()
+
+
+@EXAMPLES
+@given(worlds())
+def test_no_line_without_derivation_and_nothing_inexact(world: World) -> None:
+    result = rated(world)
+    assert not list(inexact(result))
+    keys = [line.key for line in result.lines]
+    assert len(set(keys)) == len(keys)
+    for line in result.lines:
+        assert line.derivation.parts
+        assert explain.verify_line(line) == ()
+    billed = {line.meter for line in result.lines}
+    assert all(row.billed for row in result.statement if row.meter in billed and row.quantity)
+
+
+@EXAMPLES
+@given(worlds(), st.data())
+def test_a_changed_figure_is_found(world: World, data: st.DataObject) -> None:
+    kept = evidence.evidence_of(world.usage, world.contract, world.books, world.run)
+    frozen = evidence.freeze(kept)
+    made = assemble.assemble(rated(world), kept.contract, kept.books, kept.run, invoice_id="i", evidence_hash=frozen.hash)
+    if not made.lines:
+        return
+    number = data.draw(st.integers(0, len(made.lines) - 1))
+    line = made.lines[number]
+    part = line.derivation.parts[0]
+    more = replace(part, hours=((part.hours[0][0], (part.hours[0][1][0] + 1, *part.hours[0][1][1:])), *part.hours[1:]))
+    changed = data.draw(
+        st.sampled_from(
+            [
+                replace(line, amount=line.amount + Money(minor=1, currency=line.amount.currency)),
+                replace(line, quantity=line.quantity + 1),
+                replace(line, derivation=replace(line.derivation, parts=(more, *line.derivation.parts[1:]))),
+                replace(line, description="another"),
+            ]
+        )
+    )
+    forged = replace(made, lines=(*made.lines[:number], changed, *made.lines[number + 1 :]))
+    assert explain.verify_invoice(forged, kept, frozen.hash, rate)
+
+
+def inexact(value: object) -> Iterable[object]:
+    """Every float inside a value."""
+    if isinstance(value, float):
+        yield value
+    elif is_dataclass(value) and not isinstance(value, type):
+        for each in fields(value):
+            yield from inexact(getattr(value, each.name))
+    elif isinstance(value, tuple | list | dict):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from inexact(item)

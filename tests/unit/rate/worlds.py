@@ -1,0 +1,165 @@
+"""Small random worlds for the laws of rating: a book of one or two versions, a contract, usage of a few resources."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+
+from hypothesis import strategies as st
+
+from tallystick.model.contracts import Contract, Coverage, Customer, Run, Seller, Subscription
+from tallystick.model.instants import CELLS_PER_HOUR, DAY_NS, HOUR_NS, LATEST_NS, parse_iso
+from tallystick.model.invoices import Usage
+from tallystick.model.money import Rounding
+from tallystick.model.price_book import Charge, Cycle, Filters, Plan, PriceBook, UnitModel
+from tallystick.model.resources import SIZES, Attributes
+from tallystick.model.usage import Filled, Gap, UsageHour
+
+START_NS = parse_iso("2026-06-01T00:00:00Z")
+END_NS = parse_iso("2026-07-01T00:00:00Z")
+RESOURCES = ("vm-a", "vm-b", "vm/c&d=e")
+UNITS = {
+    "cpu.used": "core-hour",
+    "cpu.allocated": "vcpu-hour",
+    "memory.allocated": "GiB-hour",
+    "disk.allocated": "GiB-month",
+    "network.io": "GiB",
+    "uptime": "hour",
+}
+
+
+@dataclass(frozen=True)
+class World:
+    """What is rated."""
+
+    usage: Usage
+    contract: Contract
+    books: tuple[PriceBook, ...]
+    run: Run
+
+
+prices = st.integers(0, 10**13).map(lambda value: Fraction(value, 10**12))
+cells = st.tuples(*[st.integers(0, 2**63)] * CELLS_PER_HOUR) | st.just((0,) * CELLS_PER_HOUR)
+
+
+@st.composite
+def charges(draw: st.DrawFn, *, free: bool = True) -> tuple[Charge, ...]:
+    """One charge for some meters each, grouped or not; a second one on top now and then."""
+    meters = draw(st.lists(st.sampled_from(sorted(UNITS)), min_size=1, max_size=3, unique=True))
+    return tuple(draw(charge(meter, also, free)) for meter in meters for also in [False, True][: draw(st.integers(1, 2))])
+
+
+@st.composite
+def charge(draw: st.DrawFn, meter: str, also: bool, free: bool) -> Charge:
+    """A charge of a meter."""
+    return Charge(
+        id=f"{meter}{'-also' if also else ''}",
+        name=meter,
+        meter=meter,
+        per=UNITS[meter],
+        model=UnitModel(price=draw(prices)),
+        filters=Filters(region=("eu",)) if also else Filters(),
+        group_by=tuple(draw(st.lists(st.sampled_from(["region", "resource", "labels.team"]), max_size=2, unique=True))),
+        free=draw(st.integers(0, 3).map(Fraction)) if free else Fraction(0),
+        also=also,
+    )
+
+
+@st.composite
+def worlds(draw: st.DrawFn, *, free: bool = True, versions: int = 2) -> World:
+    """A month of a few resources, of two customers, on a plan of one or two versions."""
+    first = draw(charges(free=free))
+    currency, rounding = draw(st.sampled_from(["USD", "JPY", "KWD"])), draw(st.sampled_from(Rounding))
+    plan = Plan(id="p", name="P", currency=currency, charges=first, rounding=rounding)
+    books = [PriceBook(id="b", version=1, effective_from_ns=0, plans=(plan,))]
+    if draw(st.integers(1, versions)) == 2:
+        dearer = tuple(repriced(charge, draw(prices)) for charge in first)
+        later = Plan(id="p", name="P", currency=plan.currency, charges=dearer, rounding=plan.rounding)
+        begin = draw(st.integers(START_NS - DAY_NS, END_NS))
+        books.append(PriceBook(id="b", version=2, effective_from_ns=begin, plans=(later,)))
+    return World(usage=draw(usages()), contract=draw(contracts(plan.currency)), books=tuple(books), run=run_of(plan.currency))
+
+
+def repriced(charge: Charge, price: Fraction) -> Charge:
+    """The charge at another price."""
+    return Charge(
+        id=charge.id,
+        name=charge.name,
+        meter=charge.meter,
+        per=charge.per,
+        model=UnitModel(price=price),
+        filters=charge.filters,
+        group_by=charge.group_by,
+        free=charge.free,
+        also=charge.also,
+    )
+
+
+def run_of(currency: str) -> Run:
+    """June of both subscriptions."""
+    return Run(
+        customer_id="c",
+        cycle=Cycle(),
+        anchor_ns=0,
+        period_start_ns=START_NS,
+        period_end_ns=END_NS,
+        closing_ns=END_NS,
+        currency=currency,
+        subscription_ids=("s", "t"),
+    )
+
+
+@st.composite
+def contracts(draw: st.DrawFn, currency: str) -> Contract:
+    """One subscription of everything, and one of a named resource, from some instant on."""
+    subscriptions = (
+        Subscription(id="s", customer_id="c", plan_id="p", start_ns=draw(st.integers(START_NS - DAY_NS, START_NS + 20 * DAY_NS))),
+        Subscription(id="t", customer_id="c", plan_id="p", start_ns=START_NS, covers=Coverage(resources=("vm-b",))),
+    )
+    zone = draw(st.sampled_from(["UTC", "Asia/Kolkata", "America/New_York"]))
+    customer = Customer(id="c", name="C", currency=currency, time_zone=zone)
+    return Contract(seller=Seller(id="seller", name="S"), customer=customer, subscriptions=subscriptions)
+
+
+@st.composite
+def usages(draw: st.DrawFn) -> Usage:
+    """A few hours of a few resources, with gaps, and attributes that change inside the month."""
+    hours, attributes, gaps = [], {}, []
+    for resource in draw(st.lists(st.sampled_from(RESOURCES), min_size=1, unique=True)):
+        for number in draw(st.lists(st.integers(0, 24 * 30 + 2), max_size=4, unique=True)):
+            meters = ["uptime", "network.rx", *draw(st.lists(st.sampled_from(sorted(UNITS)[:-2]), unique=True))]
+            found = {meter: draw(cells) for meter in meters}
+            hour = START_NS + (number - 1) * HOUR_NS
+            hours.append(
+                UsageHour(
+                    resource_id=resource,
+                    hour_ns=hour,
+                    cells=found,
+                    estimated={"uptime": found["uptime"]} if draw(st.booleans()) else {},
+                    samples=3,
+                    memory_peak_bytes=None,
+                )
+            )
+            if draw(st.booleans()):
+                gaps.append(Gap(resource_id=resource, from_ns=hour + 1, until_ns=hour + HOUR_NS, filled=draw(st.sampled_from(Filled))))
+        attributes[resource] = draw(timelines())
+    return Usage(hours=tuple(hours), attributes=attributes, gaps=tuple(gaps))
+
+
+@st.composite
+def timelines(draw: st.DrawFn) -> tuple[Attributes, ...]:
+    """One or two stretches, perhaps of another customer, region, team or set of sizes."""
+    at = draw(st.integers(START_NS, END_NS))
+    bounds = [0, at, LATEST_NS] if draw(st.booleans()) else [0, LATEST_NS]
+    return tuple(
+        Attributes(
+            from_ns=begin,
+            until_ns=end,
+            customer_id=draw(st.sampled_from(["c", "c", "c", "other", ""])),
+            region=draw(st.sampled_from(["eu", "us", ""])),
+            labels=draw(st.sampled_from([{}, {"team": "a"}, {"team": "b/[ ]"}])),
+            sizes=draw(st.sampled_from([SIZES, ("vcpus",), None])),
+        )
+        for begin, end in pairwise(bounds)
+    )
