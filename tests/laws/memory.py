@@ -64,7 +64,11 @@ class Resource:
             complete = []
             spans = [(from_ns, until_ns)]
             if not boot_id:
-                spans += [(event.at_ns - event.at_ns % CELL_NS, event.at_ns - event.at_ns % CELL_NS + CELL_NS) for event in self.events if not event.boot_id]
+                spans += [
+                    (event.at_ns - event.at_ns % CELL_NS, event.at_ns - event.at_ns % CELL_NS + CELL_NS)
+                    for event in self.events
+                    if not event.boot_id
+                ]
             for begin, end in spans:
                 low, high = max(bisect_left(known, begin) - 1, 0), min(bisect_left(known, end) + 1, len(known))
                 chosen = known[low:high]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from random import Random
 from typing import Any
 
@@ -111,7 +112,7 @@ def _cut(rng: Random, spool: str, boot: str, interval: int, columns: Row) -> lis
     count = len(columns["measured_at_ns"])
     edges = sorted({0, count, *(rng.randrange(count) for _ in range(rng.randrange(4)))})
     batches = []
-    for number, (low, high) in enumerate(zip(edges, edges[1:], strict=False), start=1):
+    for number, (low, high) in enumerate(pairwise(edges), start=1):
         declared = interval if rng.random() < 0.9 else rng.choice((interval * 2, interval // 2))
         batches.append(batch_of(boot, declared, {name: values[low:high] for name, values in columns.items()}, spool=spool, sequence=number))
     return batches
@@ -160,7 +161,11 @@ def _events(rng: Random, runs: list[tuple[str, int, int]], instants: list[int], 
     for boot, first, last in runs:
         for kind in ("started", "stopped"):
             for _ in range(rng.choice((0, 0, 1, 1, 2))):
-                likely = first - rng.choice((0, 1, interval // 2, DAY_NS, DAY_NS + 1)) if kind == "started" else last + rng.choice((0, 1, interval))
+                likely = (
+                    first - rng.choice((0, 1, interval // 2, DAY_NS, DAY_NS + 1))
+                    if kind == "started"
+                    else last + rng.choice((0, 1, interval))
+                )
                 at = rng.choice((likely, likely, _near(rng, instants, interval)))
                 events.append({"resource_id": RESOURCE, "boot_id": boot, "kind": kind, "at_ns": at, "received_at_ns": at + 1})
     if events and rng.random() < 0.3:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 CELL = 300 * 10**9
@@ -145,7 +146,9 @@ class Book:
         """Counter usage over [since, until), or at that instant."""
         self.touch(since, until, rises)
         for column, rise in rises.items():
-            for cell, amount in self.split(since, until, lambda at, rise=rise: rise if at == until else rise * (at - since) // (until - since)):
+            for cell, amount in self.split(
+                since, until, lambda at, rise=rise: rise if at == until else rise * (at - since) // (until - since)
+            ):
                 self.add(cell, COUNTERS[column], amount)
 
     def hold(self, since: int, until: int, low: int, high: int, estimated: bool) -> None:
@@ -175,7 +178,7 @@ class Book:
         """The time between cell boundaries and facts."""
         edges = {since, until, *(fact["at_ns"] for fact in self.facts), *range((since // CELL + 1) * CELL, until, CELL)}
         inside = sorted(edge for edge in edges if since <= edge <= until)
-        yield from zip(inside, inside[1:], strict=False)
+        yield from pairwise(inside)
 
     def size(self, name: str, at: int) -> int:
         held = 0
@@ -235,7 +238,12 @@ def united(batches: Sequence[Record], book: Book) -> dict[str, list[Sample]]:
             copies.setdefault(batch["boot_id"], {}).setdefault(at, []).append(Sample(at, batch["interval_ns"], values))
     for boot, by_instant in copies.items():
         for at, same in by_instant.items():
-            if any(one.columns[name] != other.columns[name] for one in same for other in same for name in one.columns.keys() & other.columns.keys()):
+            if any(
+                one.columns[name] != other.columns[name]
+                for one in same
+                for other in same
+                for name in one.columns.keys() & other.columns.keys()
+            ):
                 book.find("conflicting_sample", at, boot)
     return {boot: [by_instant[at][0] for at in sorted(by_instant)] for boot, by_instant in copies.items()}
 
@@ -310,7 +318,7 @@ def live(book: Book, one: Incarnation) -> None:
     """Everything between the neighbours of one incarnation."""
     points = one.points()
     lives: list[tuple[int, int]] = []
-    for a, b in zip(points, points[1:], strict=False):
+    for a, b in pairwise(points):
         both = a.columns.keys() & b.columns.keys()
         book.touch(a.at, b.at, [*both, "uptime"])
         book.count(a.at, b.at, rises(book, one.boot, a, b))
