@@ -221,6 +221,7 @@ def docs_breaks() -> Iterator[Break]:
         ("settings_described", replaced("docs/settings.md", "`TALLY_LISTEN`", "that")),
         ("targets_exist", appended("README.md", "\n`make frobnication`\n")),
         ("links_lead_somewhere", appended("README.md", "\n[there](docs/nowhere.md)\n")),
+        ("dependencies_declared", module("serve", "import anyio\n")),
         ("dependencies_reasoned", replaced("docs/dependencies.md", "| `typst` |", "| `typeset` |")),
     ):
         yield Break(rule=rule, step="docs", shown=f"{rule}: ", edits=edits)

@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import dataclasses
 import enum
 import re
 import sys
 import tomllib
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from typer.main import get_command
 from tallystick.app.agent_settings import PREFIX, AgentSettings
 from tallystick.app.cli.main import app
 from tallystick.app.settings import Settings
+from tools.tidy import GENERATED
 from tools.tree import ROOT, tracked
 
 COMMANDS_PAGE = "docs/commands.md"
@@ -200,20 +203,53 @@ def links_lead_somewhere(root: Path) -> Iterator[Problem]:
 def dependencies(root: Path) -> set[str]:
     """The names of everything that pyproject.toml asks for."""
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    asked = [*project["dependencies"], *(one for extra in project["optional-dependencies"].values() for one in extra)]
-    return {re.split(r"[\s\[<>=;~!]", each)[0].lower() for each in asked}
+    return named_in([*project["dependencies"], *(one for extra in project["optional-dependencies"].values() for one in extra)])
+
+
+def named_in(requirements: list[str]) -> set[str]:
+    """The names in a list of requirements, as package indexes compare them."""
+    return {re.sub(r"[-_.]+", "-", re.split(r"[\s\[<>=;~!]", each)[0]).lower() for each in requirements}
 
 
 def dependencies_reasoned(root: Path) -> Iterator[Problem]:
     """Every dependency has its reason on the page of dependencies, and no reason is left of one that is gone."""
     page = root / DEPENDENCIES_PAGE
     rows = re.findall(r"^\| `([^`]+)` \| (.*?) \|$", page.read_text(encoding="utf-8") if page.exists() else "", re.MULTILINE)
-    reasons = {name.lower(): reason for name, reason in rows}
+    reasons = {name: reason for row, reason in rows for name in named_in([row])}
     asked = dependencies(root)
     for name in sorted(asked - {name for name, reason in reasons.items() if reason.strip()}):
         yield "dependencies_reasoned", f"{DEPENDENCIES_PAGE} has no reason for `{name}`"
     for name in sorted(set(reasons) - asked):
         yield "dependencies_reasoned", f"{DEPENDENCIES_PAGE} has `{name}`, which pyproject.toml does not ask for"
+
+
+def dependencies_declared(root: Path) -> Iterator[Problem]:
+    """What a source imports is a dependency of its own, not only somebody else's."""
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    product = named_in(project["dependencies"]) | named_in(extras["server"])
+    allowed = {"src/": product, "tests/": product | named_in(extras["test"]) | named_in(extras["test-postgresql"])}
+    everything = {each for names in (product, *map(named_in, extras.values())) for each in names}
+    providers = packages_distributions()
+    for path in tracked(root):
+        if not path.endswith(".py") or path.startswith(GENERATED):
+            continue
+        known = next((names for folder, names in allowed.items() if path.startswith(folder)), everything)
+        for package in imported((root / path).read_text(encoding="utf-8")):
+            if not named_in(providers.get(package, [])) & known:
+                yield "dependencies_declared", f"{path} imports {package}, which pyproject.toml does not ask for"
+
+
+def imported(text: str) -> set[str]:
+    """The top-level packages that a module imports, the standard library and this repository left out."""
+    try:
+        tree = ast.parse(text)
+    except SyntaxError:
+        return set()  # tools/tidy.py names it
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level == 0}
+    ours = {"tallystick", "tests", "tools", "bench", ""}
+    return {name.partition(".")[0] for name in names} - ours - set(sys.stdlib_module_names)
 
 
 RULES = (
@@ -225,6 +261,7 @@ RULES = (
     targets_exist,
     links_lead_somewhere,
     dependencies_reasoned,
+    dependencies_declared,
 )
 
 
