@@ -7,7 +7,10 @@ import pytest
 from tests.laws.generated import KEPT, generated, kept
 from tests.laws.truth import differences
 
-SCENARIOS = "steady busy idle restart gaps late repeats conflicts migration huge irregular timezone hostile everything".split()
+SCENARIOS = [
+    *("steady", "busy", "idle", "restart", "gaps", "late", "repeats", "conflicts", "migration"),
+    *("huge", "irregular", "timezone", "hostile", "everything"),
+]
 RESOURCES = {"restart": "28", "everything": "60", "timezone": "15"}
 
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from tallystick.model.instants import CELL_NS, DAY_NS, SECOND_NS
+from tallystick.model.instants import CELL_NS, CELLS_PER_HOUR, SECOND_NS
 from tallystick.model.usage import METERS, UsageHour
 
-_SEARCH_NS = 3 * DAY_NS
-"""No local date begins or ends farther than this from any of its instants: zones move by a day at most."""
+_EPOCH = date(1970, 1, 1)
+_SEARCH_SECONDS = 3 * 24 * 3600
+"""No local date begins farther than this from its noon in UTC: zones move by a day at most."""
+_SET_BACK_SECONDS = 3 * 3600
+"""Clocks are set back by no more than this over a midnight."""
+_STEP_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,14 +46,15 @@ def local_days(zone: str, from_ns: int, until_ns: int) -> tuple[LocalDay, ...]:
         zoneinfo.ZoneInfoNotFoundError: no such zone.
 
     """
-    place = ZoneInfo(zone)
     days = []
     at = from_ns
     while at < until_ns:
-        today = _date(at, place)
-        day = LocalDay(date=today, start_ns=_begin(place, today, at), end_ns=_begin(place, today + timedelta(days=1), at + _SEARCH_NS))
-        days.append(day)
-        at = day.end_ns
+        today = _date(at, ZoneInfo(zone))
+        begin, end = _begin(zone, today), _begin(zone, today + timedelta(days=1))
+        if end <= at:  # a clock set back over midnight: its date began before, and this instant belongs to it
+            begin, end = end, _begin(zone, today + timedelta(days=2))
+        days.append(LocalDay(date=_date(begin, ZoneInfo(zone)), start_ns=begin, end_ns=end))
+        at = end
     return tuple(days)
 
 
@@ -56,19 +62,33 @@ def _date(at_ns: int, zone: ZoneInfo) -> date:
     return datetime.fromtimestamp(at_ns // SECOND_NS, UTC).astimezone(zone).date()
 
 
-def _begin(zone: ZoneInfo, day: date, reached_ns: int) -> int:
-    """The first instant of a local date or of one after it, which is reached at `reached_ns`: by bisection of whole seconds."""
-    reached = reached_ns // SECOND_NS
-    before = reached - 2 * _SEARCH_NS // SECOND_NS
+@lru_cache(maxsize=4096)
+def _begin(zone: str, day: date) -> int:
+    """The first instant of a local date, or where it is left out of the one after it: by bisection of whole seconds.
+
+    Where a clock is set back over midnight the date is reached twice: the first time counts.
+    """
+    place = ZoneInfo(zone)
+    noon = ((day - _EPOCH).days * 24 + 12) * 3600
+    reached = _reached(place, day, noon - _SEARCH_SECONDS, noon + _SEARCH_SECONDS)
+    for earlier in range(reached - _SET_BACK_SECONDS, reached, _STEP_SECONDS):
+        if _date(earlier * SECOND_NS, place) >= day:
+            reached = _reached(place, day, earlier - _STEP_SECONDS, earlier)
+            break
+    if reached * SECOND_NS % CELL_NS:
+        raise ValueError(f"time zone {zone}: {day} begins at {reached} s since the epoch, which is no whole five-minute cell")
+    return reached * SECOND_NS
+
+
+def _reached(zone: ZoneInfo, day: date, before: int, reached: int) -> int:
+    """The first second at which the date is `day` or later, between one at which it is not and one at which it is."""
     while reached - before > 1:
         middle = (before + reached) // 2
         if _date(middle * SECOND_NS, zone) >= day:
             reached = middle
         else:
             before = middle
-    if reached * SECOND_NS % CELL_NS:
-        raise ValueError(f"time zone {zone.key}: {day} begins at {reached} s since the epoch, which is no whole five-minute cell")
-    return reached * SECOND_NS
+    return reached
 
 
 def day_totals(hours: Iterable[UsageHour], day: LocalDay) -> dict[str, DayTotals]:
@@ -104,5 +124,5 @@ def _meters(hour: UsageHour) -> Iterator[tuple[str, tuple[int, ...]]]:
 def _cells_inside(hour_ns: int, day: LocalDay) -> tuple[int, int]:
     """The cells [low, high) of an hour that lie in a day."""
     low = max(day.start_ns - hour_ns, 0) // CELL_NS
-    high = min(day.end_ns - hour_ns, 12 * CELL_NS) // CELL_NS
+    high = min(day.end_ns - hour_ns, CELLS_PER_HOUR * CELL_NS) // CELL_NS
     return low, max(high, low)
