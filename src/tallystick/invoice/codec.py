@@ -133,7 +133,7 @@ def _decode_union(arguments: tuple[Any, ...], value: Json, place: str) -> object
 def _decode_plain(kind: Any, value: Json, place: str) -> object:  # noqa: ANN401  (see decode)
     if kind is Money:
         return parse_money(value["amount"], value["currency"])
-    if kind is Fraction:
+    if kind is Fraction and type(value) is str:
         return parse_fraction(value)
     if is_dataclass(kind):
         return _decode_dataclass(kind, value, place)

@@ -76,7 +76,9 @@ def verify_sums(invoice: Invoice, evidence: Evidence) -> tuple[Difference, ...]:
         charges[line.subscription_id, line.charge_id].append(line)
     for lines in charges.values():
         found += verify_charge(lines, _rounding(lines[0], evidence))
-    net = sum((line.amount for line in invoice.lines), Money(minor=0, currency=invoice.currency))
+    strange = [line for line in invoice.lines if line.amount.currency != invoice.currency]
+    found += [Difference(place=line.key, says=line.amount.currency, recomputed=invoice.currency) for line in strange]
+    net = sum((line.amount for line in invoice.lines if line not in strange), Money(minor=0, currency=invoice.currency))
     found += _differences([("net", invoice.net.exact, net.exact), ("total", invoice.total.exact, net.exact)])
     if content_hash(invoice) != invoice.content_hash:
         found.append(Difference(place="content_hash", says=invoice.content_hash, recomputed=content_hash(invoice)))
