@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from tallystick.model.resources import Fact
-from tallystick.model.samples import LifecycleEvent
+from tallystick.model.samples import BatchIdentity, LifecycleEvent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,3 +71,29 @@ class Timeline:
     complete: tuple[tuple[int, int], ...]
     events: tuple[LifecycleEvent, ...]
     facts: tuple[Fact, ...]
+
+
+class PayloadForm(StrEnum):
+    """How the samples of a stored batch are kept."""
+
+    PLANES = "planes"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorableBatch:
+    """A batch that was checked and folded: all that the store keeps of it, in one transaction.
+
+    `payload` are the samples as they came (or encoded by the server, where they came as columns). `first_at_ns` and
+    `last_at_ns` are its first and last `measured_at`, `segments` one per cell in order of time.
+    """
+
+    identity: BatchIdentity
+    content_hash: bytes
+    interval_ns: int
+    received_at_ns: int
+    first_at_ns: int
+    last_at_ns: int
+    samples: int
+    segments: tuple[Segment, ...]
+    payload: bytes
+    payload_form: PayloadForm = PayloadForm.PLANES

@@ -1,245 +1,256 @@
-"""Sellers, price books and subscriptions as they are stored, each change of them in the audit log."""
+"""Contracts: the seller, the versions of its price books, subscriptions."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection
-from dataclasses import dataclass
-from typing import TypeVar, cast
+from dataclasses import dataclass, replace
 
 from tallystick.model.access import Place
-from tallystick.model.codec import decode, encode
 from tallystick.model.contracts import Seller, Subscription
 from tallystick.model.price_book import BookState, PriceBook
-from tallystick.store import audit
-from tallystick.store.engine import Clock, Database, Tx, Values
-from tallystick.store.surrogates import Surrogates
+from tallystick.store.documents import read_document, write_document
+from tallystick.store.engine import Tx, Values
+from tallystick.store.records import Clash, NotFound
+from tallystick.store.registry import limited
+from tallystick.store.section import Section, before_row, one_of
+from tallystick.store.service.audit import append
 
-BOOK_COLUMNS = "book_key, state, document"
-SUBSCRIPTION_COLUMNS = "subscription_key, document"
-PRICED = (BookState.ACTIVE, BookState.SUPERSEDED)
-"""The states of versions that usage is priced by."""
-
-Result = TypeVar("Result")
+BOOK_COLUMNS = "book_key, state, book, document, created_at_ns, activated_at_ns"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredBook:
-    """One version of a price book with the text that it was read from; `row` orders versions as they were added."""
+    """A version of a price book: the text as it was sent, what was read of it, and its state."""
 
     row: int
     book: PriceBook
     state: BookState
     text: str
+    created_at_ns: int
+    activated_at_ns: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredSubscription:
-    """A subscription; `row` orders them as they were created."""
+    """A subscription with the number of its row, by which lists go on."""
 
     row: int
     subscription: Subscription
+    created_at_ns: int
 
 
-class NotADraft(ValueError):  # noqa: N818 (it is an answer, not a fault)
-    """Only a draft becomes active: this version is superseded already."""
+class Contracts(Section):
+    """The seller of a place, its price books and subscriptions."""
 
-
-class Contracts:
-    """What is agreed with customers, and at which prices."""
-
-    def __init__(self, database: Database, surrogates: Surrogates, clock: Clock) -> None:
-        self._database = database
-        self._surrogates = surrogates
-        self._clock = clock
-
-    def seller(self, place: Place) -> Seller:
-        """The seller of a place."""
-        with self._database.read() as tx:
-            row = tx.row("SELECT document FROM seller WHERE seller_key = ?", (self._surrogates.seller(tx, place),))
-        if row is None:
-            raise LookupError(f"seller {place.seller_id!r} is not there")
-        return cast("Seller", decode(Seller, json.loads(row[0])))
-
-    def set_seller(self, place: Place, seller: Seller, *, actor: str) -> None:
-        """Change the seller; finalized invoices keep what they say."""
-
-        def change(tx: Tx) -> None:
-            seller_key = self._surrogates.seller(tx, place)
-            tx.run("UPDATE seller SET document = ? WHERE seller_key = ?", (document_of(seller), seller_key))
-            audit.append(tx, seller_key, self._clock.now_ns(), actor=actor, action="seller.change", subject=seller.id)
-
-        self._database.transact(change)
-
-    def add_book(self, place: Place, book: PriceBook, text: str, *, actor: str) -> None:
-        """Store a version as a draft; its number must be free.
+    def seller(self, place: Place, *, tx: Tx | None = None) -> Seller:
+        """The seller.
 
         Raises:
-            IntegrityError: the number is taken (sqlalchemy.exc): read the versions again and number anew.
+            NotFound: there is none.
 
         """
+        with self._reading(tx) as reading:
+            row = reading.row("SELECT document FROM seller WHERE seller_id = ?", (place.seller_id,))
+        if row is None:
+            raise NotFound(f"seller {place.seller_id!r}")
+        return read_document(Seller, row[0])
 
-        def add(tx: Tx) -> None:
-            seller_key, now_ns = self._surrogates.seller(tx, place), self._clock.now_ns()
-            tx.run(
+    def set_seller(self, place: Place, seller: Seller, *, actor: str, tx: Tx | None = None) -> None:
+        """Replace the seller's document; its id stays.
+
+        Raises:
+            NotFound: there is none.
+
+        """
+        now_ns = self._clock.now_ns()
+        with self._writing(tx) as writing:
+            document = write_document(replace(seller, id=place.seller_id))
+            if not writing.run("UPDATE seller SET document = ? WHERE seller_id = ?", (document, place.seller_id)):
+                raise NotFound(f"seller {place.seller_id!r}")
+            append(writing, self._surrogates.seller(writing, place), now_ns, actor, "seller.change", place.seller_id, {"name": seller.name})
+
+    def add_book(self, place: Place, book: PriceBook, text: str, *, actor: str, tx: Tx | None = None) -> PriceBook:
+        """Keep a book as the next draft version of its id; the book with its number. The same text again is the same draft."""
+        now_ns = self._clock.now_ns()
+        with self._writing(tx) as writing:
+            seller_key = self._surrogates.seller(writing, place)
+            if not writing.is_sqlite:
+                writing.run("SELECT 1 FROM seller WHERE seller_key = ? FOR UPDATE", (seller_key,))
+            last = writing.row(
+                f"SELECT {BOOK_COLUMNS}, version FROM price_book WHERE seller_key = ? AND book_id = ? ORDER BY version DESC LIMIT 1",
+                (seller_key, book.id),
+            )
+            if last is not None and last[3] == text and last[1] == BookState.DRAFT:
+                return _book(last).book
+            numbered = replace(book, version=1 if last is None else last[6] + 1)
+            writing.run(
                 "INSERT INTO price_book (seller_key, book_id, version, state, effective_from_ns, effective_until_ns, corrects, digest,"
-                " document, created_at_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " book, document, created_at_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     seller_key,
-                    book.id,
-                    book.version,
+                    numbered.id,
+                    numbered.version,
                     BookState.DRAFT.value,
-                    book.effective_from_ns,
-                    book.effective_until_ns,
-                    book.corrects,
-                    book.digest,
-                    json.dumps({"text": text, "book": encode(book)}, ensure_ascii=False),
+                    numbered.effective_from_ns,
+                    numbered.effective_until_ns,
+                    numbered.corrects,
+                    numbered.digest,
+                    write_document(numbered),
+                    text,
                     now_ns,
                 ),
             )
-            subject, details = f"{book.id} version {book.version}", {"digest": book.digest}
-            audit.append(tx, seller_key, now_ns, actor=actor, action="price_book.add", subject=subject, details=details)
+            append(writing, seller_key, now_ns, actor, "price_book.draft", f"{book.id}/{numbered.version}", {"digest": book.digest})
+        return numbered
 
-        self._database.transact(add)
+    def activate_book(self, place: Place, book_id: str, version: int, *, actor: str, tx: Tx | None = None) -> StoredBook:
+        """Put a draft in force from its `effective_from` on; an active version stays as it is.
 
-    def activate(self, place: Place, book_id: str, version: int, *, actor: str) -> bool:
-        """Put a draft in force; what was the newest active version of its book is superseded. False: it was active already.
+        An active version that begins at the same instant is superseded: it prices nothing any more, and is kept for what it priced.
 
         Raises:
-            LookupError: no such version.
-            NotADraft: it is superseded.
+            NotFound: there is no such version.
+            Clash: it is superseded.
 
         """
-        return self._database.transact(lambda tx: self._activate(tx, place, book_id, version, actor))
+        now_ns = self._clock.now_ns()
+        with self._writing(tx) as writing:
+            seller_key = self._surrogates.seller(writing, place)
+            found = self.book(place, book_id, version, tx=writing)
+            if found is None:
+                raise NotFound(f"price book {book_id!r} version {version}")
+            if found.state is BookState.SUPERSEDED:
+                raise Clash(f"price book {book_id!r} version {version} is superseded: add it again as a new version")
+            if found.state is BookState.DRAFT:
+                writing.run(
+                    "UPDATE price_book SET state = 'superseded' WHERE seller_key = ? AND book_id = ? AND state = 'active'"
+                    " AND effective_from_ns = ? AND version < ?",
+                    (seller_key, book_id, found.book.effective_from_ns, version),
+                )
+                writing.run(
+                    "UPDATE price_book SET state = 'active', activated_at_ns = ? WHERE seller_key = ? AND book_id = ? AND version = ?",
+                    (now_ns, seller_key, book_id, version),
+                )
+                append(writing, seller_key, now_ns, actor, "price_book.activate", f"{book_id}/{version}", {"digest": found.book.digest})
+            activated = self.book(place, book_id, version, tx=writing)
+        if activated is None:
+            raise NotFound(f"price book {book_id!r} version {version}")
+        return activated
 
-    def _activate(self, tx: Tx, place: Place, book_id: str, version: int, actor: str) -> bool:
-        seller_key, now_ns = self._surrogates.seller(tx, place), self._clock.now_ns()
-        key = (seller_key, book_id, version)
-        row = tx.row("SELECT state FROM price_book WHERE seller_key = ? AND book_id = ? AND version = ?", key)
-        if row is None:
-            raise LookupError(f"price book {book_id!r} has no version {version}")
-        if row[0] == BookState.ACTIVE:
-            return False
-        if row[0] != BookState.DRAFT:
-            raise NotADraft(f"version {version} of {book_id!r} is {row[0]}, only a draft is activated")
-        tx.run(
-            "UPDATE price_book SET state = ? WHERE seller_key = ? AND book_id = ? AND state = ?",
-            (BookState.SUPERSEDED.value, seller_key, book_id, BookState.ACTIVE.value),
-        )
-        tx.run(
-            "UPDATE price_book SET state = ?, activated_at_ns = ? WHERE seller_key = ? AND book_id = ? AND version = ?",
-            (BookState.ACTIVE.value, now_ns, *key),
-        )
-        audit.append(tx, seller_key, now_ns, actor=actor, action="price_book.activate", subject=f"{book_id} version {version}")
-        return True
-
-    def book(self, place: Place, book_id: str, version: int) -> StoredBook | None:
-        """One version of a price book."""
-        with self._database.read() as tx:
-            row = tx.row(
+    def book(self, place: Place, book_id: str, version: int, *, tx: Tx | None = None) -> StoredBook | None:
+        """One version of a price book, or None."""
+        with self._reading(tx) as reading:
+            row = reading.row(
                 f"SELECT {BOOK_COLUMNS} FROM price_book WHERE seller_key = ? AND book_id = ? AND version = ?",
-                (self._surrogates.seller(tx, place), book_id, version),
+                (self._surrogates.seller(reading, place), book_id, version),
             )
         return None if row is None else _book(row)
 
-    def books(self, place: Place, *, before: int | None = None, limit: int = 1000) -> tuple[StoredBook, ...]:
-        """The versions of all books, those added last first; `before` is the row after which the page begins."""
-        with self._database.read() as tx:
-            rows = tx.rows(
-                f"SELECT {BOOK_COLUMNS} FROM price_book WHERE seller_key = ? AND book_key < ? ORDER BY book_key DESC LIMIT ?",
-                (self._surrogates.seller(tx, place), _before(before), limit),
+    def books(
+        self,
+        place: Place,
+        *,
+        states: frozenset[BookState] | None = None,
+        before: int | None = None,
+        limit: int | None = None,
+        tx: Tx | None = None,
+    ) -> list[StoredBook]:
+        """Versions of all price books of the seller, newest first."""
+        with self._reading(tx) as reading:
+            some, names = one_of(reading, "state", None if states is None else frozenset(state.value for state in states))
+            older, number = before_row("book_key", before)
+            rows = reading.rows(
+                f"SELECT {BOOK_COLUMNS} FROM price_book WHERE seller_key = ?{some}{older} ORDER BY book_key DESC{limited(limit)}",
+                (self._surrogates.seller(reading, place), *names, *number),
             )
-        return tuple(map(_book, rows))
+        return [_book(row) for row in rows]
 
-    def priced_books(self, place: Place) -> tuple[PriceBook, ...]:
-        """Every version that usage may be priced by: active and superseded ones, in order of book and version."""
-        with self._database.read() as tx:
-            rows = tx.rows(
-                f"SELECT {BOOK_COLUMNS} FROM price_book WHERE seller_key = ? AND state IN (?, ?) ORDER BY book_id, version",
-                (self._surrogates.seller(tx, place), *(state.value for state in PRICED)),
+    def books_in_force(self, place: Place, *, tx: Tx | None = None) -> tuple[PriceBook, ...]:
+        """Every version that prices usage of some time: the active ones, and those superseded that were active; in order of version."""
+        kept = [book for book in self.books(place, tx=tx) if book.activated_at_ns is not None]
+        return tuple(sorted((each.book for each in kept), key=lambda book: (book.id, book.version)))
+
+    def create_subscription(self, place: Place, subscription: Subscription, *, actor: str, tx: Tx | None = None) -> bool:
+        """Add a subscription; false, and nothing happens, if its id is taken."""
+        now_ns = self._clock.now_ns()
+        with self._writing(tx) as writing:
+            seller_key = self._surrogates.seller(writing, place)
+            made = writing.run(
+                "INSERT INTO subscription (seller_key, subscription_id, customer_id, plan_id, start_ns, end_ns, document, created_at_ns,"
+                " changed_at_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                (
+                    seller_key,
+                    subscription.id,
+                    subscription.customer_id,
+                    subscription.plan_id,
+                    subscription.start_ns,
+                    subscription.end_ns,
+                    write_document(subscription),
+                    now_ns,
+                    now_ns,
+                ),
             )
-        return tuple(_book(row).book for row in rows)
+            if made:
+                details = {"customer": subscription.customer_id, "plan": subscription.plan_id, "start_ns": subscription.start_ns}
+                append(writing, seller_key, now_ns, actor, "subscription.create", subscription.id, details)
+        return made == 1
 
-    def add_subscription(self, place: Place, subscription: Subscription, *, actor: str) -> None:
-        """Store a new subscription.
+    def change_subscription(self, place: Place, subscription: Subscription, *, actor: str, action: str, tx: Tx | None = None) -> None:
+        """Replace a subscription, as when it is ended (`action` `subscription.end`).
 
         Raises:
-            IntegrityError: its id is taken (sqlalchemy.exc).
+            NotFound: there is no such subscription.
 
         """
-
-        def add(tx: Tx) -> None:
-            seller_key, now_ns = self._surrogates.seller(tx, place), self._clock.now_ns()
-            tx.run(
-                "INSERT INTO subscription (seller_key, subscription_id, customer_id, plan_id, start_ns, end_ns, document, created_at_ns,"
-                " changed_at_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (seller_key, *_columns(subscription), document_of(subscription), now_ns, now_ns),
-            )
-            details = {"customer": subscription.customer_id, "plan": subscription.plan_id}
-            audit.append(tx, seller_key, now_ns, actor=actor, action="subscription.create", subject=subscription.id, details=details)
-
-        self._database.transact(add)
-
-    def change_subscription(self, place: Place, subscription: Subscription, *, actor: str, action: str) -> None:
-        """Store a subscription as it is now; `action` says what was done, such as `subscription.end`."""
-
-        def change(tx: Tx) -> None:
-            seller_key, now_ns = self._surrogates.seller(tx, place), self._clock.now_ns()
-            tx.run(
+        now_ns = self._clock.now_ns()
+        with self._writing(tx) as writing:
+            seller_key = self._surrogates.seller(writing, place)
+            changed = writing.run(
                 "UPDATE subscription SET plan_id = ?, start_ns = ?, end_ns = ?, document = ?, changed_at_ns = ?"
                 " WHERE seller_key = ? AND subscription_id = ?",
-                (*_columns(subscription)[2:], document_of(subscription), now_ns, seller_key, subscription.id),
+                (
+                    subscription.plan_id,
+                    subscription.start_ns,
+                    subscription.end_ns,
+                    write_document(subscription),
+                    now_ns,
+                    seller_key,
+                    subscription.id,
+                ),
             )
-            details = {"end_ns": str(subscription.end_ns)}
-            audit.append(tx, seller_key, now_ns, actor=actor, action=action, subject=subscription.id, details=details)
+            if not changed:
+                raise NotFound(f"subscription {subscription.id!r}")
+            append(writing, seller_key, now_ns, actor, action, subscription.id, {"end_ns": subscription.end_ns, "plan": subscription.plan_id})
 
-        self._database.transact(change)
-
-    def subscription(self, place: Place, subscription_id: str) -> Subscription | None:
-        """A subscription by its id."""
-        with self._database.read() as tx:
-            row = tx.row(
-                f"SELECT {SUBSCRIPTION_COLUMNS} FROM subscription WHERE seller_key = ? AND subscription_id = ?",
-                (self._surrogates.seller(tx, place), subscription_id),
+    def subscription(self, place: Place, subscription_id: str, *, tx: Tx | None = None) -> Subscription | None:
+        """A subscription by its id, or None."""
+        with self._reading(tx) as reading:
+            row = reading.row(
+                "SELECT document FROM subscription WHERE seller_key = ? AND subscription_id = ?",
+                (self._surrogates.seller(reading, place), subscription_id),
             )
-        return None if row is None else _subscription(row).subscription
+        return None if row is None else read_document(Subscription, row[0])
 
     def subscriptions(
-        self, place: Place, *, customers: Collection[str] | None = None, before: int | None = None, limit: int = 1_000_000
-    ) -> tuple[StoredSubscription, ...]:
-        """Subscriptions, those created last first, of some customers or (None) of all."""
-        with self._database.read() as tx:
-            clause, values = ("", ()) if customers is None else _one_of(tx, "customer_id", customers)
-            rows = tx.rows(
-                f"SELECT {SUBSCRIPTION_COLUMNS} FROM subscription WHERE seller_key = ? AND subscription_key < ? {clause}"
-                " ORDER BY subscription_key DESC LIMIT ?",
-                (self._surrogates.seller(tx, place), _before(before), *values, limit),
+        self, place: Place, *, customers: frozenset[str] | None = None, before: int | None = None, limit: int | None = None, tx: Tx | None = None
+    ) -> list[StoredSubscription]:
+        """Subscriptions, newest first: all, or those of the named customers."""
+        with self._reading(tx) as reading:
+            whose, names = one_of(reading, "customer_id", customers)
+            older, number = before_row("subscription_key", before)
+            rows = reading.rows(
+                "SELECT subscription_key, document, created_at_ns FROM subscription"
+                f" WHERE seller_key = ?{whose}{older} ORDER BY subscription_key DESC{limited(limit)}",
+                (self._surrogates.seller(reading, place), *names, *number),
             )
-        return tuple(map(_subscription, rows))
-
-
-def document_of(value: Seller | Subscription) -> str:
-    """A value of the model as the JSON text that is stored."""
-    return json.dumps(encode(value), ensure_ascii=False, sort_keys=True)
-
-
-def _columns(subscription: Subscription) -> Values:
-    return subscription.id, subscription.customer_id, subscription.plan_id, subscription.start_ns, subscription.end_ns
+        return [StoredSubscription(row=row[0], subscription=read_document(Subscription, row[1]), created_at_ns=row[2]) for row in rows]
 
 
 def _book(row: Values) -> StoredBook:
-    found = json.loads(row[2])
-    return StoredBook(row=row[0], book=cast("PriceBook", decode(PriceBook, found["book"])), state=BookState(row[1]), text=found["text"])
-
-
-def _subscription(row: Values) -> StoredSubscription:
-    return StoredSubscription(row=row[0], subscription=cast("Subscription", decode(Subscription, json.loads(row[1]))))
-
-
-def _before(row: int | None) -> int:
-    return 2**31 - 1 if row is None else row
-
-
-def _one_of(tx: Tx, column: str, values: Collection[str]) -> tuple[str, Values]:
-    clause, value = tx.each_of(column, sorted(values))
-    return f"AND {clause}", (value,)
+    return StoredBook(
+        row=row[0],
+        state=BookState(row[1]),
+        book=read_document(PriceBook, row[2]),
+        text=row[3],
+        created_at_ns=row[4],
+        activated_at_ns=row[5],
+    )

@@ -1,199 +1,189 @@
-"""Invoices with their lines and evidence: unique by run, numbered without gaps, never changed once finalized (billing.md, Invoices)."""
+"""Invoices: one per run, drafted again as often as needed, numbered and frozen once, with their lines and evidence."""
 
 from __future__ import annotations
 
-import json
-import zlib
-from collections.abc import Callable, Collection
+import builtins
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import cast
+from fractions import Fraction
+
+from backports import zstd
 
 from tallystick.model.access import Place
-from tallystick.model.codec import decode, encode
 from tallystick.model.contracts import Run
 from tallystick.model.invoices import DocumentState, Invoice
-from tallystick.model.money import fraction_text
-from tallystick.store import audit
-from tallystick.store.engine import Clock, Database, Tx, Values
-from tallystick.store.surrogates import Surrogates
+from tallystick.store.documents import read_document, write_document
+from tallystick.store.engine import Tx, Values
+from tallystick.store.records import Clash, NotFound
+from tallystick.store.registry import limited
+from tallystick.store.section import Section, before_row, one_of
+from tallystick.store.service.audit import Outbox, append
 
-COLUMNS = "invoice_key, document"
+COLUMNS = "invoice_key, document, created_at_ns, changed_at_ns"
 LINE_COLUMNS = (
     "seller_key, invoice_key, ordinal, line_key, kind, subscription_id, charge_id, plan_id, book_id, book_version, tier,"
     " service_start_ns, service_end_ns, meter, quantity, unit, unit_price, unrounded, amount_minor, currency"
 )
-LATEST_ROW = 2**62
+NEXT_NUMBER = (
+    "INSERT INTO number_series (seller_key, series, fiscal_year, last_number) VALUES (?, ?, ?, 1)"
+    " ON CONFLICT (seller_key, series, fiscal_year) DO UPDATE SET last_number = number_series.last_number + 1 RETURNING last_number"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredInvoice:
-    """An invoice; `row` orders them as they were made."""
+    """An invoice with the number of its row, by which lists go on."""
 
     row: int
     invoice: Invoice
+    created_at_ns: int
+    changed_at_ns: int
 
 
-class AlreadyFinalized(Exception):  # noqa: N818 (it is an answer, not a fault)
-    """The run has a finalized invoice: closing it twice gives that one."""
+class Invoices(Section):
+    """The invoices of a seller."""
 
-    def __init__(self, invoice: Invoice) -> None:
-        super().__init__(f"invoice {invoice.number} is finalized")
-        self.invoice = invoice
-
-
-class Invoices:
-    """Keeps invoices: drafts and parked ones may be made anew, finalized ones never change."""
-
-    def __init__(self, database: Database, surrogates: Surrogates, clock: Clock) -> None:
-        self._database = database
-        self._surrogates = surrogates
-        self._clock = clock
-
-    def put(self, tx: Tx, place: Place, invoice: Invoice, evidence: bytes, *, actor: str) -> Invoice:
-        """Store a draft or parked invoice with its evidence, in place of an earlier draft of its run, whose id it takes.
+    def save_draft(self, tx: Tx, place: Place, invoice: Invoice, evidence: bytes, *, actor: str) -> Invoice:
+        """Keep a draft or parked invoice, in place of the one of its run, currency and revision that was there; the id of that one stays.
 
         Raises:
-            AlreadyFinalized: the run has a finalized invoice.
+            Clash: it is finalized already, or this one has a number.
 
         """
-        seller_key, now_ns = self._surrogates.seller(tx, place), self._clock.now_ns()
-        known = tx.row(
-            f"SELECT {COLUMNS} FROM invoice WHERE seller_key = ? AND customer_id = ? AND run = ? AND currency = ? AND revision = ?",
-            (seller_key, invoice.customer.id, invoice.run.key, invoice.currency, invoice.revision),
-        )
-        if known is not None:
-            before = _invoice(known)
-            if before.state is DocumentState.FINALIZED:
-                raise AlreadyFinalized(before)
-            invoice = replace(invoice, id=before.id)
-            tx.run("DELETE FROM invoice_line WHERE seller_key = ? AND invoice_key = ?", (seller_key, known[0]))
-        self._keep_evidence(tx, seller_key, invoice.evidence_hash, evidence, now_ns)
-        key = self._write(tx, seller_key, invoice, now_ns, None if known is None else known[0])
-        _write_lines(tx, seller_key, key, invoice)
-        action = "invoice.park" if invoice.state is DocumentState.PARKED else "invoice.draft"
-        details = {"run": invoice.run.key, "total": f"{invoice.total.text} {invoice.currency}", "content_hash": invoice.content_hash}
-        audit.append(tx, seller_key, now_ns, actor=actor, action=action, subject=invoice.id, details=details)
-        return invoice
+        if invoice.state is DocumentState.FINALIZED or invoice.number is not None:
+            raise Clash(f"invoice {invoice.id!r} is {invoice.state.value}: only finalize() makes it so")
+        seller_key = self._surrogates.seller(tx, place)
+        there = self._by_run(tx, seller_key, invoice.customer.id, invoice.run, invoice.currency, invoice.revision)
+        if there is not None and there.invoice.state is DocumentState.FINALIZED:
+            raise Clash(f"invoice {there.invoice.number} of this run is finalized")
+        kept = invoice if there is None else replace(invoice, id=there.invoice.id)
+        now_ns = self._clock.now_ns()
+        self._keep_evidence(tx, seller_key, kept.evidence_hash, evidence, now_ns)
+        key = self._write(tx, seller_key, kept, None if there is None else there.row, now_ns)
+        self._write_lines(tx, seller_key, key, kept)
+        if there is None or there.invoice.content_hash != kept.content_hash or there.invoice.state is not kept.state:
+            details = {"state": kept.state.value, "total_minor": kept.total.minor, "currency": kept.currency, "content_hash": kept.content_hash}
+            append(tx, seller_key, now_ns, actor, "invoice.draft", kept.id, details)
+        return kept
 
     def finalize(
         self,
         tx: Tx,
         place: Place,
-        invoice_id: str,
+        invoice: Invoice,
+        evidence: bytes,
         *,
         series: str,
         fiscal_year: int,
-        finalized: Callable[[Invoice, int], Invoice],
+        numbered: Callable[[int], Invoice],
         actor: str,
     ) -> Invoice:
-        """Give a draft its number and store it as `finalized(draft, counter)`, with its outbox message and audit entry.
+        """Freeze an invoice under the next number of its series: `numbered` makes the finalized document from that number.
 
-        The counter is that of (seller, series, fiscal year): taken under the lock of its row, in a transaction that does
-        nothing after it but write the invoice, so that no number is lost and none is given twice.
+        Everything else is written before, so that the counter's row is locked for the shortest time: call it last in `tx`.
+        A number that was taken by a transaction that does not commit was never taken. If the run's invoice is finalized
+        already, that one is given back and nothing changes.
 
         Raises:
-            LookupError: no such invoice.
-            AlreadyFinalized: it is finalized.
+            Clash: what `numbered` makes is not this invoice, finalized.
 
         """
-        seller_key, now_ns = self._surrogates.seller(tx, place), self._clock.now_ns()
-        row = tx.row(f"SELECT {COLUMNS} FROM invoice WHERE seller_key = ? AND invoice_id = ?", (seller_key, invoice_id))
-        if row is None:
-            raise LookupError(f"invoice {invoice_id!r} is not there")
-        draft = _invoice(row)
-        if draft.state is DocumentState.FINALIZED:
-            raise AlreadyFinalized(draft)
-        audit.append(
-            tx, seller_key, now_ns, actor=actor, action="invoice.finalize", subject=draft.id, details={"content_hash": draft.content_hash}
-        )
+        seller_key = self._surrogates.seller(tx, place)
+        if not tx.is_sqlite:
+            tx.rows("SELECT 1 FROM invoice WHERE seller_key = ? AND invoice_id = ? FOR UPDATE", (seller_key, invoice.id))
+        there = self._by_run(tx, seller_key, invoice.customer.id, invoice.run, invoice.currency, invoice.revision)
+        if there is not None and there.invoice.state is DocumentState.FINALIZED:
+            return there.invoice
+        now_ns = self._clock.now_ns()
+        named = invoice if there is None else replace(invoice, id=there.invoice.id)
+        self._keep_evidence(tx, seller_key, named.evidence_hash, evidence, now_ns)
+        key = self._write(tx, seller_key, named, None if there is None else there.row, now_ns)
+        self._write_lines(tx, seller_key, key, named)
+        details = {"total_minor": named.total.minor, "currency": named.currency, "content_hash": named.content_hash}
+        append(tx, seller_key, now_ns, actor, "invoice.finalize", named.id, {**details, "evidence_hash": named.evidence_hash})
+        Outbox(self._database, self._surrogates, self._clock).put(tx, place, "invoice.finalized", named.id, details)
+        row = tx.row(NEXT_NUMBER, (seller_key, series, fiscal_year))
+        value = int(row[0]) if row else 0
+        final = replace(numbered(value), id=named.id)
+        same_content = (final.content_hash, final.evidence_hash, final.total) == (named.content_hash, named.evidence_hash, named.total)
+        if final.state is not DocumentState.FINALIZED or final.number is None or not same_content:
+            raise Clash(f"invoice {named.id!r}: what was numbered is not the invoice that was written")
         tx.run(
-            "INSERT INTO outbox (seller_key, topic, subject, body, created_at_ns, due_at_ns) VALUES (?, ?, ?, ?, ?, ?)",
-            (seller_key, "invoice.finalized", draft.id, json.dumps({"invoice_id": draft.id}), now_ns, now_ns),
+            "UPDATE invoice SET state = ?, series = ?, fiscal_year = ?, number_value = ?, number = ?, issued_at_ns = ?, due_at_ns = ?,"
+            " document = ? WHERE invoice_key = ?",
+            (final.state.value, series, fiscal_year, value, final.number, final.issued_at_ns, final.due_at_ns, _document(final), key),
         )
-        counter = tx.row(
-            "INSERT INTO number_series (seller_key, series, fiscal_year, last_number) VALUES (?, ?, ?, 1)"
-            " ON CONFLICT (seller_key, series, fiscal_year) DO UPDATE SET last_number = number_series.last_number + 1"
-            " RETURNING last_number",
-            (seller_key, series, fiscal_year),
-        )
-        if counter is None:
-            raise LookupError(f"number series {series!r} of {fiscal_year} gave no number")
-        invoice = finalized(draft, int(counter[0]))
-        self._write(tx, seller_key, invoice, now_ns, row[0], (series, fiscal_year, int(counter[0])))
-        return invoice
+        return final
 
-    def get(self, place: Place, invoice_id: str) -> Invoice | None:
-        """An invoice by its id or its number."""
-        with self._database.read() as tx:
-            row = tx.row(
-                f"SELECT {COLUMNS} FROM invoice WHERE seller_key = ? AND (invoice_id = ? OR number = ?)",
-                (self._surrogates.seller(tx, place), invoice_id, invoice_id),
+    def get(self, place: Place, invoice_id: str, *, tx: Tx | None = None) -> Invoice | None:
+        """An invoice by its id or its number, or None."""
+        with self._reading(tx) as reading:
+            row = reading.row(
+                f"SELECT {COLUMNS} FROM invoice WHERE seller_key = ? AND (invoice_id = ? OR number = ?) ORDER BY number = ? DESC LIMIT 1",
+                (self._surrogates.seller(reading, place), invoice_id, invoice_id, invoice_id),
             )
-        return None if row is None else _invoice(row)
+        return None if row is None else _invoice(row).invoice
 
-    def of_run(self, place: Place, run: Run, revision: int = 0) -> Invoice | None:
-        """The invoice of a run, whatever its state."""
-        with self._database.read() as tx:
-            row = tx.row(
-                f"SELECT {COLUMNS} FROM invoice WHERE seller_key = ? AND customer_id = ? AND run = ? AND currency = ? AND revision = ?",
-                (self._surrogates.seller(tx, place), run.customer_id, run.key, run.currency, revision),
-            )
-        return None if row is None else _invoice(row)
+    def of_run(self, place: Place, run: Run, currency: str, revision: int = 0, *, tx: Tx | None = None) -> Invoice | None:
+        """The invoice of a run, or None."""
+        with self._reading(tx) as reading:
+            found = self._by_run(reading, self._surrogates.seller(reading, place), run.customer_id, run, currency, revision)
+        return None if found is None else found.invoice
 
     def list(
         self,
         place: Place,
         *,
-        customers: Collection[str] | None = None,
-        states: Collection[DocumentState] | None = None,
+        customers: frozenset[str] | None = None,
+        states: frozenset[DocumentState] | None = None,
         before: int | None = None,
-        limit: int = 1000,
-    ) -> tuple[StoredInvoice, ...]:
-        """Invoices, those made last first, of some customers or (None) of all, in some states or in any."""
-        with self._database.read() as tx:
-            clauses, values = [], []
-            for column, wanted in (("customer_id", customers), ("state", None if states is None else [each.value for each in states])):
-                if wanted is not None:
-                    clause, value = tx.each_of(column, sorted(wanted))
-                    clauses.append(f"AND {clause}")
-                    values.append(value)
-            rows = tx.rows(
-                f"SELECT {COLUMNS} FROM invoice WHERE seller_key = ? AND invoice_key < ? {' '.join(clauses)}"
-                " ORDER BY invoice_key DESC LIMIT ?",
-                (self._surrogates.seller(tx, place), LATEST_ROW if before is None else before, *values, limit),
+        limit: int | None = None,
+        tx: Tx | None = None,
+    ) -> builtins.list[StoredInvoice]:
+        """Invoices, newest first: all, or those of the named customers and states."""
+        with self._reading(tx) as reading:
+            whose, names = one_of(reading, "customer_id", customers)
+            some, kinds = one_of(reading, "state", None if states is None else frozenset(state.value for state in states))
+            older, number = before_row("invoice_key", before)
+            rows = reading.rows(
+                f"SELECT {COLUMNS} FROM invoice WHERE seller_key = ?{whose}{some}{older} ORDER BY invoice_key DESC{limited(limit)}",
+                (self._surrogates.seller(reading, place), *names, *kinds, *number),
             )
-        return tuple(StoredInvoice(row=row[0], invoice=_invoice(row)) for row in rows)
+        return [_invoice(row) for row in rows]
 
-    def evidence(self, place: Place, evidence_hash: str) -> bytes | None:
-        """The frozen evidence of that hash."""
-        with self._database.read() as tx:
-            row = tx.row(
-                "SELECT body FROM evidence WHERE seller_key = ? AND evidence_hash = ?", (self._surrogates.seller(tx, place), evidence_hash)
+    def evidence(self, place: Place, evidence_hash: str, *, tx: Tx | None = None) -> bytes:
+        """The frozen evidence with that hash, as it was given.
+
+        Raises:
+            NotFound: there is none.
+
+        """
+        with self._reading(tx) as reading:
+            row = reading.row(
+                "SELECT body FROM evidence WHERE seller_key = ? AND evidence_hash = ?",
+                (self._surrogates.seller(reading, place), evidence_hash),
             )
-        return None if row is None else bytes(row[0])
+        if row is None:
+            raise NotFound(f"evidence {evidence_hash!r}")
+        return bytes(row[0])
 
-    @staticmethod
-    def _keep_evidence(tx: Tx, seller_key: int, evidence_hash: str, body: bytes, now_ns: int) -> None:
+    def _by_run(self, tx: Tx, seller_key: int, customer_id: str, run: Run, currency: str, revision: int) -> StoredInvoice | None:
+        row = tx.row(
+            f"SELECT {COLUMNS} FROM invoice WHERE seller_key = ? AND customer_id = ? AND run = ? AND currency = ? AND revision = ?",
+            (seller_key, customer_id, run.key, currency, revision),
+        )
+        return None if row is None else _invoice(row)
+
+    def _keep_evidence(self, tx: Tx, seller_key: int, evidence_hash: str, evidence: bytes, now_ns: int) -> None:
         tx.run(
-            "INSERT INTO evidence (seller_key, evidence_hash, body, created_at_ns) VALUES (?, ?, ?, ?)"
-            " ON CONFLICT (seller_key, evidence_hash) DO NOTHING",
-            (seller_key, evidence_hash, body, now_ns),
+            "INSERT INTO evidence (seller_key, evidence_hash, body, created_at_ns) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (seller_key, evidence_hash, evidence, now_ns),
         )
 
-    @staticmethod
-    def _write(tx: Tx, seller_key: int, invoice: Invoice, now_ns: int, key: int | None, number: tuple[str, int, int] | None = None) -> int:
+    def _write(self, tx: Tx, seller_key: int, invoice: Invoice, key: int | None, now_ns: int) -> int:
+        """Write the row of an invoice that has no number yet; its key."""
         columns = {
-            "seller_key": seller_key,
-            "invoice_id": invoice.id,
-            "customer_id": invoice.customer.id,
-            "run": invoice.run.key,
-            "currency": invoice.currency,
-            "revision": invoice.revision,
-            "state": invoice.state.value,
-            "series": number[0] if number else None,
-            "fiscal_year": number[1] if number else None,
-            "number_value": number[2] if number else None,
-            "number": invoice.number,
+            "state": DocumentState.DRAFT.value if invoice.state is DocumentState.FINALIZED else invoice.state.value,
             "period_start_ns": invoice.run.period_start_ns,
             "period_end_ns": invoice.run.period_end_ns,
             "closing_ns": invoice.run.closing_ns,
@@ -203,50 +193,67 @@ class Invoices:
             "due_at_ns": invoice.due_at_ns,
             "content_hash": invoice.content_hash,
             "evidence_hash": invoice.evidence_hash,
-            "document": zlib.compress(json.dumps(encode(invoice), ensure_ascii=False).encode(), 6),
+            "document": _document(invoice),
             "changed_at_ns": now_ns,
         }
         if key is not None:
             tx.run(f"UPDATE invoice SET {', '.join(f'{name} = ?' for name in columns)} WHERE invoice_key = ?", (*columns.values(), key))
             return key
-        columns["created_at_ns"] = now_ns
+        identity = {
+            "seller_key": seller_key,
+            "invoice_id": invoice.id,
+            "customer_id": invoice.customer.id,
+            "run": invoice.run.key,
+            "currency": invoice.currency,
+            "revision": invoice.revision,
+            "created_at_ns": now_ns,
+        }
+        every = {**identity, **columns}
         row = tx.row(
-            f"INSERT INTO invoice ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))}) RETURNING invoice_key",
-            tuple(columns.values()),
+            f"INSERT INTO invoice ({', '.join(every)}) VALUES ({', '.join('?' for _ in every)}) RETURNING invoice_key", tuple(every.values())
         )
-        if row is None:
-            raise LookupError(f"invoice {invoice.id!r} was not written")
-        return int(row[0])
+        return int(row[0]) if row else 0
 
-
-def _write_lines(tx: Tx, seller_key: int, invoice_key: int, invoice: Invoice) -> None:
-    rows = [
-        (
-            seller_key,
-            invoice_key,
-            ordinal,
-            line.key,
-            line.kind.value,
-            line.subscription_id,
-            line.charge_id,
-            line.plan_id,
-            line.book_id,
-            line.book_version,
-            line.tier,
-            line.service_start_ns,
-            line.service_end_ns,
-            line.meter,
-            fraction_text(line.quantity),
-            line.unit,
-            fraction_text(line.unit_price),
-            fraction_text(line.derivation.unrounded),
-            line.amount.minor,
-            line.amount.currency,
+    def _write_lines(self, tx: Tx, seller_key: int, key: int, invoice: Invoice) -> None:
+        tx.run("DELETE FROM invoice_line WHERE seller_key = ? AND invoice_key = ?", (seller_key, key))
+        tx.many(
+            f"INSERT INTO invoice_line ({LINE_COLUMNS}) VALUES ({', '.join('?' for _ in LINE_COLUMNS.split(','))})",
+            [
+                (
+                    seller_key,
+                    key,
+                    ordinal,
+                    line.key,
+                    line.kind.value,
+                    line.subscription_id,
+                    line.charge_id,
+                    line.plan_id,
+                    line.book_id,
+                    line.book_version,
+                    line.tier,
+                    line.service_start_ns,
+                    line.service_end_ns,
+                    line.meter,
+                    _ratio(line.quantity),
+                    line.unit,
+                    _ratio(line.unit_price),
+                    _ratio(line.derivation.unrounded),
+                    line.amount.minor,
+                    line.amount.currency,
+                )
+                for ordinal, line in enumerate(invoice.lines, 1)
+            ],
         )
-        for ordinal, line in enumerate(invoice.lines, start=1)
-    ]
-    tx.many(f"INSERT INTO invoice_line ({LINE_COLUMNS}) VALUES ({', '.join('?' * 20)})", rows)
 
 
-def _invoice(row: Values) -> Invoice:
-    return cast("Invoice", decode(Invoice, json.loads(zlib.decompress(row[1]))))
+def _ratio(value: Fraction) -> str:
+    return f"{value.numerator}/{value.denominator}"
+
+
+def _document(invoice: Invoice) -> bytes:
+    return zstd.compress(write_document(invoice).encode())
+
+
+def _invoice(row: Values) -> StoredInvoice:
+    invoice = read_document(Invoice, zstd.decompress(bytes(row[1])))
+    return StoredInvoice(row=row[0], invoice=invoice, created_at_ns=row[2], changed_at_ns=row[3])

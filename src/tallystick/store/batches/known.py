@@ -1,0 +1,71 @@
+"""What is stored of one resource, as far as it decides how far something new reaches."""
+
+from __future__ import annotations
+
+from tallystick.store.batches.reach import STRUCTURAL, Extent, Known, Notice
+from tallystick.store.engine import Tx
+
+
+def known_of(tx: Tx, scope_key: int, resource_key: int) -> Known:
+    """Everything that decides the reach of something new of a resource."""
+
+    def last_before(boot_key: int | None, at_ns: int) -> int | None:
+        return previous_cell(tx, scope_key, resource_key, at_ns, boot_key)
+
+    return Known(
+        boots=extents_of(tx, scope_key, resource_key),
+        notices=[
+            Notice(boot_id, kind, at_ns)
+            for boot_id, kind, at_ns in tx.rows(
+                "SELECT boot_id, kind, at_ns FROM lifecycle_event WHERE scope_key = ? AND resource_key = ? AND kind IN (?, ?)"
+                " ORDER BY at_ns, kind, boot_id",
+                (scope_key, resource_key, *STRUCTURAL),
+            )
+        ],
+        facts=[row[0] for row in tx.rows("SELECT at_ns FROM resource_fact WHERE scope_key = ? AND resource_key = ?", (scope_key, resource_key))],
+        usage_until_ns=_usage_until(tx, scope_key, resource_key),
+        last_before=last_before,
+    )
+
+
+def extents_of(tx: Tx, scope_key: int, resource_key: int) -> list[Extent]:
+    """The extents of the boots of a resource that have samples."""
+    rows = tx.rows(
+        "SELECT boot_key, boot_id, first_at_ns, last_at_ns, first_interval_ns, last_interval_ns FROM boot"
+        " WHERE scope_key = ? AND resource_key = ? AND first_at_ns IS NOT NULL ORDER BY first_at_ns, boot_id",
+        (scope_key, resource_key),
+    )
+    return [Extent(*row) for row in rows]
+
+
+def _usage_until(tx: Tx, scope_key: int, resource_key: int) -> int:
+    found = tx.row(
+        "SELECT MAX(hour_ns) FROM (SELECT MAX(hour_ns) AS hour_ns FROM usage_hour WHERE scope_key = ? AND resource_key = ?"
+        " UNION ALL SELECT MAX(hour_ns) FROM dirty_hour WHERE scope_key = ? AND resource_key = ?) AS hours",
+        (scope_key, resource_key, scope_key, resource_key),
+    )
+    return int(found[0]) if found and found[0] is not None else 0
+
+
+def previous_cell(tx: Tx, scope_key: int, resource_key: int, at_ns: int, boot_key: int | None) -> int | None:
+    """The cell of the last sample before an instant, of one boot or of any; None: there is none.
+
+    A segment that begins before the instant holds a sample before it, in its own cell: no later cell can.
+    """
+    of_boot, values = ("AND boot_key = ?", (boot_key,)) if boot_key is not None else ("", ())
+    row = tx.row(
+        f"SELECT cell_ns FROM segment WHERE scope_key = ? AND resource_key = ? AND cell_ns <= ? AND first_at_ns < ? {of_boot}"
+        " ORDER BY cell_ns DESC LIMIT 1",
+        (scope_key, resource_key, at_ns, at_ns, *values),
+    )
+    return None if row is None else int(row[0])
+
+
+def next_cell(tx: Tx, scope_key: int, resource_key: int, at_ns: int, boot_key: int) -> int | None:
+    """The cell of the first sample after an instant of one boot; None: there is none."""
+    row = tx.row(
+        "SELECT cell_ns FROM segment WHERE scope_key = ? AND resource_key = ? AND cell_ns >= ? AND last_at_ns > ? AND boot_key = ?"
+        " ORDER BY cell_ns LIMIT 1",
+        (scope_key, resource_key, at_ns - at_ns % (300 * 10**9), at_ns, boot_key),
+    )
+    return None if row is None else int(row[0])

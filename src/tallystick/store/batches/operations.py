@@ -1,0 +1,161 @@
+"""What can be done with batches, notices and facts: the `batches` of a store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tallystick.model.access import Place
+from tallystick.model.outcomes import BatchResult
+from tallystick.model.resources import Fact
+from tallystick.model.samples import LifecycleEvent
+from tallystick.model.timeline import PayloadForm, StorableBatch, Timeline
+from tallystick.store.batches import notices, timelines
+from tallystick.store.batches.marks import Marks, lock_resources, mark
+from tallystick.store.batches.write import write_batches
+from tallystick.store.engine import Database, Tx
+from tallystick.store.records import Conflict, StoredPayload
+from tallystick.store.surrogates import Surrogates
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quarantined:
+    """A sample that cannot be: its index in the batch as sent, the field, and its value, as text."""
+
+    resource_id: str
+    received_at_ns: int
+    index: int
+    field: str
+    value: str
+
+
+class Batches:
+    """Batches, notices and facts into the store, and out of it as timelines."""
+
+    def __init__(self, database: Database, surrogates: Surrogates) -> None:
+        self._database = database
+        self._surrogates = surrogates
+
+    def lock(self, tx: Tx, place: Place, resource_ids: Sequence[str], received_at_ns: int) -> None:
+        """Lock all resources that a transaction will write for, before it writes: so no two transactions wait for each other.
+
+        Only PostgreSQL needs it, and only if a transaction writes batches, notices and facts, or for several places: then lock
+        each place in the order of (seller, scope). Without it the database ends one of the two, and `Store.transact` runs it again.
+        """
+        keys = self._surrogates.resources(tx, self._surrogates.scope(tx, place), set(resource_ids), received_at_ns)
+        lock_resources(tx, list(keys.values()))
+
+    def write(self, tx: Tx, place: Place, batches: Sequence[StorableBatch]) -> list[BatchResult]:
+        """Store batches; the results (stored, repeated, conflict) are in their order, and hold once `tx` is committed."""
+        return write_batches(tx, self._surrogates, place, batches)
+
+    def write_events(self, tx: Tx, place: Place, events: Sequence[LifecycleEvent]) -> list[BatchResult]:
+        """Keep lifecycle notices; a repeated one is one."""
+        return notices.write_events(tx, self._surrogates, place, events)
+
+    def write_facts(self, tx: Tx, place: Place, facts: Sequence[Fact]) -> list[BatchResult]:
+        """Keep facts; a repeated one is kept as received the later time."""
+        return notices.write_facts(tx, self._surrogates, place, facts)
+
+    def quarantine(self, tx: Tx, place: Place, samples: Sequence[Quarantined]) -> None:
+        """Keep the samples of row batches that cannot be."""
+        scope_key = self._surrogates.scope(tx, place)
+        tx.many(
+            "INSERT INTO quarantine (scope_key, resource_id, received_at_ns, sample_index, field, value) VALUES (?, ?, ?, ?, ?, ?)",
+            [(scope_key, each.resource_id, each.received_at_ns, each.index, each.field, each.value) for each in samples],
+        )
+
+    def mark_disk_hours(self, tx: Tx, now_ns: int) -> int:
+        """Mark each hour completed by `now_ns` of the resources that hold disk, up or not, once; how many resources there were."""
+        return notices.mark_disk_hours(tx, now_ns)
+
+    def mark_hours(self, tx: Tx, place: Place, resource_key: int, from_ns: int, until_ns: int) -> None:
+        """Mark the hours of [from_ns, until_ns) of a resource, so that they are computed again."""
+        marks = Marks()
+        marks.add(resource_key, from_ns, max(from_ns, until_ns - 1))
+        mark(tx, self._surrogates.scope(tx, place), marks)
+
+    def timelines(self, place: Place, resource_keys: Sequence[int], from_ns: int, until_ns: int, *, tx: Tx | None = None) -> list[Timeline]:
+        """The timelines of resources around [from_ns, until_ns), in the order asked for, from one snapshot.
+
+        Raises:
+            LookupError: the place has no such resource.
+
+        """
+        if tx is not None:
+            return timelines.timelines(tx, self._surrogates.scope(tx, place), resource_keys, from_ns, until_ns)
+        with self._database.read() as snapshot:
+            return timelines.timelines(snapshot, self._surrogates.scope(snapshot, place), resource_keys, from_ns, until_ns)
+
+    def payloads(self, batch_keys: Sequence[int], *, tx: Tx | None = None) -> Mapping[int, StoredPayload]:
+        """The samples of batches as they are kept, by batch key; those that are gone are left out."""
+        if tx is None:
+            with self._database.read() as snapshot:
+                return self.payloads(batch_keys, tx=snapshot)
+        clause, value = tx.each_of("b.batch_key", sorted(batch_keys))
+        rows = tx.rows(
+            "SELECT b.batch_key, p.body, p.interval_ns, t.boot_id, r.resource_id, b.received_at_ns"
+            " FROM batch b JOIN payload p ON p.batch_key = b.batch_key AND p.received_at_ns = b.received_at_ns"
+            f" JOIN boot t ON t.boot_key = b.boot_key JOIN resource r ON r.resource_key = t.resource_key WHERE {clause}",
+            (value,),
+        )
+        return {
+            row[0]: StoredPayload(
+                form=PayloadForm.PLANES, body=bytes(row[1]), interval_ns=row[2], boot_id=row[3], resource_id=row[4], received_at_ns=row[5]
+            )
+            for row in rows
+        }
+
+    def batch_keys(self, place: Place, resource_key: int, from_ns: int, until_ns: int, *, tx: Tx | None = None) -> tuple[int, ...]:
+        """The batches of a resource with a sample in the cells of [from_ns, until_ns), in order of their keys."""
+        if tx is None:
+            with self._database.read() as snapshot:
+                return self.batch_keys(place, resource_key, from_ns, until_ns, tx=snapshot)
+        rows = tx.rows(
+            "SELECT DISTINCT batch_key FROM segment WHERE scope_key = ? AND resource_key = ? AND cell_ns >= ? AND cell_ns < ?"
+            " AND last_at_ns >= ? AND first_at_ns < ? ORDER BY batch_key",
+            (self._surrogates.scope(tx, place), resource_key, from_ns - from_ns % (300 * 10**9), until_ns, from_ns, until_ns),
+        )
+        return tuple(row[0] for row in rows)
+
+    def conflicts(self, place: Place, *, tx: Tx | None = None) -> tuple[Conflict, ...]:
+        """The batches that were sent again with other content, newest first."""
+        if tx is None:
+            with self._database.read() as snapshot:
+                return self.conflicts(place, tx=snapshot)
+        rows = tx.rows(
+            "SELECT r.resource_id, t.boot_id, p.spool_id, b.sequence, c.stored_hash, c.sent_hash, c.received_at_ns, c.body, c.interval_ns"
+            " FROM conflict c JOIN batch b ON b.batch_key = c.batch_key JOIN boot t ON t.boot_key = b.boot_key"
+            " JOIN resource r ON r.resource_key = t.resource_key LEFT JOIN spool p ON p.spool_key = b.spool_key"
+            " WHERE c.scope_key = ? ORDER BY c.conflict_key DESC",
+            (self._surrogates.scope(tx, place),),
+        )
+        return tuple(
+            Conflict(
+                resource_id=row[0],
+                boot_id=row[1],
+                spool_id=row[2] or "",
+                sequence=row[3],
+                stored_hash=bytes(row[4]),
+                sent_hash=bytes(row[5]),
+                received_at_ns=row[6],
+                body=bytes(row[7]),
+                interval_ns=row[8],
+            )
+            for row in rows
+        )
+
+    def missing_sequences(self, place: Place, *, tx: Tx | None = None) -> tuple[tuple[str, str, str, int], ...]:
+        """Numbers between the first and the last stored of a resource, boot and spool that no stored batch has."""
+        if tx is None:
+            with self._database.read() as snapshot:
+                return self.missing_sequences(place, tx=snapshot)
+        rows = tx.rows(
+            "SELECT r.resource_id, t.boot_id, p.spool_id, n.sequence, n.following FROM (SELECT boot_key, spool_key, sequence,"
+            " LEAD(sequence) OVER (PARTITION BY boot_key, spool_key ORDER BY sequence) AS following FROM batch"
+            " WHERE scope_key = ? AND sequence > 0) AS n JOIN boot t ON t.boot_key = n.boot_key"
+            " JOIN resource r ON r.resource_key = t.resource_key JOIN spool p ON p.spool_key = n.spool_key"
+            " WHERE n.following > n.sequence + 1 ORDER BY r.resource_id, t.boot_id, p.spool_id, n.sequence",
+            (self._surrogates.scope(tx, place),),
+        )
+        return tuple((row[0], row[1], row[2], number) for row in rows for number in range(row[3] + 1, row[4]))

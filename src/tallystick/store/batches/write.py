@@ -1,0 +1,235 @@
+"""The hot path: many batches with their identity, segments, payload, extents and dirty marks, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tallystick.model.access import Place
+from tallystick.model.outcomes import BatchResult, Outcome
+from tallystick.model.timeline import StorableBatch
+from tallystick.store.batches.identities import Candidate, insert_identities, settle_known
+from tallystick.store.batches.known import known_of, next_cell, previous_cell
+from tallystick.store.batches.marks import Marks, lock_resources
+from tallystick.store.batches.reach import Extent, Known, reach_of_first_sample
+from tallystick.store.engine import Tx
+from tallystick.store.surrogates import Surrogates
+
+FORMS = {"planes": 1}
+INSERT_SEGMENT = (
+    "INSERT INTO segment (scope_key, resource_key, cell_ns, batch_key, boot_key, first_at_ns, last_at_ns, samples, interval_ns,"
+    " received_at_ns, block) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+INSERT_PAYLOAD = "INSERT INTO payload (batch_key, received_at_ns, form, interval_ns, body) VALUES (?, ?, ?, ?, ?)"
+COPY_SEGMENT = (
+    "COPY segment (scope_key, resource_key, cell_ns, batch_key, boot_key, first_at_ns, last_at_ns, samples, interval_ns,"
+    " received_at_ns, block) FROM STDIN (FORMAT BINARY)"
+)
+SEGMENT_TYPES = ("int4", "int4", "int8", "int8", "int4", "int8", "int8", "int4", "int8", "int8", "bytea")
+COPY_PAYLOAD = "COPY payload (batch_key, received_at_ns, form, interval_ns, body) FROM STDIN (FORMAT BINARY)"
+PAYLOAD_TYPES = ("int8", "int8", "int4", "int8", "bytea")
+
+
+@dataclass(slots=True)
+class _Resource:
+    """A resource's row while it is written: `latest_boot_key` is the boot that ends last, 0 if there is none or it is not known."""
+
+    generation: int
+    latest_boot_key: int
+    event_at_ns: int | None
+    has_facts: bool
+    reordered: bool = False
+
+
+@dataclass(slots=True)
+class _Writing:
+    """What one call gathers: states of boots and resources, marks, and what only the whole store can tell the reach of."""
+
+    boots: dict[int, Extent]
+    resources: dict[int, _Resource]
+    touched: dict[int, int] = field(default_factory=dict)
+    marks: Marks = field(default_factory=Marks)
+    first_samples: list[tuple[Candidate, str]] = field(default_factory=list)
+    to_the_end: list[tuple[int, int]] = field(default_factory=list)
+    inside: list[tuple[Candidate, bool]] = field(default_factory=list)
+
+
+def write_batches(tx: Tx, surrogates: Surrogates, place: Place, batches: Sequence[StorableBatch]) -> list[BatchResult]:
+    """Store batches of one place; each once, whatever is sent again, and by whatever server. The results are in their order.
+
+    On PostgreSQL the rows of the resources are locked first, in one order: what belongs to one resource is written by one
+    transaction after the other.
+    """
+    if not batches:
+        return []
+    scope_key = surrogates.scope(tx, place)
+    candidates = _candidates(tx, surrogates, scope_key, batches)
+    writing = _Writing({}, {})
+    _load_states(tx, writing, candidates)
+    results: list[BatchResult | None] = [None] * len(batches)
+    new = insert_identities(tx, scope_key, candidates, results)
+    if new:
+        _insert_rows(tx, scope_key, new)
+        for candidate in new:
+            results[candidate.index] = BatchResult(outcome=Outcome.STORED)
+            _extend(writing, candidate)
+        _update_boots(tx, writing)
+        _mark_reaches(tx, scope_key, writing)
+        writing.marks.generations = {key: state.generation for key, state in writing.resources.items()}
+        writing.marks.write(tx, scope_key)
+        _update_resources(tx, writing)
+    settle_known(tx, scope_key, candidates, results)
+    return [result for result in results if result is not None]
+
+
+def _candidates(tx: Tx, surrogates: Surrogates, scope_key: int, batches: Sequence[StorableBatch]) -> list[Candidate]:
+    boots_of: dict[str, set[str]] = {}
+    for batch in batches:
+        boots_of.setdefault(batch.identity.resource_id, set()).add(batch.identity.boot_id)
+    resource_keys = surrogates.resources(tx, scope_key, boots_of.keys(), batches[0].received_at_ns)
+    lock_resources(tx, list(resource_keys.values()))
+    boot_keys = {resource_id: surrogates.boots(tx, scope_key, resource_keys[resource_id], boot_ids) for resource_id, boot_ids in boots_of.items()}
+    spool_keys = surrogates.spools(tx, scope_key, {batch.identity.spool_id for batch in batches if batch.identity.sequence})
+    return [
+        Candidate(
+            index,
+            batch,
+            resource_keys[batch.identity.resource_id],
+            boot_keys[batch.identity.resource_id][batch.identity.boot_id],
+            spool_keys[batch.identity.spool_id] if batch.identity.sequence else 0,
+        )
+        for index, batch in enumerate(batches)
+    ]
+
+
+def _load_states(tx: Tx, writing: _Writing, candidates: Sequence[Candidate]) -> None:
+    clause, keys = tx.each_of("b.boot_key", sorted({each.boot_key for each in candidates}))
+    rows = tx.rows(
+        "SELECT b.boot_key, b.boot_id, b.first_at_ns, b.last_at_ns, b.first_interval_ns, b.last_interval_ns, r.resource_key,"
+        " r.generation, r.latest_boot_key, r.event_at_ns, r.disk_from_ns IS NOT NULL"
+        f" FROM boot b JOIN resource r ON r.resource_key = b.resource_key WHERE {clause}",
+        (keys,),
+    )
+    for row in rows:
+        writing.boots[row[0]] = Extent(*row[:6])
+        if row[6] not in writing.resources:
+            writing.resources[row[6]] = _Resource(row[7], row[8], row[9], bool(row[10]))
+
+
+def _insert_rows(tx: Tx, scope_key: int, new: Sequence[Candidate]) -> None:
+    segments = [
+        (
+            scope_key,
+            each.resource_key,
+            segment.cell_ns,
+            each.batch_key,
+            each.boot_key,
+            segment.first_at_ns,
+            segment.last_at_ns,
+            segment.samples,
+            segment.interval_ns,
+            each.batch.received_at_ns,
+            segment.block,
+        )
+        for each in new
+        for segment in each.batch.segments
+    ]
+    payloads = [
+        (each.batch_key, each.batch.received_at_ns, FORMS[each.batch.payload_form.value], each.batch.interval_ns, each.batch.payload)
+        for each in new
+    ]
+    if tx.is_sqlite:
+        tx.many(INSERT_SEGMENT, segments)
+        tx.many(INSERT_PAYLOAD, payloads)
+        return
+    with tx.driver().cursor() as cursor:
+        for statement, types, rows in ((COPY_SEGMENT, SEGMENT_TYPES, segments), (COPY_PAYLOAD, PAYLOAD_TYPES, payloads)):
+            with cursor.copy(statement) as copy:
+                copy.set_types(types)
+                for row in rows:
+                    copy.write_row(row)
+
+
+def _extend(writing: _Writing, candidate: Candidate) -> None:
+    """Widen the extent of a boot by a new batch, and mark what it reaches, or put it aside until all is stored."""
+    batch, boot, resource = candidate.batch, writing.boots[candidate.boot_key], writing.resources[candidate.resource_key]
+    key = candidate.resource_key
+    known_first, known_last = boot.first_at_ns, boot.last_at_ns
+    writing.touched[candidate.boot_key] = key
+    is_latest = resource.latest_boot_key == candidate.boot_key and (resource.event_at_ns is None or known_last is None or resource.event_at_ns < known_last)
+    if known_first is None or known_last is None or batch.first_at_ns <= known_first:
+        alone = known_first is None and not resource.latest_boot_key and resource.event_at_ns is None and not resource.has_facts
+        if alone and not resource.reordered:
+            resource.latest_boot_key = candidate.boot_key
+            writing.marks.add(key, batch.first_at_ns, batch.last_at_ns)
+        else:
+            resource.latest_boot_key, resource.reordered = 0, True
+            writing.first_samples.append((candidate, batch.identity.boot_id))
+    elif batch.first_at_ns > known_last:
+        writing.marks.add(key, known_last, batch.last_at_ns)
+        if not is_latest:
+            resource.latest_boot_key, resource.reordered = 0, True
+            writing.to_the_end.append((key, known_last))
+    else:
+        grows = batch.last_at_ns > known_last
+        if grows and not is_latest:
+            resource.latest_boot_key, resource.reordered = 0, True
+        writing.inside.append((candidate, grows and not is_latest))
+    if known_first is None or batch.first_at_ns < known_first:
+        boot.first_at_ns, boot.first_interval_ns = batch.first_at_ns, batch.interval_ns
+    if known_last is None or batch.last_at_ns > known_last:
+        boot.last_at_ns, boot.last_interval_ns = batch.last_at_ns, batch.interval_ns
+
+
+def _mark_reaches(tx: Tx, scope_key: int, writing: _Writing) -> None:
+    """Mark what only neighbours in the store can tell: everything new is stored by now, and is its own neighbour too."""
+    known: dict[int, Known] = {}
+
+    def of(resource_key: int) -> Known:
+        if resource_key not in known:
+            known[resource_key] = known_of(tx, scope_key, resource_key)
+        return known[resource_key]
+
+    for candidate, boot_id in writing.first_samples:
+        writing.marks.add(candidate.resource_key, *reach_of_first_sample(of(candidate.resource_key), boot_id, candidate.batch.first_at_ns))
+    for resource_key, from_ns in writing.to_the_end:
+        writing.marks.add(resource_key, from_ns, max(from_ns, of(resource_key).end_ns()))
+    for candidate, to_the_end in writing.inside:
+        key, batch = candidate.resource_key, candidate.batch
+        before = previous_cell(tx, scope_key, key, batch.first_at_ns, candidate.boot_key)
+        after = next_cell(tx, scope_key, key, batch.last_at_ns, candidate.boot_key)
+        from_ns = batch.first_at_ns if before is None else before
+        until_ns = batch.last_at_ns if after is None else after
+        event_at_ns = writing.resources[key].event_at_ns
+        if to_the_end or (event_at_ns is not None and event_at_ns >= from_ns):
+            until_ns = max(until_ns, of(key).end_ns())
+        writing.marks.add(key, from_ns, until_ns)
+    for key, resource in writing.resources.items():
+        if resource.reordered:
+            resource.latest_boot_key = max(of(key).boots, key=lambda boot: boot.last_at_ns or 0).boot_key
+
+
+def _update_boots(tx: Tx, writing: _Writing) -> None:
+    touched = [writing.boots[key] for key in sorted(writing.touched)]
+    rows = [(each.first_at_ns, each.last_at_ns, each.first_interval_ns, each.last_interval_ns, each.boot_key) for each in touched]
+    if tx.is_sqlite:
+        tx.many("UPDATE boot SET first_at_ns = ?, last_at_ns = ?, first_interval_ns = ?, last_interval_ns = ? WHERE boot_key = ?", rows)
+        return
+    tx.run(
+        "UPDATE boot SET first_at_ns = n.a, last_at_ns = n.b, first_interval_ns = n.c, last_interval_ns = n.d"
+        " FROM unnest(?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::int[]) AS n (a, b, c, d, k) WHERE boot.boot_key = n.k",
+        tuple([row[column] for row in rows] for column in range(5)),
+    )
+
+
+def _update_resources(tx: Tx, writing: _Writing) -> None:
+    written = sorted(set(writing.touched.values()))
+    rows = [(writing.resources[key].generation + 1, writing.resources[key].latest_boot_key, key) for key in written]
+    if tx.is_sqlite:
+        tx.many("UPDATE resource SET generation = ?, latest_boot_key = ? WHERE resource_key = ?", rows)
+        return
+    tx.run(
+        "UPDATE resource SET generation = n.a, latest_boot_key = n.b"
+        " FROM unnest(?::bigint[], ?::int[], ?::int[]) AS n (a, b, k) WHERE resource.resource_key = n.k",
+        tuple([row[column] for row in rows] for column in range(3)),
+    )

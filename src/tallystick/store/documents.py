@@ -1,0 +1,114 @@
+"""Model values as JSON documents and back, exactly: by the types that their classes declare."""
+
+from __future__ import annotations
+
+import json
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from enum import StrEnum
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+Value = TypeVar("Value")
+Reader = Callable[[Any], Any]
+
+
+class DamagedDocument(ValueError):  # noqa: N818 (it is a state of the world, not a fault)
+    """A stored document cannot be read as what it should be; the message says which field."""
+
+
+def write_document(value: object) -> str:
+    """The JSON of a model value: exact rationals as `n/d`, enums as their values, mappings in order of their keys."""
+    return json.dumps(_plain(value), ensure_ascii=False, separators=(",", ":"))
+
+
+def read_document(kind: type[Value], text: str | bytes) -> Value:
+    """The model value of a JSON document. A field that is missing has its default; one that is unknown is let be (server N-1).
+
+    Raises:
+        DamagedDocument: it is no such document.
+
+    """
+    try:
+        found: Value = reader_of(kind)(json.loads(text))
+    except (KeyError, TypeError, ValueError) as error:
+        raise DamagedDocument(f"stored {kind.__name__}: {error}") from error
+    return found
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, StrEnum):
+        return value.value
+    if value is None or isinstance(value, str | int):
+        return value
+    if isinstance(value, Fraction):
+        return f"{value.numerator}/{value.denominator}"
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(name): _plain(each) for name, each in sorted(value.items())}
+    if isinstance(value, frozenset):
+        return [_plain(each) for each in sorted(value)]
+    if isinstance(value, tuple | list):
+        return [_plain(each) for each in value]
+    raise TypeError(f"a document cannot hold {value!r}")
+
+
+@lru_cache(maxsize=1024)
+def reader_of(kind: Any) -> Reader:
+    """What reads a value of a declared type from plain JSON."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if kind in (str, int, bool, Any, type(None), object):
+        return _as_it_is
+    if kind is Fraction:
+        return _fraction
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return kind
+    if isinstance(kind, type) and is_dataclass(kind):
+        return _dataclass_reader(kind)
+    if origin in (Union, types.UnionType):
+        some = [each for each in inner if each is not type(None)]
+        if len(some) != 1:
+            raise TypeError(f"a document cannot tell the members of {kind} apart")
+        present = reader_of(some[0])
+        return lambda value: None if value is None else present(value)
+    if origin is tuple and len(inner) == 2 and inner[1] is Ellipsis:
+        member = reader_of(inner[0])
+        return lambda value: tuple(map(member, value))
+    if origin is tuple:
+        members = [reader_of(each) for each in inner]
+        return lambda value: tuple(member(each) for member, each in zip(members, value, strict=True))
+    if origin is frozenset:
+        member = reader_of(inner[0])
+        return lambda value: frozenset(map(member, value))
+    if origin in (dict, Mapping):
+        member = reader_of(inner[1])
+        return lambda value: {name: member(each) for name, each in value.items()}
+    raise TypeError(f"a document cannot hold {kind}")
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _fraction(value: str) -> Fraction:
+    numerator, _, denominator = value.partition("/")
+    return Fraction(int(numerator), int(denominator))
+
+
+def _dataclass_reader(kind: type[Any]) -> Reader:
+    hints = get_type_hints(kind)
+    needed = [field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING]
+    readers: dict[str, Reader] = {}
+
+    def read(value: Mapping[str, Any]) -> Any:
+        if not readers:
+            readers.update((field.name, reader_of(hints[field.name])) for field in fields(kind))
+        for name in needed:
+            if name not in value:
+                raise KeyError(f"{kind.__name__}.{name} is missing")
+        return kind(**{name: reader(value[name]) for name, reader in readers.items() if name in value})
+
+    return read

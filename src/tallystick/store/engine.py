@@ -1,0 +1,204 @@
+"""The database by its URL: engine, pragmas and transactions, SQLite and PostgreSQL as one code path (architecture.md, Stores)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, cast
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from tallystick.store.turnstile import Turnstile
+
+SQLITE_PRAGMAS = (
+    "PRAGMA busy_timeout = 60000",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA wal_autocheckpoint = 10000",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA temp_store = MEMORY",
+    "PRAGMA cache_size = -16384",
+)
+RETRIED_STATES = frozenset({"40P01", "40001"})
+MOST_ATTEMPTS = 8
+
+Result = TypeVar("Result")
+Values = tuple[Any, ...]
+
+
+class Clock(Protocol):
+    """What tells the time."""
+
+    def now_ns(self) -> int:
+        """The present instant: nanoseconds since the epoch, UTC."""
+        ...
+
+
+class Dialect(StrEnum):
+    """The databases that a store can be."""
+
+    SQLITE = "sqlite"
+    POSTGRESQL = "postgresql"
+
+
+class StoreUrlError(ValueError):
+    """The URL names no database that a store can be."""
+
+
+def parse_url(url: str) -> tuple[URL, Dialect]:
+    """The SQLAlchemy URL and the dialect of `sqlite:///path` or `postgresql://host/name`.
+
+    Raises:
+        StoreUrlError: neither of them; the message names the URL without its password.
+
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise StoreUrlError("store URL is none: write sqlite:////path/to/file.db or postgresql://host/name") from None
+    family = parsed.drivername.partition("+")[0]
+    if family == "sqlite" and parsed.database and parsed.database != ":memory:":
+        return parsed.set(drivername="sqlite+pysqlite"), Dialect.SQLITE
+    if family in {"postgresql", "postgres"}:
+        return parsed.set(drivername="postgresql+psycopg"), Dialect.POSTGRESQL
+    shown = parsed.render_as_string(hide_password=True)
+    raise StoreUrlError(f"store URL {shown!r}: write sqlite:////path/to/file.db or postgresql://host/name")
+
+
+@lru_cache(maxsize=1024)
+def _percent_style(sql: str) -> str:
+    return sql.replace("%", "%%").replace("?", "%s")
+
+
+@dataclass(slots=True, eq=False)
+class Tx:
+    """One transaction. Statements are written with `?` for values, whatever the database."""
+
+    connection: Connection
+    dialect: Dialect
+    writing: bool
+    _after_commit: list[Callable[[], None]] = field(default_factory=list)
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the database is SQLite."""
+        return self.dialect is Dialect.SQLITE
+
+    def run(self, sql: str, values: Values = ()) -> int:
+        """Run one statement; how many rows it changed."""
+        return self.connection.exec_driver_sql(self._sql(sql), values).rowcount
+
+    def many(self, sql: str, rows: Sequence[Values]) -> int:
+        """Run one statement for each tuple of values; how many rows were changed in all."""
+        if not rows:
+            return 0
+        return self.connection.exec_driver_sql(self._sql(sql), list(rows)).rowcount
+
+    def rows(self, sql: str, values: Values = ()) -> Sequence[Values]:
+        """All rows that a statement returns."""
+        return cast("Sequence[Values]", self.connection.exec_driver_sql(self._sql(sql), values).fetchall())
+
+    def row(self, sql: str, values: Values = ()) -> Values | None:
+        """The first row that a statement returns, or None."""
+        return cast("Values | None", self.connection.exec_driver_sql(self._sql(sql), values).fetchone())
+
+    def each_of(self, column: str, values: Sequence[Any]) -> tuple[str, Any]:
+        """A condition that `column` is one of `values`, with its one value: integers or texts, any number of them."""
+        if self.is_sqlite:
+            return f"{column} IN (SELECT value FROM json_each(?))", json.dumps(list(values))
+        return f"{column} = ANY(?)", list(values)
+
+    def after_commit(self, action: Callable[[], None]) -> None:
+        """Do this once all is durable, and not at all if it is rolled back."""
+        self._after_commit.append(action)
+
+    def committed(self) -> None:
+        """Do what waited for the commit."""
+        for action in self._after_commit:
+            action()
+
+    def driver(self) -> Any:
+        """The connection of the driver itself, for what SQLAlchemy has no word for (COPY)."""
+        return self.connection.connection.driver_connection
+
+    def _sql(self, sql: str) -> str:
+        return sql if self.dialect is Dialect.SQLITE else _percent_style(sql)
+
+
+class Database:
+    """An engine with its transactions; writers on SQLite take turns with those of other processes."""
+
+    def __init__(self, url: str) -> None:
+        self.url, self.dialect = parse_url(url)
+        self.file = Path(self.url.database or "").resolve() if self.dialect is Dialect.SQLITE else None
+        self.engine = _engine(self.url, self.dialect)
+        self._turnstile = Turnstile(self.file) if self.file else None
+
+    @contextmanager
+    def write(self) -> Iterator[Tx]:
+        """A write transaction: committed at the end, rolled back on any exception."""
+        with self._turnstile.turn() if self._turnstile else nullcontext(), self.engine.connect() as connection:
+            if self.dialect is Dialect.SQLITE:
+                connection = connection.execution_options(begin_with="BEGIN IMMEDIATE")  # noqa: PLW2901 (the same connection)
+            tx = Tx(connection, self.dialect, writing=True)
+            with connection.begin():
+                yield tx
+        tx.committed()
+
+    @contextmanager
+    def read(self) -> Iterator[Tx]:
+        """A snapshot: all statements see the same state."""
+        with self.engine.connect() as connection:
+            if self.dialect is Dialect.POSTGRESQL:
+                connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)  # noqa: PLW2901
+            with connection.begin():
+                yield Tx(connection, self.dialect, writing=False)
+
+    def transact(self, body: Callable[[Tx], Result]) -> Result:
+        """Run `body` in a write transaction, again if PostgreSQL ended it for a deadlock.
+
+        Raises:
+            DBAPIError: it failed for another reason, or eight times.
+
+        """
+        for attempt in range(1, MOST_ATTEMPTS + 1):
+            try:
+                with self.write() as tx:
+                    return body(tx)
+            except DBAPIError as error:
+                state = getattr(error.orig, "sqlstate", None)
+                if state not in RETRIED_STATES or attempt == MOST_ATTEMPTS:
+                    raise
+        raise AssertionError("unreachable")
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+        if self._turnstile:
+            self._turnstile.close()
+
+
+def _engine(url: URL, dialect: Dialect) -> Engine:
+    if dialect is Dialect.POSTGRESQL:
+        return create_engine(url, pool_size=8, max_overflow=8, pool_pre_ping=False)
+    engine = create_engine(url, connect_args={"isolation_level": None, "timeout": 60}, pool_size=8, max_overflow=24)
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+        cursor = connection.cursor()
+        for pragma in SQLITE_PRAGMAS:
+            cursor.execute(pragma)
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(connection.get_execution_options().get("begin_with", "BEGIN"))
+
+    return engine

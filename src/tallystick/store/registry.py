@@ -1,0 +1,257 @@
+"""The registry: customers, resources with whose they are and were, and the agents that report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tallystick.model.access import Place
+from tallystick.model.attributes import attributes
+from tallystick.model.contracts import Customer
+from tallystick.model.resources import UNASSIGNED, Attributes, Fact
+from tallystick.store.batches.notices import facts_of
+from tallystick.store.documents import read_document, write_document
+from tallystick.store.engine import Tx, Values
+from tallystick.store.records import NotFound
+from tallystick.store.section import Section, before_row, one_of
+from tallystick.store.service.audit import append
+
+RESOURCE_COLUMNS = (
+    "r.resource_key, r.resource_id, r.customer_id, r.name, r.kind, r.region, r.labels, r.first_seen_at_ns,"
+    " (SELECT MIN(b.first_at_ns) FROM boot b WHERE b.scope_key = r.scope_key AND b.resource_key = r.resource_key),"
+    " (SELECT MAX(b.last_at_ns) FROM boot b WHERE b.scope_key = r.scope_key AND b.resource_key = r.resource_key)"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredCustomer:
+    """A customer with its row's number, by which lists go on, and the instants at which it was made and changed."""
+
+    row: int
+    customer: Customer
+    created_at_ns: int
+    changed_at_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredResource:
+    """A resource as the registry has it: what holds of it now. `customer_id` is empty while nobody assigned it.
+
+    `row` is its number, by which lists go on and usage is asked for (`resource_key`).
+    """
+
+    row: int
+    id: str
+    customer_id: str
+    name: str
+    kind: str
+    region: str
+    labels: Mapping[str, str]
+    first_seen_at_ns: int
+    first_sample_at_ns: int | None
+    last_sample_at_ns: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agent:
+    """An agent instance by its last heartbeat; every sample that it measured before `reported_until_ns` has been sent."""
+
+    instance_id: str
+    at_ns: int
+    received_at_ns: int
+    reported_until_ns: int
+    active_resources: tuple[str, ...] = ()
+    spool_depth: int = 0
+    missed_ticks: int = 0
+
+
+class Registry(Section):
+    """Customers, resources and agents of a place."""
+
+    def create_customer(self, place: Place, customer: Customer, *, actor: str, tx: Tx | None = None) -> bool:
+        """Add a customer; false, and nothing happens, if its id is taken."""
+        now_ns = self._clock.now_ns()
+        with self._writing(tx) as writing:
+            seller_key = self._surrogates.seller(writing, place)
+            made = writing.run(
+                "INSERT INTO customer (seller_key, customer_id, document, created_at_ns, changed_at_ns) VALUES (?, ?, ?, ?, ?)"
+                " ON CONFLICT DO NOTHING",
+                (seller_key, customer.id, write_document(customer), now_ns, now_ns),
+            )
+            if made:
+                append(writing, seller_key, now_ns, actor, "customer.create", customer.id, {"name": customer.name})
+        return made == 1
+
+    def change_customer(self, place: Place, customer: Customer, *, actor: str, tx: Tx | None = None) -> None:
+        """Replace a customer's document.
+
+        Raises:
+            NotFound: there is no such customer.
+
+        """
+        now_ns = self._clock.now_ns()
+        with self._writing(tx) as writing:
+            seller_key = self._surrogates.seller(writing, place)
+            changed = writing.run(
+                "UPDATE customer SET document = ?, changed_at_ns = ? WHERE seller_key = ? AND customer_id = ?",
+                (write_document(customer), now_ns, seller_key, customer.id),
+            )
+            if not changed:
+                raise NotFound(f"customer {customer.id!r}")
+            append(writing, seller_key, now_ns, actor, "customer.change", customer.id, {"name": customer.name})
+
+    def customer(self, place: Place, customer_id: str, *, tx: Tx | None = None) -> Customer | None:
+        """A customer by its id, or None."""
+        found = self.customers(place, customers=frozenset({customer_id}), limit=1, tx=tx)
+        return found[0].customer if found else None
+
+    def customers(
+        self, place: Place, *, customers: frozenset[str] | None = None, before: int | None = None, limit: int | None = None, tx: Tx | None = None
+    ) -> list[StoredCustomer]:
+        """Customers, newest first: all, or those named; `before` goes on after the row of that number."""
+        with self._reading(tx) as reading:
+            named, names = one_of(reading, "customer_id", customers)
+            older, number = before_row("customer_key", before)
+            rows = reading.rows(
+                "SELECT customer_key, document, created_at_ns, changed_at_ns FROM customer"
+                f" WHERE seller_key = ?{named}{older} ORDER BY customer_key DESC{limited(limit)}",
+                (self._surrogates.seller(reading, place), *names, *number),
+            )
+        return [StoredCustomer(row=row[0], customer=read_document(Customer, row[1]), created_at_ns=row[2], changed_at_ns=row[3]) for row in rows]
+
+    def resource(self, place: Place, resource_id: str, *, tx: Tx | None = None) -> StoredResource | None:
+        """A resource by its id, or None."""
+        with self._reading(tx) as reading:
+            row = reading.row(
+                f"SELECT {RESOURCE_COLUMNS} FROM resource r WHERE r.scope_key = ? AND r.resource_id = ?",
+                (self._surrogates.scope(reading, place), resource_id),
+            )
+        return None if row is None else _resource(row)
+
+    def resources(
+        self, place: Place, *, customers: frozenset[str] | None = None, before: int | None = None, limit: int | None = None, tx: Tx | None = None
+    ) -> list[StoredResource]:
+        """Resources, newest first: all, or those that are or ever were of the named customers; `""` are those of nobody now."""
+        with self._reading(tx) as reading:
+            whose, names = "", ()
+            if customers is not None:
+                clause, value = reading.each_of("o.customer_id", sorted(customers))
+                owned = f"EXISTS (SELECT 1 FROM resource_customer o WHERE o.scope_key = r.scope_key AND o.resource_key = r.resource_key AND {clause})"
+                whose = f" AND ({owned} OR r.customer_id = '')" if UNASSIGNED in customers else f" AND {owned}"
+                names = (value,)
+            older, number = before_row("r.resource_key", before)
+            rows = reading.rows(
+                f"SELECT {RESOURCE_COLUMNS} FROM resource r WHERE r.scope_key = ?{whose}{older} ORDER BY r.resource_key DESC{limited(limit)}",
+                (self._surrogates.scope(reading, place), *names, *number),
+            )
+        return [_resource(row) for row in rows]
+
+    def facts(self, place: Place, resource_id: str, *, tx: Tx | None = None) -> tuple[Fact, ...]:
+        """All that was declared of a resource, in order of instant, then of reception."""
+        with self._reading(tx) as reading:
+            scope_key = self._surrogates.scope(reading, place)
+            key = self._surrogates.found_resource(reading, scope_key, resource_id)
+            return () if key is None else tuple(facts_of(reading, scope_key, {key: resource_id}).get(key, ()))
+
+    def attributes(
+        self, place: Place, resource_keys: Sequence[int] | None = None, *, tx: Tx | None = None
+    ) -> dict[str, tuple[Attributes, ...]]:
+        """What holds of resources, cell by cell, by resource id: of those named by their numbers, or of all of the place."""
+        with self._reading(tx) as reading:
+            scope_key = self._surrogates.scope(reading, place)
+            which, values = ("", ()) if resource_keys is None else _keys(reading, resource_keys)
+            ids = {
+                row[0]: row[1]
+                for row in reading.rows(f"SELECT resource_key, resource_id FROM resource WHERE scope_key = ?{which}", (scope_key, *values))
+            }
+            facts = facts_of(reading, scope_key, ids)
+        return {resource_id: attributes(facts.get(key, ())) for key, resource_id in ids.items()}
+
+    def heartbeat(self, tx: Tx, place: Place, agent: Agent) -> None:
+        """Keep an agent's heartbeat; what is known of it only goes forward."""
+        tx.run(
+            "INSERT INTO agent (scope_key, instance_id, at_ns, received_at_ns, reported_until_ns, active, spool_depth, missed_ticks)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (scope_key, instance_id) DO UPDATE SET at_ns = excluded.at_ns,"
+            " received_at_ns = excluded.received_at_ns, reported_until_ns = CASE WHEN excluded.reported_until_ns > agent.reported_until_ns"
+            " THEN excluded.reported_until_ns ELSE agent.reported_until_ns END, active = excluded.active,"
+            " spool_depth = excluded.spool_depth, missed_ticks = excluded.missed_ticks WHERE excluded.at_ns >= agent.at_ns",
+            (
+                self._surrogates.scope(tx, place),
+                agent.instance_id,
+                agent.at_ns,
+                agent.received_at_ns,
+                agent.reported_until_ns,
+                json.dumps(agent.active_resources),
+                agent.spool_depth,
+                agent.missed_ticks,
+            ),
+        )
+
+    def agents(self, place: Place, *, tx: Tx | None = None) -> list[Agent]:
+        """The agents of a place, by their instance ids."""
+        with self._reading(tx) as reading:
+            rows = reading.rows(
+                "SELECT instance_id, at_ns, received_at_ns, reported_until_ns, active, spool_depth, missed_ticks FROM agent"
+                " WHERE scope_key = ? ORDER BY instance_id",
+                (self._surrogates.scope(reading, place),),
+            )
+        return [
+            Agent(
+                instance_id=row[0],
+                at_ns=row[1],
+                received_at_ns=row[2],
+                reported_until_ns=row[3],
+                active_resources=tuple(json.loads(row[4])),
+                spool_depth=row[5],
+                missed_ticks=row[6],
+            )
+            for row in rows
+        ]
+
+    def places(self, *, tx: Tx | None = None) -> list[Place]:
+        """Every seller and scope that there is."""
+        with self._reading(tx) as reading:
+            rows = reading.rows(
+                "SELECT s.seller_id, c.scope_id FROM scope c JOIN seller s ON s.seller_key = c.seller_key ORDER BY c.scope_key"
+            )
+        return [Place(seller_id=row[0], scope_id=row[1]) for row in rows]
+
+    def add_place(self, place: Place, *, tx: Tx | None = None) -> None:
+        """Add a seller and a scope of it, as far as they are not there."""
+        now_ns = self._clock.now_ns()
+        with self._writing(tx) as writing:
+            writing.run(
+                "INSERT INTO seller (seller_id, document, created_at_ns) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                (place.seller_id, json.dumps({"id": place.seller_id, "name": place.seller_id}, ensure_ascii=False), now_ns),
+            )
+            writing.run(
+                "INSERT INTO scope (seller_key, scope_id, created_at_ns) SELECT seller_key, ?, ? FROM seller WHERE seller_id = ?"
+                " ON CONFLICT DO NOTHING",
+                (place.scope_id, now_ns, place.seller_id),
+            )
+
+
+def limited(limit: int | None) -> str:
+    """The end of a statement that returns at most so many rows."""
+    return "" if limit is None else f" LIMIT {limit:d}"
+
+
+def _keys(tx: Tx, resource_keys: Sequence[int]) -> tuple[str, tuple[object, ...]]:
+    clause, value = tx.each_of("resource_key", list(resource_keys))
+    return f" AND {clause}", (value,)
+
+
+def _resource(row: Values) -> StoredResource:
+    return StoredResource(
+        row=row[0],
+        id=row[1],
+        customer_id=row[2],
+        name=row[3],
+        kind=row[4],
+        region=row[5],
+        labels=json.loads(row[6]),
+        first_seen_at_ns=row[7],
+        first_sample_at_ns=row[8],
+        last_sample_at_ns=row[9],
+    )

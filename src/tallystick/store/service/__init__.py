@@ -1,0 +1,1 @@
+"""The service's own rows: audit log, outbox, jobs, repeated requests, settings."""

@@ -1,0 +1,80 @@
+"""Keeping the database itself: partitions ahead of time, space given back, sizes told."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from tallystick.model.instants import DAY_NS
+from tallystick.store.engine import Tx
+from tallystick.store.section import Section
+
+DAYS_AHEAD = 3
+MONTHS_AHEAD = 2
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Maintenance(Section):
+    """What a worker does for the database once in a while."""
+
+    def ensure_partitions(self, now_ns: int) -> list[str]:
+        """On PostgreSQL: make the partitions of the days and months ahead that are not there; their names.
+
+        Payload has one per day of reception, segments and hours one per month measured. What was measured in no such month goes
+        to the default partition, and a partition whose rows are there already is not made.
+        """
+        made: list[str] = []
+        if self._database.dialect.value != "postgresql":
+            return made
+        today = (EPOCH + timedelta(seconds=now_ns // 10**9)).replace(hour=0, minute=0, second=0)
+        wanted = [("payload", day, day + timedelta(days=1), f"{day:%Y%m%d}") for day in (today + timedelta(days=n) for n in range(DAYS_AHEAD + 1))]
+        month = (today.replace(day=1) - timedelta(days=1)).replace(day=1)
+        for _ in range(MONTHS_AHEAD + 2):
+            following = (month + timedelta(days=32)).replace(day=1)
+            wanted.extend((table, month, following, f"{month:%Y%m}") for table in ("segment", "usage_hour"))
+            month = following
+        for table, start, end, name in wanted:
+            with self._database.write() as tx:
+                if self._make(tx, table, f"{table}_{name}", _ns(start), _ns(end)):
+                    made.append(f"{table}_{name}")
+        return made
+
+    def _make(self, tx: Tx, table: str, name: str, from_ns: int, until_ns: int) -> bool:
+        column = {"payload": "received_at_ns", "segment": "cell_ns", "usage_hour": "hour_ns"}[table]
+        tx.run("SELECT pg_advisory_xact_lock(?)", (0x7A12,))
+        if tx.row("SELECT 1 FROM pg_class WHERE relname = ? AND relnamespace = current_schema()::regnamespace", (name,)):
+            return False
+        if tx.row(f"SELECT 1 FROM {table}_default WHERE {column} >= ? AND {column} < ? LIMIT 1", (from_ns, until_ns)):
+            return False
+        tx.run(f"CREATE TABLE {name} PARTITION OF {table} FOR VALUES FROM ({from_ns:d}) TO ({until_ns:d})")
+        if table == "payload":
+            tx.run(f"ALTER TABLE {name} ALTER COLUMN body SET STORAGE EXTERNAL")
+        return True
+
+    def check_reachable(self) -> None:
+        """See that the database answers.
+
+        Raises:
+            OperationalError: it does not.
+
+        """
+        with self._database.read() as tx:
+            tx.row("SELECT 1")
+
+    def stored_bytes(self) -> int:
+        """The size of the database on its disk, its log included for SQLite."""
+        if self._database.file:
+            names = [self._database.file.with_name(self._database.file.name + suffix) for suffix in ("", "-wal", "-shm")]
+            return sum(name.stat().st_size for name in names if name.exists())
+        with self._database.read() as tx:
+            row = tx.row("SELECT pg_database_size(current_database())")
+        return int(row[0]) if row else 0
+
+    def sample_counts(self) -> tuple[int, int]:
+        """Batches and samples that are stored."""
+        with self._database.read() as tx:
+            row = tx.row("SELECT (SELECT COUNT(*) FROM batch), (SELECT COALESCE(SUM(samples), 0) FROM segment)")
+        return (int(row[0]), int(row[1])) if row else (0, 0)
+
+
+def _ns(moment: datetime) -> int:
+    return (moment - EPOCH).days * DAY_NS

@@ -1,0 +1,1 @@
+"""The tables of the store, for each database that it can be."""

