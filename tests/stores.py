@@ -113,7 +113,7 @@ def start_postgres() -> PostgresServer:
     for setting in SETTINGS:
         arguments += ["-c", setting]
     with (folder / "log").open("wb") as log:
-        running = subprocess.Popen(arguments, stdout=log, stderr=log, preexec_fn=become, env=environment, cwd=folder)
+        running = subprocess.Popen(arguments, stdout=log, stderr=log, preexec_fn=become, env=environment, cwd=folder)  # noqa: PLW1509
     server = PostgresServer(pid=running.pid, port=port, folder=folder, user=user)
     deadline = time.monotonic() + START_SECONDS
     while True:

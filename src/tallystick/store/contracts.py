@@ -219,7 +219,9 @@ class Contracts(Section):
             )
             if not changed:
                 raise NotFound(f"subscription {subscription.id!r}")
-            append(writing, seller_key, now_ns, actor, action, subscription.id, {"end_ns": subscription.end_ns, "plan": subscription.plan_id})
+            append(
+                writing, seller_key, now_ns, actor, action, subscription.id, {"end_ns": subscription.end_ns, "plan": subscription.plan_id}
+            )
 
     def subscription(self, place: Place, subscription_id: str, *, tx: Tx | None = None) -> Subscription | None:
         """A subscription by its id, or None."""
@@ -231,7 +233,13 @@ class Contracts(Section):
         return None if row is None else read_document(Subscription, row[0])
 
     def subscriptions(
-        self, place: Place, *, customers: frozenset[str] | None = None, before: int | None = None, limit: int | None = None, tx: Tx | None = None
+        self,
+        place: Place,
+        *,
+        customers: frozenset[str] | None = None,
+        before: int | None = None,
+        limit: int | None = None,
+        tx: Tx | None = None,
     ) -> list[StoredSubscription]:
         """Subscriptions, newest first: all, or those of the named customers."""
         with self._reading(tx) as reading:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from enum import StrEnum
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 Value = TypeVar("Value")
 Reader = Callable[[Any], Any]
@@ -32,7 +32,7 @@ def read_document(kind: type[Value], text: str | bytes) -> Value:
 
     """
     try:
-        found: Value = reader_of(kind)(json.loads(text))
+        found: Value = reader_of(cast("Hashable", kind))(json.loads(text))
     except (KeyError, TypeError, ValueError) as error:
         raise DamagedDocument(f"stored {kind.__name__}: {error}") from error
     return found

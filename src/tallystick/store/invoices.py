@@ -62,7 +62,12 @@ class Invoices(Section):
         key = self._write(tx, seller_key, kept, None if there is None else there.row, now_ns)
         self._write_lines(tx, seller_key, key, kept)
         if there is None or there.invoice.content_hash != kept.content_hash or there.invoice.state is not kept.state:
-            details = {"state": kept.state.value, "total_minor": kept.total.minor, "currency": kept.currency, "content_hash": kept.content_hash}
+            details = {
+                "state": kept.state.value,
+                "total_minor": kept.total.minor,
+                "currency": kept.currency,
+                "content_hash": kept.content_hash,
+            }
             append(tx, seller_key, now_ns, actor, "invoice.draft", kept.id, details)
         return kept
 
@@ -210,7 +215,8 @@ class Invoices(Section):
         }
         every = {**identity, **columns}
         row = tx.row(
-            f"INSERT INTO invoice ({', '.join(every)}) VALUES ({', '.join('?' for _ in every)}) RETURNING invoice_key", tuple(every.values())
+            f"INSERT INTO invoice ({', '.join(every)}) VALUES ({', '.join('?' for _ in every)}) RETURNING invoice_key",
+            tuple(every.values()),
         )
         return int(row[0]) if row else 0
 

@@ -107,7 +107,13 @@ class Registry(Section):
         return found[0].customer if found else None
 
     def customers(
-        self, place: Place, *, customers: frozenset[str] | None = None, before: int | None = None, limit: int | None = None, tx: Tx | None = None
+        self,
+        place: Place,
+        *,
+        customers: frozenset[str] | None = None,
+        before: int | None = None,
+        limit: int | None = None,
+        tx: Tx | None = None,
     ) -> list[StoredCustomer]:
         """Customers, newest first: all, or those named; `before` goes on after the row of that number."""
         with self._reading(tx) as reading:
@@ -118,7 +124,9 @@ class Registry(Section):
                 f" WHERE seller_key = ?{named}{older} ORDER BY customer_key DESC{limited(limit)}",
                 (self._surrogates.seller(reading, place), *names, *number),
             )
-        return [StoredCustomer(row=row[0], customer=read_document(Customer, row[1]), created_at_ns=row[2], changed_at_ns=row[3]) for row in rows]
+        return [
+            StoredCustomer(row=row[0], customer=read_document(Customer, row[1]), created_at_ns=row[2], changed_at_ns=row[3]) for row in rows
+        ]
 
     def resource(self, place: Place, resource_id: str, *, tx: Tx | None = None) -> StoredResource | None:
         """A resource by its id, or None."""
@@ -130,19 +138,28 @@ class Registry(Section):
         return None if row is None else _resource(row)
 
     def resources(
-        self, place: Place, *, customers: frozenset[str] | None = None, before: int | None = None, limit: int | None = None, tx: Tx | None = None
+        self,
+        place: Place,
+        *,
+        customers: frozenset[str] | None = None,
+        before: int | None = None,
+        limit: int | None = None,
+        tx: Tx | None = None,
     ) -> list[StoredResource]:
         """Resources, newest first: all, or those that are or ever were of the named customers; `""` are those of nobody now."""
         with self._reading(tx) as reading:
-            whose, names = "", ()
+            whose = ""
+            names: tuple[object, ...] = ()
             if customers is not None:
                 clause, value = reading.each_of("o.customer_id", sorted(customers))
-                owned = f"EXISTS (SELECT 1 FROM resource_customer o WHERE o.scope_key = r.scope_key AND o.resource_key = r.resource_key AND {clause})"
+                same = "o.scope_key = r.scope_key AND o.resource_key = r.resource_key"
+                owned = f"EXISTS (SELECT 1 FROM resource_customer o WHERE {same} AND {clause})"
                 whose = f" AND ({owned} OR r.customer_id = '')" if UNASSIGNED in customers else f" AND {owned}"
                 names = (value,)
             older, number = before_row("r.resource_key", before)
             rows = reading.rows(
-                f"SELECT {RESOURCE_COLUMNS} FROM resource r WHERE r.scope_key = ?{whose}{older} ORDER BY r.resource_key DESC{limited(limit)}",
+                f"SELECT {RESOURCE_COLUMNS} FROM resource r WHERE r.scope_key = ?{whose}{older}"
+                f" ORDER BY r.resource_key DESC{limited(limit)}",
                 (self._surrogates.scope(reading, place), *names, *number),
             )
         return [_resource(row) for row in rows]

@@ -13,11 +13,11 @@ from tallystick.store.contracts import Contracts
 from tallystick.store.engine import Clock, Database, Tx
 from tallystick.store.invoices import Invoices
 from tallystick.store.keys import Keys
-from tallystick.store.service.maintenance import Maintenance
 from tallystick.store.registry import Registry
 from tallystick.store.schema_version import SchemaMismatch, check_version, migrate
 from tallystick.store.service.audit import Audit, Outbox
 from tallystick.store.service.jobs import Jobs
+from tallystick.store.service.maintenance import Maintenance
 from tallystick.store.service.repeats import Repeats, Settings
 from tallystick.store.surrogates import Surrogates
 from tallystick.store.turnstile import ServerLock, StoreInUse

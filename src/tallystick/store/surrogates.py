@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from typing import Any, cast
 
 from tallystick.model.access import Place
 from tallystick.store.engine import Tx, Values
@@ -121,11 +121,11 @@ def _resolved(
         return found
     clause, values = condition()
     query = f"{select} AND {clause}"
-    found = {name: key for name, key in tx.rows(query, (parent, values))}
+    found = dict(cast("Sequence[tuple[str, int]]", tx.rows(query, (parent, values))))
     missing = sorted(set(ids) - found.keys())
     if missing:
         tx.many(insert, [row_of(each) for each in missing])
-        found = {name: key for name, key in tx.rows(query, (parent, values))}
+        found = dict(cast("Sequence[tuple[str, int]]", tx.rows(query, (parent, values))))
     tx.after_commit(lambda: _remember(remembered, {(parent, name): key for name, key in found.items()}))
     return found
 

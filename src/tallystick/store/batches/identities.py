@@ -9,9 +9,8 @@ from tallystick.model.outcomes import BatchResult, Outcome
 from tallystick.model.timeline import StorableBatch
 from tallystick.store.engine import Tx, Values
 
-INSERT = (
-    "INSERT OR IGNORE INTO batch (batch_key, scope_key, boot_key, spool_key, sequence, content_hash, received_at_ns) VALUES (?, ?, ?, ?, ?, ?, ?)"
-)
+INSERT = "INSERT OR IGNORE INTO batch (batch_key, scope_key, boot_key, spool_key, sequence, content_hash, received_at_ns)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?)"
 INSERT_ARRAYS = (
     "INSERT INTO batch (scope_key, boot_key, spool_key, sequence, content_hash, received_at_ns)"
     " SELECT ?::int, n.* FROM unnest(?::int[], ?::int[], ?::bigint[], ?::bytea[], ?::bigint[]) AS n"
@@ -112,6 +111,4 @@ def settle_known(tx: Tx, scope_key: int, candidates: Sequence[Candidate], result
             continue
         kept = (batch.received_at_ns, batch.first_at_ns, batch.last_at_ns, batch.samples, 1, batch.interval_ns, batch.payload)
         tx.run(KEEP_ASIDE, (scope_key, batch_key, stored_hash, batch.content_hash, *kept))
-        results[candidate.index] = BatchResult(
-            outcome=Outcome.CONFLICT, stored_hash=stored_hash.hex(), sent_hash=batch.content_hash.hex()
-        )
+        results[candidate.index] = BatchResult(outcome=Outcome.CONFLICT, stored_hash=stored_hash.hex(), sent_hash=batch.content_hash.hex())

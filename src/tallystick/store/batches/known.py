@@ -22,7 +22,9 @@ def known_of(tx: Tx, scope_key: int, resource_key: int) -> Known:
                 (scope_key, resource_key, *STRUCTURAL),
             )
         ],
-        facts=[row[0] for row in tx.rows("SELECT at_ns FROM resource_fact WHERE scope_key = ? AND resource_key = ?", (scope_key, resource_key))],
+        facts=[
+            row[0] for row in tx.rows("SELECT at_ns FROM resource_fact WHERE scope_key = ? AND resource_key = ?", (scope_key, resource_key))
+        ],
         usage_until_ns=_usage_until(tx, scope_key, resource_key),
         last_before=last_before,
     )

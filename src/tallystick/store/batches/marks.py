@@ -1,4 +1,4 @@
-"""Hours to be computed: gathered while a transaction writes, and marked with a new generation of their resource (metering.md, Late data)."""
+"""Hours to be computed: gathered while a transaction writes, marked with a new generation of their resource (metering.md, Late data)."""
 
 from __future__ import annotations
 
@@ -71,6 +71,7 @@ def mark(tx: Tx, scope_key: int, marks: Marks) -> None:
         return
     lock_resources(tx, keys)
     clause, value = tx.each_of("resource_key", keys)
-    marks.generations = {key: generation for key, generation in tx.rows(f"SELECT resource_key, generation FROM resource WHERE {clause}", (value,))}
+    rows = tx.rows(f"SELECT resource_key, generation FROM resource WHERE {clause}", (value,))
+    marks.generations = {row[0]: row[1] for row in rows}
     marks.write(tx, scope_key)
     tx.run(f"UPDATE resource SET generation = generation + 1 WHERE {clause}", (value,))

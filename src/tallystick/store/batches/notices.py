@@ -70,7 +70,8 @@ def _write_fact(tx: Tx, scope_key: int, resource_key: int, fact: Fact, marks: Ma
     digest = _content_hash(fact)
     place = (scope_key, resource_key, fact.at_ns)
     beside = tx.rows(
-        "SELECT fact_key, origin, content_hash, received_at_ns FROM resource_fact WHERE scope_key = ? AND resource_key = ? AND at_ns = ?", place
+        "SELECT fact_key, origin, content_hash, received_at_ns FROM resource_fact WHERE scope_key = ? AND resource_key = ? AND at_ns = ?",
+        place,
     )
     same = next((row for row in beside if row[1] == fact.origin.value and bytes(row[2]) == digest), None)
     if same is not None:
@@ -174,7 +175,8 @@ def _update_resource(tx: Tx, scope_key: int, resource_key: int, resource_id: str
     ends = [fact.at_ns for fact in facts if fact.deleted]
     is_held = bool(disks) and (not ends or max(disks) > max(ends))
     tx.run(
-        "UPDATE resource SET customer_id = ?, name = ?, kind = ?, region = ?, labels = ?, disk_from_ns = ?, disk_until_ns = ? WHERE resource_key = ?",
+        "UPDATE resource SET customer_id = ?, name = ?, kind = ?, region = ?, labels = ?, disk_from_ns = ?, disk_until_ns = ?"
+        " WHERE resource_key = ?",
         (
             now.customer_id,
             now.name,

@@ -60,7 +60,9 @@ def reach_of_first_sample(known: Known, boot_id: str, at_ns: int) -> tuple[int, 
     and after the last opening before it. Forwards to the end of all that is known, since later incarnations may be ordered anew.
     """
     before = known.last_before(None, at_ns)
-    openings = [boot.first_at_ns for boot in known.boots if boot.boot_id != boot_id and boot.first_at_ns is not None and boot.first_at_ns < at_ns]
+    openings = [
+        boot.first_at_ns for boot in known.boots if boot.boot_id != boot_id and boot.first_at_ns is not None and boot.first_at_ns < at_ns
+    ]
     last_opening = max(openings, default=0)
     starts = [
         notice.at_ns
@@ -80,7 +82,9 @@ def reach_of_notice(known: Known, notice: Notice) -> tuple[int, int]:
         concerned.add(max(opened, key=lambda boot: (boot.first_at_ns or 0, boot.boot_id)).boot_key)
     found.extend(known.last_before(boot_key, notice.at_ns) for boot_key in sorted(concerned))
     # A second start or stop of an incarnation may take the place of an earlier one, or give it up.
-    same = [each.at_ns for each in known.notices if each.boot_id == notice.boot_id and each.kind == notice.kind and each.at_ns <= notice.at_ns]
+    same = [
+        each.at_ns for each in known.notices if each.boot_id == notice.boot_id and each.kind == notice.kind and each.at_ns <= notice.at_ns
+    ]
     earliest = min([notice.at_ns, *([max(same)] if same else []), *(each for each in found if each is not None)])
     return earliest, max(notice.at_ns, known.end_ns())
 

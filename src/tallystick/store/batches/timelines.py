@@ -13,7 +13,9 @@ from tallystick.store.batches.notices import events_of, facts_of
 from tallystick.store.batches.reach import STRUCTURAL, Extent
 from tallystick.store.engine import Tx, Values
 
-SEGMENT_COLUMNS = "s.resource_key, s.boot_key, s.batch_key, s.received_at_ns, s.cell_ns, s.first_at_ns, s.last_at_ns, s.samples, s.interval_ns, s.block"
+SEGMENT_COLUMNS = (
+    "s.resource_key, s.boot_key, s.batch_key, s.received_at_ns, s.cell_ns, s.first_at_ns, s.last_at_ns, s.samples, s.interval_ns, s.block"
+)
 Span = tuple[int, int]
 
 
@@ -110,8 +112,8 @@ def _nearest(
     rows = [(number, key, boot_key, begin, crossings[number][2][1]) for number, key, boot_key, begin in asked]
     source, values = _table(tx, "nkbac", rows)
     answers = tx.rows(
-        "SELECT p.n, (SELECT s.cell_ns FROM segment s WHERE s.scope_key = ? AND s.resource_key = p.k AND s.cell_ns < p.a AND s.boot_key = p.b"
-        " ORDER BY s.cell_ns DESC LIMIT 1), (SELECT s.cell_ns FROM segment s WHERE s.scope_key = ? AND s.resource_key = p.k"
+        "SELECT p.n, (SELECT s.cell_ns FROM segment s WHERE s.scope_key = ? AND s.resource_key = p.k AND s.cell_ns < p.a"
+        " AND s.boot_key = p.b ORDER BY s.cell_ns DESC LIMIT 1), (SELECT s.cell_ns FROM segment s WHERE s.scope_key = ? AND s.resource_key = p.k"
         f" AND s.cell_ns >= p.c AND s.boot_key = p.b ORDER BY s.cell_ns LIMIT 1) FROM {source}",
         (scope_key, scope_key, *values),
     )

@@ -88,7 +88,9 @@ def _candidates(tx: Tx, surrogates: Surrogates, scope_key: int, batches: Sequenc
         boots_of.setdefault(batch.identity.resource_id, set()).add(batch.identity.boot_id)
     resource_keys = surrogates.resources(tx, scope_key, boots_of.keys(), batches[0].received_at_ns)
     lock_resources(tx, list(resource_keys.values()))
-    boot_keys = {resource_id: surrogates.boots(tx, scope_key, resource_keys[resource_id], boot_ids) for resource_id, boot_ids in boots_of.items()}
+    boot_keys = {
+        resource_id: surrogates.boots(tx, scope_key, resource_keys[resource_id], boot_ids) for resource_id, boot_ids in boots_of.items()
+    }
     spool_keys = surrogates.spools(tx, scope_key, {batch.identity.spool_id for batch in batches if batch.identity.sequence})
     return [
         Candidate(
@@ -156,7 +158,8 @@ def _extend(writing: _Writing, candidate: Candidate) -> None:
     key = candidate.resource_key
     known_first, known_last = boot.first_at_ns, boot.last_at_ns
     writing.touched[candidate.boot_key] = key
-    is_latest = resource.latest_boot_key == candidate.boot_key and (resource.event_at_ns is None or known_last is None or resource.event_at_ns < known_last)
+    no_event_since = resource.event_at_ns is None or known_last is None or resource.event_at_ns < known_last
+    is_latest = resource.latest_boot_key == candidate.boot_key and no_event_since
     if known_first is None or known_last is None or batch.first_at_ns <= known_first:
         alone = known_first is None and not resource.latest_boot_key and resource.event_at_ns is None and not resource.has_facts
         if alone and not resource.reordered:

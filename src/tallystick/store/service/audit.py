@@ -38,7 +38,7 @@ class Audit(Section):
         limit: int = 1000,
         tx: Tx | None = None,
     ) -> list[AuditEntry]:
-        """Entries in the order of their commits after (commit_seq, key), oldest first; none is ever passed over by a reader that goes on."""
+        """Entries in the order of their commits after (commit_seq, key), oldest first; a reader that goes on passes over none."""
         with self._reading(tx) as reading:
             stop = "" if reading.is_sqlite else f" AND {BELOW_RUNNING}"
             about, values = ("", ()) if subject is None else (" AND subject = ?", (subject,))
@@ -49,9 +49,7 @@ class Audit(Section):
                 (self._surrogates.seller(reading, place), after[0], after[0], after[1], *values, limit),
             )
         return [
-            AuditEntry(
-                key=row[0], commit_seq=row[1], at_ns=row[2], actor=row[3], action=row[4], subject=row[5], details=json.loads(row[6])
-            )
+            AuditEntry(key=row[0], commit_seq=row[1], at_ns=row[2], actor=row[3], action=row[4], subject=row[5], details=json.loads(row[6]))
             for row in rows
         ]
 
@@ -64,7 +62,14 @@ class Outbox(Section):
         now_ns = self._clock.now_ns()
         tx.run(
             "INSERT INTO outbox (seller_key, topic, subject, body, created_at_ns, due_at_ns) VALUES (?, ?, ?, ?, ?, ?)",
-            (self._surrogates.seller(tx, place), topic, subject, json.dumps(dict(body), ensure_ascii=False, sort_keys=True), now_ns, now_ns),
+            (
+                self._surrogates.seller(tx, place),
+                topic,
+                subject,
+                json.dumps(dict(body), ensure_ascii=False, sort_keys=True),
+                now_ns,
+                now_ns,
+            ),
         )
 
     def due(self, tx: Tx, limit: int = 100, topics: Sequence[str] = ()) -> list[OutboxMessage]:
@@ -77,7 +82,8 @@ class Outbox(Section):
             (self._clock.now_ns(), *values, limit),
         )
         return [
-            OutboxMessage(key=row[0], topic=row[1], subject=row[2], body=json.loads(row[3]), created_at_ns=row[4], attempts=row[5]) for row in rows
+            OutboxMessage(key=row[0], topic=row[1], subject=row[2], body=json.loads(row[3]), created_at_ns=row[4], attempts=row[5])
+            for row in rows
         ]
 
     def done(self, tx: Tx, key: int) -> None:

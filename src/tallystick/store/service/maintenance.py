@@ -26,7 +26,9 @@ class Maintenance(Section):
         if self._database.dialect.value != "postgresql":
             return made
         today = (EPOCH + timedelta(seconds=now_ns // 10**9)).replace(hour=0, minute=0, second=0)
-        wanted = [("payload", day, day + timedelta(days=1), f"{day:%Y%m%d}") for day in (today + timedelta(days=n) for n in range(DAYS_AHEAD + 1))]
+        wanted = [
+            ("payload", day, day + timedelta(days=1), f"{day:%Y%m%d}") for day in (today + timedelta(days=n) for n in range(DAYS_AHEAD + 1))
+        ]
         month = (today.replace(day=1) - timedelta(days=1)).replace(day=1)
         for _ in range(MONTHS_AHEAD + 2):
             following = (month + timedelta(days=32)).replace(day=1)

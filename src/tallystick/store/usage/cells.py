@@ -28,9 +28,7 @@ def write_cells(cells: Mapping[str, Cells], estimated: Mapping[str, Cells], runs
     """The block of an hour's cells, their estimated parts and its runs; equal for equal content."""
     parts = [len(runs).to_bytes(2, "little"), *(run.to_bytes(8, "little") for run in runs)]
     for flag, meters in ((0, cells), (ESTIMATED, estimated)):
-        for meter in METERS:
-            if meter in meters:
-                parts.append(_written(NUMBERS[meter] | flag, meters[meter]))
+        parts.extend(_written(NUMBERS[meter] | flag, meters[meter]) for meter in METERS if meter in meters)
     unknown = (set(cells) | set(estimated)) - NUMBERS.keys()
     if unknown:
         raise ValueError(f"no column keeps the meters {sorted(unknown)}")

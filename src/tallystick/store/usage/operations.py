@@ -40,7 +40,9 @@ class Usage(Section):
                 (after_resource_key, until_ns, *values, limit),
             )
         return [
-            DirtyHour(place=Place(seller_id=row[0], scope_id=row[1]), resource_key=row[2], resource_id=row[3], hour_ns=row[4], generation=row[5])
+            DirtyHour(
+                place=Place(seller_id=row[0], scope_id=row[1]), resource_key=row[2], resource_id=row[3], hour_ns=row[4], generation=row[5]
+            )
             for row in rows
         ]
 
@@ -101,13 +103,27 @@ class Usage(Section):
         if changed:
             clause, value = tx.each_of("hour_ns", changed)
             tx.run(f"DELETE FROM usage_hour WHERE scope_key = ? AND resource_key = ? AND {clause}", (scope_key, key, value))
-        names = ("scope_key", "resource_key", "hour_ns", *integrals.columns(tx), "samples", "memory_peak_bytes", "runs", "cells", "computed_at_ns")
+        names = (
+            "scope_key",
+            "resource_key",
+            "hour_ns",
+            *integrals.columns(tx),
+            "samples",
+            "memory_peak_bytes",
+            "runs",
+            "cells",
+            "computed_at_ns",
+        )
         tx.many(f"INSERT INTO usage_hour ({', '.join(names)}) VALUES ({', '.join('?' for _ in names)})", rows)
         return sorted(changed)
 
     def _write_gaps(self, tx: Tx, scope_key: int, key: int, ours: Sequence[int], gaps: Sequence[Gap]) -> None:
         wanted, now_ns = set(ours), self._clock.now_ns()
-        new = {(gap.from_ns, gap.until_ns): (gap.filled.value, gap.cause.value) for gap in gaps if gap.from_ns - gap.from_ns % HOUR_NS in wanted}
+        new = {
+            (gap.from_ns, gap.until_ns): (gap.filled.value, gap.cause.value)
+            for gap in gaps
+            if gap.from_ns - gap.from_ns % HOUR_NS in wanted
+        }
         old = {
             (row[0], row[1]): (row[2], row[3], row[4])
             for row in tx.rows(
@@ -137,7 +153,8 @@ class Usage(Section):
         wanted = set(ours)
         for first_ns, end_ns in _runs_of(ours):
             tx.run(
-                "DELETE FROM finding WHERE scope_key = ? AND resource_key = ? AND at_ns >= ? AND at_ns < ?", (scope_key, key, first_ns, end_ns)
+                "DELETE FROM finding WHERE scope_key = ? AND resource_key = ? AND at_ns >= ? AND at_ns < ?",
+                (scope_key, key, first_ns, end_ns),
             )
         tx.many(
             "INSERT INTO finding (scope_key, resource_key, at_ns, code, boot_id, record, severity, counters, detail)"
@@ -176,7 +193,9 @@ class Usage(Section):
         """
         with self._reading(tx) as reading:
             which, keys = _among(reading, "h.resource_key", resource_keys)
-            older, at = ("", ()) if before is None else (" AND (h.hour_ns < ? OR (h.hour_ns = ? AND h.resource_key < ?))", (before[0], *before))
+            older, at = (
+                ("", ()) if before is None else (" AND (h.hour_ns < ? OR (h.hour_ns = ? AND h.resource_key < ?))", (before[0], *before))
+            )
             order = "h.resource_key, h.hour_ns" if limit is None else "h.hour_ns DESC, h.resource_key DESC"
             rows = reading.rows(
                 "SELECT h.resource_key, r.resource_id, h.hour_ns, h.cells, h.samples, h.memory_peak_bytes FROM usage_hour h"
@@ -216,12 +235,14 @@ class Usage(Section):
             older, at = _before("g.from_ns", "g.resource_key", before)
             rows = reading.rows(
                 "SELECT g.resource_key, r.resource_id, g.from_ns, g.until_ns, g.filled, g.cause FROM gap g"
-                f" JOIN resource r ON r.resource_key = g.resource_key WHERE g.scope_key = ? AND g.until_ns > ? AND g.from_ns < ?{which}{older}"
+                " JOIN resource r ON r.resource_key = g.resource_key"
+                f" WHERE g.scope_key = ? AND g.until_ns > ? AND g.from_ns < ?{which}{older}"
                 f" ORDER BY g.from_ns DESC, g.resource_key DESC, g.until_ns DESC{limited(limit)}",
                 (self._surrogates.scope(reading, place), from_ns, until_ns, *keys, *at),
             )
         return [
-            (row[0], Gap(resource_id=row[1], from_ns=row[2], until_ns=row[3], filled=Filled(row[4]), cause=GapCause(row[5]))) for row in rows
+            (row[0], Gap(resource_id=row[1], from_ns=row[2], until_ns=row[3], filled=Filled(row[4]), cause=GapCause(row[5])))
+            for row in rows
         ]
 
     def findings(
@@ -241,7 +262,8 @@ class Usage(Section):
             older, at = _before("f.at_ns", "f.resource_key", before)
             rows = reading.rows(
                 "SELECT f.resource_key, r.resource_id, f.at_ns, f.code, f.boot_id, f.record, f.severity, f.counters, f.detail FROM finding f"
-                f" JOIN resource r ON r.resource_key = f.resource_key WHERE f.scope_key = ? AND f.at_ns >= ? AND f.at_ns < ?{which}{older}"
+                " JOIN resource r ON r.resource_key = f.resource_key"
+                f" WHERE f.scope_key = ? AND f.at_ns >= ? AND f.at_ns < ?{which}{older}"
                 f" ORDER BY f.at_ns DESC, f.resource_key DESC, f.code, f.boot_id, f.record{limited(limit)}",
                 (self._surrogates.scope(reading, place), from_ns, until_ns, *keys, *at),
             )

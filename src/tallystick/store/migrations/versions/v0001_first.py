@@ -19,5 +19,6 @@ def upgrade() -> None:
     for statement in script.split(";\n"):
         if statement.strip():
             connection.exec_driver_sql(statement)
-    connection.exec_driver_sql("INSERT INTO seller (seller_id, document, created_at_ns) VALUES ('default', '{\"id\": \"default\", \"name\": \"Seller\"}', 0)")
+    seller = '{"id": "default", "name": "Seller"}'
+    connection.exec_driver_sql(f"INSERT INTO seller (seller_id, document, created_at_ns) VALUES ('default', '{seller}', 0)")
     connection.exec_driver_sql("INSERT INTO scope (seller_key, scope_id, created_at_ns) SELECT seller_key, 'default', 0 FROM seller")
