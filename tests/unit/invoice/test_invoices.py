@@ -35,7 +35,7 @@ def made() -> tuple[Invoice, evidence.Frozen, Evidence]:
 
 def again(kept: Evidence, **changes: object) -> Invoice:
     """The invoice of other evidence."""
-    changed = replace(kept, **changes)  # type: ignore[arg-type]
+    changed = replace(kept, **changes)
     rated = rate(changed.usage, changed.contract, changed.books, changed.run)
     return assemble(rated, changed.contract, changed.books, changed.run, invoice_id="i")
 
@@ -280,7 +280,7 @@ def test_money() -> None:
     with pytest.raises(ValueError, match="currency 'XAU' is not"):
         minor_digits("XAU")
     with pytest.raises(TypeError, match="exact Fraction"):
-        round_minor(0.1, "EUR")  # type: ignore[arg-type]
+        round_minor(0.1, "EUR")
     with pytest.raises(ValueError, match="do not add up"):
         _ = Money(minor=1, currency="EUR") + Money(minor=1, currency="USD")
 

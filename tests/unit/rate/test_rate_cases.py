@@ -88,3 +88,30 @@ def same_lines(expected: Expected, lines: tuple[Line, ...]) -> None:
 def test_a_calculation_is_exact() -> None:
     """The pocket calculator of the cases."""
     assert value_of("2 x (1,720 - 12) / 3 + 0.1") == 2 * 1708 / value_of("3") + value_of("1/10")
+
+
+ESTIMATE = next(case for case in CASES if case.name == "estimate")
+
+
+@pytest.mark.parametrize(
+    ("plan", "machine", "said"),
+    [
+        ("gold", {}, "plan 'gold' is not in default; there are: standard"),
+        ("standard", {"vcpus": "-1"}, "vcpus: -1 is negative"),
+        ("standard", {"hours": "0"}, "hours: 0 is not above 0"),
+        ("standard", {"hours": "9000"}, "hours: 9000 is not above 0, at most 8784"),
+        ("standard", {"hours": "1 / 7"}, "whole number of nanoseconds"),
+    ],
+)
+def test_an_estimate_that_cannot_be(plan: str, machine: dict[str, str], said: str) -> None:
+    """A wrong figure is told with its value."""
+    with pytest.raises(ValueError, match=said):
+        estimate(books(ESTIMATE)[0], plan, Machine(**{name: value_of(value) for name, value in machine.items()}))
+
+
+def test_an_estimate_of_part_of_an_hour() -> None:
+    """90 minutes of 3 vCPU and 10 GiB out, on the formula that bills."""
+    machine = Machine(vcpus=value_of("3"), network_out_gib=value_of("10"), hours=value_of("1.5"))
+    lines = {line.charge_id: line for line in estimate(books(ESTIMATE)[0], "standard", machine).lines}
+    assert (lines["vcpu"].quantity, lines["vcpu"].amount.text) == (value_of("4.5"), "0.05")
+    assert (lines["traffic-out"].quantity, lines["traffic-out"].amount.text) == (10, "0.50")

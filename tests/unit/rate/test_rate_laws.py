@@ -50,7 +50,7 @@ def totals(lines: Iterable[Line]) -> dict[tuple[str, str], Money]:
 def test_the_order_of_rows_does_not_matter(world: World, random: object) -> None:
     hours, gaps, books = list(world.usage.hours), list(world.usage.gaps), list(world.books)
     for rows in (hours, gaps, books):
-        random.shuffle(rows)  # type: ignore[attr-defined]
+        random.shuffle(rows)
     shuffled = Usage(hours=tuple(hours), attributes=dict(reversed(world.usage.attributes.items())), gaps=tuple(gaps))
     assert rated(world, shuffled, tuple(books)) == rated(world)
 
@@ -168,17 +168,17 @@ def test_no_line_without_derivation_and_nothing_inexact(world: World) -> None:
 
 @EXAMPLES
 @given(worlds(), st.data())
-def test_a_changed_figure_is_found(world: World, data: st.DataObject) -> None:
+def test_a_changed_figure_is_found(world: World, choice: st.DataObject) -> None:
     kept = evidence.evidence_of(world.usage, world.contract, world.books, world.run)
     frozen = evidence.freeze(kept)
     made = assemble.assemble(rated(world), kept.contract, kept.books, kept.run, invoice_id="i", evidence_hash=frozen.hash)
     if not made.lines:
         return
-    number = data.draw(st.integers(0, len(made.lines) - 1))
+    number = choice.draw(st.integers(0, len(made.lines) - 1))
     line = made.lines[number]
     part = line.derivation.parts[0]
     more = replace(part, hours=((part.hours[0][0], (part.hours[0][1][0] + 1, *part.hours[0][1][1:])), *part.hours[1:]))
-    changed = data.draw(
+    changed = choice.draw(
         st.sampled_from(
             [
                 replace(line, amount=line.amount + Money(minor=1, currency=line.amount.currency)),
