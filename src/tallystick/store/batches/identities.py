@@ -9,8 +9,10 @@ from tallystick.model.outcomes import BatchResult, Outcome
 from tallystick.model.timeline import StorableBatch
 from tallystick.store.engine import Tx, Values
 
-INSERT = "INSERT OR IGNORE INTO batch (batch_key, scope_key, boot_key, spool_key, sequence, content_hash, received_at_ns)"
+INSERT = (
+    "INSERT OR IGNORE INTO batch (batch_key, scope_key, boot_key, spool_key, sequence, content_hash, received_at_ns)"
     " VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
 INSERT_ARRAYS = (
     "INSERT INTO batch (scope_key, boot_key, spool_key, sequence, content_hash, received_at_ns)"
     " SELECT ?::int, n.* FROM unnest(?::int[], ?::int[], ?::bigint[], ?::bytea[], ?::bigint[]) AS n"

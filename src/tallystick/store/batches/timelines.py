@@ -113,7 +113,8 @@ def _nearest(
     source, values = _table(tx, "nkbac", rows)
     answers = tx.rows(
         "SELECT p.n, (SELECT s.cell_ns FROM segment s WHERE s.scope_key = ? AND s.resource_key = p.k AND s.cell_ns < p.a"
-        " AND s.boot_key = p.b ORDER BY s.cell_ns DESC LIMIT 1), (SELECT s.cell_ns FROM segment s WHERE s.scope_key = ? AND s.resource_key = p.k"
+        " AND s.boot_key = p.b ORDER BY s.cell_ns DESC LIMIT 1),"
+        " (SELECT s.cell_ns FROM segment s WHERE s.scope_key = ? AND s.resource_key = p.k"
         f" AND s.cell_ns >= p.c AND s.boot_key = p.b ORDER BY s.cell_ns LIMIT 1) FROM {source}",
         (scope_key, scope_key, *values),
     )

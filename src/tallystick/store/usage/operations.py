@@ -261,8 +261,8 @@ class Usage(Section):
             which, keys = _among(reading, "f.resource_key", resource_keys)
             older, at = _before("f.at_ns", "f.resource_key", before)
             rows = reading.rows(
-                "SELECT f.resource_key, r.resource_id, f.at_ns, f.code, f.boot_id, f.record, f.severity, f.counters, f.detail FROM finding f"
-                " JOIN resource r ON r.resource_key = f.resource_key"
+                "SELECT f.resource_key, r.resource_id, f.at_ns, f.code, f.boot_id, f.record, f.severity, f.counters, f.detail"
+                " FROM finding f JOIN resource r ON r.resource_key = f.resource_key"
                 f" WHERE f.scope_key = ? AND f.at_ns >= ? AND f.at_ns < ?{which}{older}"
                 f" ORDER BY f.at_ns DESC, f.resource_key DESC, f.code, f.boot_id, f.record{limited(limit)}",
                 (self._surrogates.scope(reading, place), from_ns, until_ns, *keys, *at),
