@@ -9,32 +9,44 @@ from collections.abc import Callable, Mapping
 
 from tallystick.app.clock import Clock
 from tallystick.model.access import Denied, Grant, Place, Role
+from tallystick.store.store import Store
 
 KEY_PREFIX = "tsk_"
 REMEMBERED_NS = 2 * 10**9
 """How long a key that was looked up is believed: a key revoked on another server ends within two seconds."""
 REMEMBERED_KEYS = 10_000
 
-FindGrant = Callable[[str], Grant | None]
-"""The grant of a key by its SHA-256 in hex, or None: it does not exist, or is revoked."""
+FindGrant = Callable[[bytes], Grant | None]
+"""The grant of a key by its SHA-256, or None: it does not exist, is revoked or expired."""
 
 
-def key_hash(key: str) -> str:
-    """What is stored of a key: SHA-256 in hex. A key has 256 bits of its own, so it needs neither salt nor stretching."""
-    return hashlib.sha256(key.encode()).hexdigest()
+def key_hash(key: str) -> bytes:
+    """What is stored of a key: its SHA-256. A key has 256 bits of its own, so it needs neither salt nor stretching."""
+    return hashlib.sha256(key.encode()).digest()
+
+
+def stored_grants(store: Store, clock: Clock) -> FindGrant:
+    """Grants as the store has them now."""
+
+    def find(hashed: bytes) -> Grant | None:
+        found = store.keys.find_by_hash(hashed)
+        return found.grant if found is not None and found.holds_at(clock.now_ns()) else None
+
+    return find
 
 
 class Access:
-    """Finds the grant of a request by its key, or by the listener that it came in at.
+    """Finds the grant of a request by its key, or by the listener that it came in at."""
 
-    `listeners` are the addresses whose callers need no key, each with the place that they write into.
-    """
-
-    def __init__(self, find: FindGrant, clock: Clock, listeners: Mapping[tuple[str, int], Place] | None = None) -> None:
+    def __init__(self, find: FindGrant, clock: Clock) -> None:
         self._find = find
         self._clock = clock
-        self._listeners = dict(listeners or {})
-        self._remembered: OrderedDict[str, tuple[int, Grant]] = OrderedDict()
+        self._listeners: dict[tuple[str, int], Place] = {}
+        self._remembered: OrderedDict[bytes, tuple[int, Grant]] = OrderedDict()
+
+    def trust(self, listener: tuple[str, int], place: Place) -> None:
+        """Let callers that come in at this address write into this place without a key."""
+        self._listeners[listener] = place
 
     async def authenticate(self, headers: Mapping[str, str], listener: tuple[str, int] | None = None) -> Grant:
         """The grant of a request with these headers (names in lower case), which came in at this address.
@@ -76,7 +88,7 @@ class Access:
         return grant if grant is not None and self._clock.monotonic_ns() - at_ns < REMEMBERED_NS else None
 
     def _of_listener(self, listener: tuple[str, int] | None) -> Grant:
-        place = self._listeners.get(tuple(listener)) if listener else None  # type: ignore[arg-type]
+        place = self._listeners.get((listener[0], listener[1])) if listener else None
         if place is None:
             raise Denied("a key is needed: Authorization: Bearer tsk_...", known=False)
         return Grant(key_id=f"listener:{listener[1] if listener else 0}", role=Role.AGENT, place=place)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import socket
 import ssl
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -17,6 +20,9 @@ from tallystick.app.house import House, open_house
 from tallystick.app.logs import logger, set_up_logs
 from tallystick.app.settings import Settings, split_address
 from tallystick.ingest.rpc import is_rpc_path
+from tallystick.model.access import Place
+from tallystick.store.engine import StoreUrlError
+from tallystick.store.store import SchemaMismatch, StoreInUse
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -66,17 +72,27 @@ def build_app(settings: Settings, clock: Clock | None = None) -> Server:
     """The application with its store open and migrated; its writer and workers start with its lifespan.
 
     Raises:
-        SettingsError: a setting is wrong.
-        StoreError: the store cannot be opened, or another server has the same SQLite file open.
+        StoreUrlError: the URL names no database.
+        StoreInUse: another server has the same SQLite file open.
+        SchemaMismatch: the store needs `tally migrate` (SQLite is migrated here).
 
     """
     return Server(open_house(settings, clock))
 
 
-def run_server(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT: requests under way are answered, what waits is stored, workers end."""
-    app = build_app(settings)
+def run_server(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT: requests under way are answered, what waits is stored, workers end. 0, or 1 if it cannot begin."""
+    try:
+        app = build_app(settings)
+        sockets = [_listen(address) for address in (settings.listen, *(each.listen for each in settings.listeners))]
+    except (StoreInUse, SchemaMismatch, StoreUrlError, OSError, ValueError) as error:
+        sys.stderr.write(f"tally serve: {error}\n")
+        return 1
     set_up_logs(settings.log_level, app.house.clock.now_ns)
+    for listening, each in zip(sockets[1:], settings.listeners, strict=True):
+        app.house.access.trust(listening.getsockname()[:2], Place(seller_id=each.seller, scope_id=each.scope))
+    for each_signal in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each_signal, _once_more)
     log = logger("server")
     config = uvicorn.Config(
         app,
@@ -92,11 +108,15 @@ def run_server(settings: Settings) -> None:
         timeout_graceful_shutdown=END_SECONDS,
         **_tls(settings),
     )
-    sockets = [_listen(address) for address in (settings.listen, *(each.listen for each in settings.listeners))]
     addresses = [f"{name[0]}:{name[1]}" for name in (each.getsockname() for each in sockets)]
-    log.info("listening", addresses=addresses, tls=settings.tls_certificate is not None, store=app.house.store_name)
+    log.info("listening", addresses=addresses, tls=settings.tls_certificate is not None, store=app.house.store.name)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(_serve(uvicorn.Server(config), sockets, settings))
+    return 0
+
+
+def _once_more(_signal: int, _frame: FrameType | None) -> None:
+    """Uvicorn raises the signal that ended it once more when all is done: by then there is nothing left to end."""
 
 
 async def _serve(server: uvicorn.Server, sockets: list[socket.socket], settings: Settings) -> None:

@@ -64,6 +64,11 @@ class GroupWriter:
             self._thread.join()
 
     @property
+    def alive(self) -> bool:
+        """Whether it stores."""
+        return self._thread.is_alive()
+
+    @property
     def waiting_bytes(self) -> int:
         """How much waits to be stored."""
         return self._waiting_bytes

@@ -1,0 +1,99 @@
+"""Everything that one server process holds, put together once: store, access, writer, rpc and REST, workers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+from tallystick.app.access import Access, stored_grants
+from tallystick.app.clock import Clock, FileClock, RandomIds, SystemClock
+from tallystick.app.health import Health, bare_pages
+from tallystick.app.init import migrate_store
+from tallystick.app.metrics import ServerMetrics
+from tallystick.app.settings import Settings
+from tallystick.app.workers import Workers
+from tallystick.ingest.daemon import DaemonProfile, DaemonService
+from tallystick.ingest.native import NativeService
+from tallystick.ingest.rpc import RpcApp
+from tallystick.ingest.storing import Storing
+from tallystick.ingest.writer import GroupWriter
+from tallystick.store.engine import Dialect, parse_url
+from tallystick.store.store import Store, open_store
+
+App = Callable[[Any, Any, Any], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class House:
+    """What a server process holds, with the order in which it starts and stops."""
+
+    clock: Clock
+    store: Store
+    metrics: ServerMetrics
+    access: Access
+    writer: GroupWriter
+    workers: Workers
+    rpc: App
+    rest: App
+
+    def start(self) -> None:
+        """Begin to store and to work."""
+        self.writer.start()
+        self.workers.start()
+
+    def stop(self) -> None:
+        """End the workers, store what waits, close the store."""
+        self.workers.stop()
+        self.writer.stop()
+        self.store.close()
+
+
+def open_house(settings: Settings, clock: Clock | None = None) -> House:
+    """Open the store (an SQLite one is made and migrated first) and put everything together; nothing runs yet.
+
+    Raises:
+        StoreUrlError: the URL names no database.
+        StoreInUse: another server has the same SQLite file open.
+        SchemaMismatch: a PostgreSQL store needs `tally migrate`.
+
+    """
+    told = clock or (FileClock(settings.clock_file) if settings.clock_file else SystemClock())
+    if parse_url(settings.url)[1] is Dialect.SQLITE:
+        migrate_store(settings)
+    store = open_store(settings.url, told, server=True)
+    metrics = ServerMetrics()
+    access = Access(stored_grants(store, told), told)
+    writer = GroupWriter(
+        Storing(store, told, metrics),
+        clock=told,
+        observer=metrics,
+        group_ms=settings.ingest_group_ms,
+        queue_bytes=settings.ingest_queue_bytes,
+    )
+    metrics.watch_waiting(lambda: writer.waiting_bytes)
+    profile = DaemonProfile(interval_ns=settings.daemon_interval_ms * 10**6, nobody=frozenset(settings.nobody_customers))
+    rpc = RpcApp(
+        NativeService(writer, told),
+        DaemonService(writer, told, profile),
+        access=access,
+        clock=told,
+        observer=metrics,
+        message_limit_bytes=settings.message_limit_bytes,
+    )
+    health = Health(store, writer)
+    rest = _rest(store, access, told, metrics, health)
+    return House(
+        clock=told, store=store, metrics=metrics, access=access, writer=writer, workers=Workers(settings, told), rpc=rpc, rest=rest
+    )
+
+
+def _rest(store: Store, access: Access, clock: Clock, metrics: ServerMetrics, health: Health) -> App:
+    if find_spec("tallystick.app.services") is None:
+        return bare_pages(metrics, health)
+    from tallystick.app.services import services_of  # noqa: PLC0415
+    from tallystick.serve.api import rest_app  # noqa: PLC0415
+
+    services = services_of(store, clock, RandomIds(), metrics=metrics.text, not_ready=health.not_ready)
+    return rest_app(store, services, access, clock)

@@ -1,0 +1,181 @@
+"""A group of submissions into the store: all of it in one transaction, an outcome for each part of each submission."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import TypeVar
+
+from tallystick.ingest.preparing import prepare
+from tallystick.ingest.submission import Clock, Observer, Receipt, Submission, refused
+from tallystick.model.access import Grant, Place
+from tallystick.model.outcomes import BatchResult, Refusal, RefusalCode
+from tallystick.model.resources import Fact
+from tallystick.model.samples import LifecycleEvent
+from tallystick.model.timeline import StorableBatch
+from tallystick.store.batches.operations import Quarantined
+from tallystick.store.registry import Agent
+from tallystick.store.store import Store, Tx
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Part:
+    """What a group brings for one place, in the order of its submissions."""
+
+    batches: list[StorableBatch] = field(default_factory=list)
+    events: list[LifecycleEvent] = field(default_factory=list)
+    facts: list[Fact] = field(default_factory=list)
+    quarantined: list[Quarantined] = field(default_factory=list)
+    agents: list[Agent] = field(default_factory=list)
+
+    def resources(self) -> set[str]:
+        """All that it writes for."""
+        named: Iterable[LifecycleEvent | Fact] = chain(self.events, self.facts)
+        return {each.identity.resource_id for each in self.batches} | {each.resource_id for each in named}
+
+
+@dataclass(slots=True)
+class _Opened:
+    """A submission whose batches are opened, in parts that can be stored or are refused."""
+
+    submission: Submission
+    batches: Sequence[StorableBatch | Refusal]
+    events: Sequence[LifecycleEvent | Refusal]
+    facts: Sequence[Fact | Refusal]
+
+
+class Storing:
+    """Stores groups. It is called by one thread."""
+
+    def __init__(self, store: Store, clock: Clock, observer: Observer) -> None:
+        self._store = store
+        self._clock = clock
+        self._observer = observer
+
+    def __call__(self, group: Sequence[Submission]) -> Sequence[Receipt]:
+        """Store all of a group in one transaction and tell what became of each part, once all is durable."""
+        began_ns = self._clock.monotonic_ns()
+        opened = _open(group)
+        receipts = self._store.transact(lambda tx: self._write(tx, opened))
+        self._count(opened, receipts, began_ns)
+        return receipts
+
+    def _write(self, tx: Tx, opened: Sequence[_Opened]) -> list[Receipt]:
+        allowed = [self._allowed(tx, each) for each in opened]
+        parts: dict[Place, _Part] = {}
+        for each in allowed:
+            _gather(each, parts.setdefault(each.submission.grant.place, _Part()))
+        places = sorted(parts, key=lambda place: (place.seller_id, place.scope_id))
+        if not tx.is_sqlite:
+            received_at_ns = min(each.submission.received_at_ns for each in opened)
+            for place in places:
+                self._store.batches.lock(tx, place, sorted(parts[place].resources()), received_at_ns)
+        results = {place: self._write_part(tx, place, parts[place]) for place in places}
+        return [_receipt(each, *results[each.submission.grant.place]) for each in allowed]
+
+    def _write_part(self, tx: Tx, place: Place, part: _Part) -> tuple[Iterator[BatchResult], Iterator[BatchResult], Iterator[BatchResult]]:
+        batches = self._store.batches
+        if part.quarantined:
+            batches.quarantine(tx, place, part.quarantined)
+        results = (
+            iter(batches.write(tx, place, part.batches)),
+            iter(batches.write_events(tx, place, part.events)),
+            iter(batches.write_facts(tx, place, part.facts)),
+        )
+        for agent in part.agents:
+            self._store.registry.heartbeat(tx, place, agent)
+        return results
+
+    def _allowed(self, tx: Tx, opened: _Opened) -> _Opened:
+        """The submission with a refusal in the place of what a limited key may not write for: another's resource."""
+        grant = opened.submission.grant
+        if not grant.customers and not grant.regions:
+            return opened
+        named = {_resource_of(each) for each in chain(opened.batches, opened.events, opened.facts)} - {""}
+        others = {resource_id for resource_id in named if not self._may_write(tx, grant, resource_id)}
+        if not others:
+            return opened
+        return _Opened(
+            opened.submission,
+            [_unless_other(each, others) for each in opened.batches],
+            [_unless_other(each, others) for each in opened.events],
+            [_unless_other(each, others) for each in opened.facts],
+        )
+
+    def _may_write(self, tx: Tx, grant: Grant, resource_id: str) -> bool:
+        known = self._store.registry.resource(grant.place, resource_id, tx=tx)
+        if known is None:
+            return True
+        customer, region = known.customer_id, known.region
+        return (not customer or grant.allows_customer(customer)) and (not region or grant.allows_region(region))
+
+    def _count(self, opened: Sequence[_Opened], receipts: Sequence[Receipt], began_ns: int) -> None:
+        storable = [each for part in opened for each in part.batches if isinstance(each, StorableBatch)]
+        self._observer.commit(len(storable), sum(each.samples for each in storable), (self._clock.monotonic_ns() - began_ns) / 10**9)
+        counted: dict[tuple[str, str], int] = {}
+        for receipt in receipts:
+            for kind, results in (("batch", receipt.batches), ("event", receipt.events), ("fact", receipt.facts)):
+                for result in results:
+                    counted[kind, result.outcome.value] = counted.get((kind, result.outcome.value), 0) + 1
+        for part in opened:
+            aside = len(part.submission.quarantined)
+            if aside:
+                counted["sample", "quarantined"] = counted.get(("sample", "quarantined"), 0) + aside
+        for (kind, outcome), count in counted.items():
+            self._observer.outcome(kind, outcome, count)
+
+
+def _open(group: Sequence[Submission]) -> list[_Opened]:
+    """Open the batches of all submissions together."""
+    sent = [each for submission in group for each in submission.batches]
+    received_at_ns = [submission.received_at_ns for submission in group for _ in submission.batches]
+    batches = iter(prepare(sent, received_at_ns))
+    return [_Opened(each, [next(batches) for _ in each.batches], each.events, each.facts) for each in group]
+
+
+def _gather(opened: _Opened, part: _Part) -> None:
+    submission = opened.submission
+    part.batches += [each for each in opened.batches if isinstance(each, StorableBatch)]
+    part.events += [each for each in opened.events if isinstance(each, LifecycleEvent)]
+    part.facts += [each for each in opened.facts if isinstance(each, Fact)]
+    part.quarantined += [
+        Quarantined(
+            resource_id=each.resource_id, received_at_ns=submission.received_at_ns, index=each.index, field=each.field, value=each.value
+        )
+        for each in submission.quarantined
+    ]
+    if (beat := submission.heartbeat) is not None:
+        part.agents.append(
+            Agent(
+                instance_id=beat.instance_id,
+                at_ns=beat.at_ns,
+                received_at_ns=submission.received_at_ns,
+                reported_until_ns=beat.reported_until_ns,
+                active_resources=beat.active_resources,
+                spool_depth=beat.spool_depth,
+                missed_ticks=beat.missed_ticks,
+            )
+        )
+
+
+def _receipt(opened: _Opened, batches: Iterator[BatchResult], events: Iterator[BatchResult], facts: Iterator[BatchResult]) -> Receipt:
+    """The results of a submission, taken from those of its place, which stand in the same order."""
+    return Receipt(batches=_results(opened.batches, batches), events=_results(opened.events, events), facts=_results(opened.facts, facts))
+
+
+def _results(sent: Sequence[object], stored: Iterator[BatchResult]) -> list[BatchResult]:
+    return [refused(each) if isinstance(each, Refusal) else next(stored) for each in sent]
+
+
+def _resource_of(each: StorableBatch | LifecycleEvent | Fact | Refusal) -> str:
+    if isinstance(each, Refusal):
+        return ""
+    return each.identity.resource_id if isinstance(each, StorableBatch) else each.resource_id
+
+
+def _unless_other(each: T, others: set[str]) -> T | Refusal:
+    resource_id = _resource_of(each)  # type: ignore[arg-type]  # one of its kinds
+    return Refusal(code=RefusalCode.NOT_ALLOWED, field="resource_id", value=resource_id) if resource_id in others else each
