@@ -1,46 +1,46 @@
-"""Whose usage an hour is: split by the customers that its resource belonged to, cell by cell, so that nobody sees another's."""
+"""Whose usage it is: hours, gaps and findings by the customers that their resource belonged to, so that nobody sees another's."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from tallystick.model.instants import CELL_NS, CELLS_PER_HOUR
 from tallystick.model.resources import UNASSIGNED, Attributes
-from tallystick.model.usage import Cells, UsageHour
-
-
-def owners_of(hour_ns: int, attributes: Sequence[Attributes]) -> tuple[str, ...]:
-    """The customer of each of the twelve cells of an hour; empty where nobody was assigned."""
-    return tuple(_owner(hour_ns + place * CELL_NS, attributes) for place in range(CELLS_PER_HOUR))
+from tallystick.model.usage import Cells, Gap, UsageHour
 
 
 def customer_at(at_ns: int, attributes: Sequence[Attributes]) -> str:
-    """The customer that the resource belonged to at an instant."""
-    return _owner(at_ns, attributes)
+    """The customer that the resource belonged to at an instant; empty: nobody."""
+    return next((each.customer_id for each in attributes if each.from_ns <= at_ns < each.until_ns), UNASSIGNED)
 
 
-def split_by_owner(hour: UsageHour, attributes: Sequence[Attributes]) -> tuple[tuple[str, UsageHour, bool], ...]:
+def hour_parts(hour: UsageHour, attributes: Sequence[Attributes]) -> Iterator[tuple[str, UsageHour, bool]]:
     """(customer, its part of the hour, whether that is all of it), in the order of the cells.
 
-    Cells of others are 0; meters of which nothing is left but had something stay, as 0 was measured. Of an hour that is
-    split, samples and peak are not known per part.
+    Cells of others are 0. Of an hour that is split, samples and memory peak are not known per part.
     """
-    owners = owners_of(hour.hour_ns, attributes)
+    owners = [customer_at(hour.hour_ns + place * CELL_NS, attributes) for place in range(CELLS_PER_HOUR)]
     names = tuple(dict.fromkeys(owners))
     if len(names) == 1:
-        return ((names[0], hour, True),)
-    return tuple((name, _part(hour, tuple(owner == name for owner in owners)), False) for name in names)
+        yield names[0], hour, True
+        return
+    for name in names:
+        ours = [owner == name for owner in owners]
+        runs = tuple(run for run in hour.runs if ours[(run - hour.hour_ns) // CELL_NS])
+        part = replace(hour, cells=_masked(hour.cells, ours), estimated=_masked(hour.estimated, ours), runs=runs)
+        yield name, part, False
 
 
-def _part(hour: UsageHour, ours: Sequence[bool]) -> UsageHour:
-    kept_runs = tuple(run for run in hour.runs if ours[(run - hour.hour_ns) // CELL_NS])
-    return replace(hour, cells=_masked(hour.cells, ours), estimated=_masked(hour.estimated, ours), memory_peak_bytes=None, runs=kept_runs)
+def gap_parts(gap: Gap, attributes: Sequence[Attributes]) -> Iterator[tuple[str, Gap]]:
+    """(customer, the part of the gap that is its own), in order of time."""
+    at_ns, owner = gap.from_ns, customer_at(gap.from_ns, attributes)
+    for span in attributes:
+        if gap.from_ns < span.from_ns < gap.until_ns and span.customer_id != owner:
+            yield owner, replace(gap, from_ns=at_ns, until_ns=span.from_ns)
+            at_ns, owner = span.from_ns, span.customer_id
+    yield owner, replace(gap, from_ns=at_ns)
 
 
 def _masked(meters: Mapping[str, Cells], ours: Sequence[bool]) -> dict[str, Cells]:
     return {meter: tuple(cell if own else 0 for cell, own in zip(cells, ours, strict=True)) for meter, cells in meters.items()}
-
-
-def _owner(at_ns: int, attributes: Sequence[Attributes]) -> str:
-    return next((each.customer_id for each in attributes if each.from_ns <= at_ns < each.until_ns), UNASSIGNED)

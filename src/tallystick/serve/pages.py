@@ -40,7 +40,7 @@ def read_cursor(cursor: str, kinds: tuple[type, ...]) -> Key:
         parts = None
     if not isinstance(parts, list) or [type(part) for part in parts] != list(kinds):
         raise invalid("cursor", cursor, "this is no cursor of this list: take next_cursor of the page before")
-    if any(type(part) is int and not -(2**63) <= part < 2**63 for part in parts):
+    if any(type(part) is int and abs(part) >= 2**62 for part in parts):
         raise invalid("cursor", cursor, "this is no cursor of this list: take next_cursor of the page before")
     return tuple(parts)
 

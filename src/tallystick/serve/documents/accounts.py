@@ -74,7 +74,7 @@ class ShownCustomer(Document):
     email: str
     tax_id: str
     labels: dict[str, str]
-    created_at: ShownInstant | None
+    created_at: ShownInstant
 
 
 class SellerDocument(Document):
@@ -183,7 +183,7 @@ def shown_address(address: Address) -> AddressDocument:
     )
 
 
-def shown_customer(customer: Customer, created_at_ns: int | None) -> ShownCustomer:
+def shown_customer(customer: Customer, created_at_ns: int) -> ShownCustomer:
     """A customer as a document."""
     return ShownCustomer(
         id=customer.id,
@@ -194,7 +194,7 @@ def shown_customer(customer: Customer, created_at_ns: int | None) -> ShownCustom
         email=customer.email,
         tax_id=customer.tax_id,
         labels=dict(customer.labels),
-        created_at=shown_instant(created_at_ns),
+        created_at=iso(created_at_ns),
     )
 
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
 from pydantic import Field
 
 from tallystick.model.instants import iso
-from tallystick.model.resources import Fact, Origin
+from tallystick.model.resources import SIZES, Attributes, Fact, Origin
 from tallystick.serve.documents.values import Document, Id, Instant, Integer, Labels, Name, ShownInstant
+
+MOST_UNITS = 10**6
+MOST_BYTES = 2**60
+"""Larger sizes are mistakes, and their integrals would not fit the columns of usage."""
 
 
 class NewFact(Document):
@@ -18,10 +25,10 @@ class NewFact(Document):
     kind: Name | None = None
     region: Name | None = None
     labels: Labels | None = None
-    vcpus: Integer | None = None
-    memory_bytes: Integer | None = None
-    disk_bytes: Integer | None = None
-    gpus: Integer | None = None
+    vcpus: Annotated[Integer, Field(le=MOST_UNITS)] | None = None
+    memory_bytes: Annotated[Integer, Field(le=MOST_BYTES)] | None = None
+    disk_bytes: Annotated[Integer, Field(le=MOST_BYTES)] | None = None
+    gpus: Annotated[Integer, Field(le=MOST_UNITS)] | None = None
     deleted: bool = False
 
     def value(self, resource_id: str, now_ns: int) -> Fact:
@@ -93,13 +100,46 @@ class ShownResource(Document):
     facts: tuple[ShownFact, ...] | None = Field(default=None, description="Newest first; only where one resource is asked for.")
 
 
-def shown_fact(fact: Fact) -> ShownFact:
-    """A fact as a document."""
+def shown_fact(fact: Fact, sees: Callable[[str], bool]) -> ShownFact:
+    """A fact as a document; the name of a customer that the caller may not see is left out."""
     return ShownFact(
         at=iso(fact.at_ns),
         received_at=iso(fact.received_at_ns),
         origin=fact.origin,
+        customer_id=fact.customer_id if fact.customer_id is None or sees(fact.customer_id) else None,
         labels=None if fact.labels is None else dict(fact.labels),
         deleted=fact.deleted,
-        **{name: getattr(fact, name) for name in DECLARED if name != "labels"},
+        **{name: getattr(fact, name) for name in DECLARED if name not in ("labels", "customer_id")},
     )
+
+
+def shown_resource(
+    resource_id: str, held: Attributes, facts: Sequence[Fact], at_ns: int, sees: Callable[[str], bool], *, whole: bool
+) -> ShownResource:
+    """A resource as what holds of it, `facts` in order; sizes are those in force at `at_ns`."""
+    sizes, deleted = sizes_at(facts, at_ns)
+    return ShownResource(
+        id=resource_id,
+        customer_id=held.customer_id,
+        name=held.name,
+        kind=held.kind,
+        region=held.region,
+        labels=dict(held.labels),
+        deleted=deleted,
+        facts=tuple(shown_fact(fact, sees) for fact in reversed(facts)) if whole else None,
+        **sizes,
+    )
+
+
+def sizes_at(facts: Sequence[Fact], at_ns: int) -> tuple[dict[str, int | None], bool]:
+    """Each size in force at an instant (None: not given), and whether the resource is deleted; each holds until it is named again."""
+    sizes: dict[str, int | None] = dict.fromkeys(SIZES)
+    deleted = False
+    for fact in facts:
+        if fact.at_ns > at_ns:
+            break
+        deleted = fact.deleted
+        for name in SIZES:
+            value = getattr(fact, name)
+            sizes[name] = None if fact.deleted else sizes[name] if value is None else value
+    return sizes, deleted

@@ -21,12 +21,15 @@ class MeterOfHour(Document):
 
 
 class ShownHour(Document):
-    """The usage of one resource in one UTC hour. A meter that nothing measured is absent: it is not 0."""
+    """The usage of one resource in one UTC hour. A meter that nothing measured is absent: it is not 0.
+
+    `samples` is null where the hour is split between customers: it is not known per part.
+    """
 
     resource_id: str
     customer_id: str
     hour: ShownInstant
-    samples: int
+    samples: int | None
     memory_peak_bytes: int | None
     runs: tuple[ShownInstant, ...]
     meters: dict[str, MeterOfHour]
@@ -82,7 +85,7 @@ class ShownFinding(Document):
     detail: str
 
 
-def shown_hour(hour: UsageHour, customer_id: str) -> ShownHour:
+def shown_hour(hour: UsageHour, customer_id: str, *, whole: bool) -> ShownHour:
     """A usage hour as a document, sums of meters included."""
     meters: dict[str, MeterOfHour] = {}
     for meter, unit in METERS.items():
@@ -94,8 +97,8 @@ def shown_hour(hour: UsageHour, customer_id: str) -> ShownHour:
         resource_id=hour.resource_id,
         customer_id=customer_id,
         hour=iso(hour.hour_ns),
-        samples=hour.samples,
-        memory_peak_bytes=hour.memory_peak_bytes,
+        samples=hour.samples if whole else None,
+        memory_peak_bytes=hour.memory_peak_bytes if whole else None,
         runs=tuple(map(iso, hour.runs)),
         meters=meters,
     )

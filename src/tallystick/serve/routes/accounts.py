@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from tallystick.model.contracts import Customer, Subscription
+from tallystick.model.contracts import Subscription
 from tallystick.serve.documents.accounts import (
     EndOfSubscription,
     NewCustomer,
@@ -108,10 +108,10 @@ def end_subscription(call: Writer, subscription_id: Id, wanted: EndOfSubscriptio
 
 
 def _shown_customer(call: Call, customer_id: str) -> ShownCustomer:
-    found: Customer | None = call.desk.store.registry.customer(call.place, customer_id) if call.sees(customer_id) else None
-    if found is None:
+    found = call.desk.store.registry.customers(call.place, customers=frozenset({customer_id}), limit=1) if call.sees(customer_id) else []
+    if not found:
         raise not_found("customer_id", customer_id)
-    return shown_customer(found, None)
+    return shown_customer(found[0].customer, found[0].created_at_ns)
 
 
 def _visible(call: Call, subscription_id: str) -> Subscription:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from fastapi import Path as InPath
@@ -29,12 +29,14 @@ from tallystick.serve.services import Depth
 
 router = APIRouter(prefix="/v1", route_class=GuardedRoute, tags=["invoices"])
 
+Responses = dict[int | str, dict[str, Any]]
+
 SENT = frozenset({DocumentState.FINALIZED})
 PDF = "application/pdf"
-IN_PDF = {200: {"description": "PDF/A-3b.", "content": {PDF: {"schema": {"type": "string", "format": "binary"}}}}}
-IN_TEXT = {200: {"description": "Plain text.", "content": {"text/plain": {"schema": {"type": "string"}}}}}
-IN_JSON = {200: {"description": "The whole invoice.", "model": InvoiceDocument}}
-DRAFTS = {200: {"description": "The drafts.", "model": Previews}}
+IN_PDF: Responses = {200: {"description": "PDF/A-3b.", "content": {PDF: {"schema": {"type": "string", "format": "binary"}}}}}
+IN_TEXT: Responses = {200: {"description": "Plain text.", "content": {"text/plain": {"schema": {"type": "string"}}}}}
+IN_JSON: Responses = {200: {"description": "The whole invoice.", "model": InvoiceDocument}}
+DRAFTS: Responses = {200: {"description": "The drafts.", "model": Previews}}
 
 
 @router.get("/invoices", summary="Invoices, newest first")
@@ -61,9 +63,7 @@ def preview_invoice(call: Reader, wanted: InvoicePreview) -> Response:
     return Response(f'{{"items": [{items}], "next_cursor": null}}', media_type="application/json")
 
 
-@router.get(
-    "/invoices/{invoice_id:path}/lines/{line}/explain", summary="A line opened down to the hours, cells or raw samples behind it"
-)
+@router.get("/invoices/{invoice_id:path}/lines/{line}/explain", summary="A line opened down to the hours, cells or raw samples behind it")
 def explain_line(
     call: Reader,
     invoice_id: Id,

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from tallystick.model.outcomes import Outcome
-from tallystick.serve.documents.resources import NewFact, NewResource, ShownResource, shown_fact
-from tallystick.serve.documents.values import Id, Listing, Name
+from tallystick.model.instants import iso
+from tallystick.model.resources import UNASSIGNED, Attributes, Fact
+from tallystick.model.samples import FUTURE_LIMIT_NS
+from tallystick.serve.documents.resources import NewFact, NewResource, ShownResource, shown_resource
+from tallystick.serve.documents.values import Id, Listing
 from tallystick.serve.guard import Call, GuardedRoute, Reader, Writer
+from tallystick.serve.owners import customer_at
 from tallystick.serve.pages import Cursor, Limit, read_cursor, write_cursor
-from tallystick.serve.problems import conflict, invalid, not_found
+from tallystick.serve.problems import invalid, not_found
 from tallystick.store.registry import StoredResource
+from tallystick.store.store import Tx
 
 router = APIRouter(prefix="/v1", route_class=GuardedRoute, tags=["resources"])
 
@@ -25,7 +30,7 @@ def create_resource(call: Writer, wanted: NewResource, response: Response) -> Sh
     if known is not None:
         response.status_code = 200
     _declare(call, resource_id, wanted)
-    return _shown(call, _visible(call, resource_id), whole=True)
+    return _visible(call, resource_id)
 
 
 @router.get("/resources", summary="Resources, newest first")
@@ -42,7 +47,10 @@ def list_resources(
     rows = call.desk.store.registry.resources(call.place, customers=wanted, before=before, limit=limit + 1)
     page = rows[:limit]
     following = write_cursor((page[-1].row,)) if len(rows) > limit else None
-    return Listing(items=tuple(_shown(call, each, whole=False) for each in page), next_cursor=following)
+    with call.desk.store.read() as tx:
+        attributes = call.desk.store.registry.attributes(call.place, [each.row for each in page], tx=tx)
+        items = [_shown(call, each, attributes[each.id], whole=False, tx=tx) for each in page]
+    return Listing(items=tuple(item for item in items if item is not None), next_cursor=following)
 
 
 @router.post("/resources/{resource_id:path}/facts", summary="Declare what holds of a resource")
@@ -51,10 +59,58 @@ def declare_fact(call: Writer, resource_id: Id, wanted: NewFact) -> ShownResourc
     if not wanted.says_something:
         raise invalid("body", "", "the fact declares nothing: name a customer, a size or a label")
     _declare(call, resource_id, wanted)
-    return _shown(call, _visible(call, resource_id), whole=True)
+    return _visible(call, resource_id)
 
 
 @router.get("/resources/{resource_id:path}", summary="A resource, with what was declared of it")
 def show_resource(call: Reader, resource_id: Id) -> ShownResource:
     """By its id."""
-    return _shown(call, _visible(call, resource_id), whole=True)
+    return _visible(call, resource_id)
+
+
+def _declare(call: Call, resource_id: str, wanted: NewFact) -> None:
+    """Store what is declared, with its entry in the audit log: it decides who is billed for what.
+
+    Raises:
+        Problem: the customer is unknown, or the instant is in the future.
+
+    """
+    now_ns = call.desk.clock.now_ns()
+    fact = wanted.value(resource_id, now_ns)
+    store = call.desk.store
+    if fact.customer_id not in (None, UNASSIGNED) and store.registry.customer(call.place, fact.customer_id or "") is None:
+        raise invalid("customer_id", fact.customer_id or "", f"customer_id: there is no customer {fact.customer_id!r}")
+    if fact.at_ns > now_ns + FUTURE_LIMIT_NS:
+        raise invalid("at", iso(fact.at_ns), "at: is more than five minutes in the future")
+    with store.write() as tx:
+        store.batches.lock(tx, call.place, [resource_id], now_ns)
+        if wanted.says_something:
+            store.batches.write_facts(tx, call.place, [fact])
+        details = {name: value for name, value in wanted.model_dump(mode="json").items() if value not in (None, False) and name != "id"}
+        store.audit.append(tx, call.place, call.actor, "resource.declare", resource_id, details)
+
+
+def _visible(call: Call, resource_id: str) -> ShownResource:
+    """The resource as the key may see it."""
+    store = call.desk.store
+    with store.read() as tx:
+        found = store.registry.resource(call.place, resource_id, tx=tx)
+        spans = {} if found is None else store.registry.attributes(call.place, [found.row], tx=tx)
+        shown = None if found is None else _shown(call, found, spans[resource_id], whole=True, tx=tx)
+    if shown is None:
+        raise not_found("resource_id", resource_id)
+    return shown
+
+
+def _shown(call: Call, found: StoredResource, spans: Sequence[Attributes], *, whole: bool, tx: Tx) -> ShownResource | None:
+    """A resource as it is now; to a customer as it was while it was last its own, and None if it never was."""
+    facts: Sequence[Fact] = call.desk.store.registry.facts(call.place, found.id, tx=tx)
+    now_ns = call.desk.clock.now_ns()
+    if call.customers is None:
+        held = next(span for span in spans if span.from_ns <= now_ns < span.until_ns)
+        return shown_resource(found.id, held, facts, now_ns, call.sees, whole=whole)
+    ours = [span for span in spans if call.sees(span.customer_id) and span.from_ns <= now_ns]
+    if not ours:
+        return None
+    known = [fact for fact in facts if call.sees(customer_at(fact.at_ns, spans))]
+    return shown_resource(found.id, ours[-1], known, min(now_ns, ours[-1].until_ns - 1), call.sees, whole=whole)
