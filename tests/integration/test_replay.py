@@ -1,7 +1,8 @@
-"""A small stream through a real server: hours, days, outcomes, gaps and findings are the true ones, on both stores."""
+"""Small streams through a real server: hours, days, outcomes, gaps and findings are the true ones, on both stores."""
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,16 @@ from tests.stores import postgresql_database
 from tools.replay import replay
 
 STREAMS = Path(__file__).resolve().parents[1] / "streams"
+
+
+def unpacked(scenario: str, folder: Path) -> Path:
+    """A kept stream as a folder of the generator's files."""
+    kept = json.loads(gzip.decompress((STREAMS / f"{scenario}.json.gz").read_bytes()))
+    for name, lines in kept["stream"].items():
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (folder / "truth.json").write_text(json.dumps(kept["truth"]))
+    (folder / "customers.json").write_text(json.dumps(kept["truth"]["customers"]))
+    return folder
 
 
 def keyed(rows: list[dict[str, Any]], key: str) -> dict[tuple[str, str], dict[str, Any]]:
@@ -31,7 +42,8 @@ def keyed(rows: list[dict[str, Any]], key: str) -> dict[tuple[str, str], dict[st
     return found
 
 
-def check(samples: Path, out: Path, store_url: str | None) -> None:
+def check(scenario: str, folder: Path, store_url: str | None) -> None:
+    samples, out = unpacked(scenario, folder), folder / "usage.json"
     assert replay(samples, out, store_url) == []
     truth, usage = json.loads((samples / "truth.json").read_text()), json.loads(out.read_text())
     assert keyed(usage["usage"], "hour_start_ns") == keyed(truth["usage"], "hour_start_ns")
@@ -39,13 +51,12 @@ def check(samples: Path, out: Path, store_url: str | None) -> None:
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("samples", sorted(path.parent for path in STREAMS.glob("*/samples.jsonl")), ids=lambda path: path.name)
-def test_what_a_server_makes_of_a_stream_is_its_truth(samples: Path, tmp_path: Path) -> None:
-    check(samples, tmp_path / "usage.json", None)
+@pytest.mark.parametrize("scenario", ["hostile", "repeats", "restart", "timezone"])
+def test_what_a_server_makes_of_a_stream_is_its_truth(scenario: str, tmp_path: Path) -> None:
+    check(scenario, tmp_path, None)
 
 
 @pytest.mark.timeout(180)
 def test_postgresql_makes_the_same_of_it(tmp_path: Path) -> None:
-    samples = sorted(path.parent for path in STREAMS.glob("*/samples.jsonl"))[-1]
     with postgresql_database() as url:
-        check(samples, tmp_path / "usage.json", url)
+        check("restart", tmp_path, url)

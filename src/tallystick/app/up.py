@@ -25,9 +25,11 @@ from rich.table import Table
 
 from tallystick.app.cli.client import Client, RefusedError
 from tallystick.app.clock import SystemClock
-from tallystick.app.init import init_store
+from tallystick.app.init import AlreadyThereError, init_store
 from tallystick.app.settings import Settings, split_address
 from tallystick.model.instants import iso
+from tallystick.store.engine import StoreUrlError
+from tallystick.store.store import SchemaMismatch, StoreInUse
 
 CUSTOMER, PLAN = "local", "measured"
 PORTS_TRIED = 20
@@ -131,7 +133,8 @@ def _meter(settings: Settings, seconds: int | None, console: Console, *, quiet: 
 
     """
     _prepare(settings)
-    address = _address(settings, chosen=bool(os.environ.get("TALLY_LISTEN")))
+    usual = Settings.model_fields["listen"].default
+    address = _address(settings, chosen=bool(os.environ.get("TALLY_LISTEN")) or settings.listen != usual)
     url = f"http://{address}"
     client = Client(url, settings.admin_key_file.read_text(encoding="ascii").strip())
     server, agent = _children(settings, address, url)
@@ -174,9 +177,19 @@ class _Stopping:
 
 
 def _prepare(settings: Settings) -> None:
-    """On the first run: the database with its tables, the default price book, and the first admin key."""
-    if not settings.admin_key_file.exists():
+    """On the first run: the database with its tables, the default price book, and the first admin key.
+
+    Raises:
+        UpError: the database cannot be opened, or its key is gone.
+
+    """
+    try:
         init_store(settings)
+    except AlreadyThereError as error:
+        if not settings.admin_key_file.exists():
+            raise UpError(f"{error}; that file is not there") from None
+    except (StoreInUse, SchemaMismatch, StoreUrlError, OSError) as error:
+        raise UpError(str(error)) from None
 
 
 def _subscribe(client: Client) -> None:
@@ -237,7 +250,7 @@ def _address(settings: Settings, *, chosen: bool) -> str:
 
 def _children(settings: Settings, address: str, url: str) -> tuple[Child, Child]:
     place = settings.state_dir
-    shared = {"TALLY_STATE_DIR": str(place)}
+    shared = {"TALLY_STATE_DIR": str(place), "TALLY_STORE_URL": settings.url}
     server = Child(
         name="server",
         arguments=("serve",),
