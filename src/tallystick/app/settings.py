@@ -68,6 +68,12 @@ class Settings(BaseSettings):
     """How much may wait to be stored before a request is answered `resource_exhausted`."""
     ingest_group_ms: Annotated[int, Field(ge=0, le=1000)] = 5
     """How long requests are collected for one transaction."""
+    rollup_interval_ms: Annotated[int, Field(ge=10, le=3_600_000)] = 1000
+    """How long a worker waits between two looks for hours to compute."""
+    closing_interval_ms: Annotated[int, Field(ge=10, le=3_600_000)] = 5000
+    """How long a worker waits between two looks for periods to close."""
+    disk_horizon: Literal["clock", "resource"] = "clock"
+    """Until when a disk is held that nobody deleted: the clock's current hour, or (for replays) the last hour told of its resource."""
     daemon_interval_ms: Annotated[int, Field(ge=1, le=3_600_000)] = 100
     """The sampling interval of VM daemons, which do not say it."""
     nobody_customers: Annotated[tuple[str, ...], NoDecode] = ("default-customer",)
@@ -115,9 +121,9 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if (self.tls_certificate is None) != (self.tls_key is None):
-            raise ValueError("tls_certificate and tls_key go together: one of them is missing")
+            raise ValueError(f"tls_certificate = {str(self.tls_certificate)!r}, tls_key = {str(self.tls_key)!r}: they go together")
         if self.tls_client_ca is not None and self.tls_certificate is None:
-            raise ValueError("tls_client_ca needs tls_certificate and tls_key")
+            raise ValueError(f"tls_client_ca = {str(self.tls_client_ca)!r} needs tls_certificate and tls_key")
         for name in ("tls_certificate", "tls_key", "tls_client_ca", "clock_file"):
             path = getattr(self, name)
             if path is not None and not path.is_file():

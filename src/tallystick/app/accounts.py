@@ -1,0 +1,134 @@
+"""One customer's account over a span of time, from one snapshot of the store: all that rating and invoicing read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from tallystick.model.access import Place
+from tallystick.model.contracts import Contract
+from tallystick.model.invoices import Usage
+from tallystick.model.price_book import PriceBook
+from tallystick.model.resources import Attributes
+from tallystick.model.usage import Gap, UsageHour
+from tallystick.rate.agreements import with_default
+from tallystick.store.engine import Tx
+from tallystick.store.records import NotFound
+from tallystick.store.registry import StoredResource
+from tallystick.store.store import Store
+
+HOME_SCOPE = "default"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """A customer's contract, the price books, and its usage in [from_ns, until_ns).
+
+    `hours_waiting` counts hours before `until_ns` that are not computed yet, `reported_until_ns` is the instant up to
+    which every agent of its places has reported: None if there is no agent that tells.
+    """
+
+    contract: Contract
+    books: tuple[PriceBook, ...]
+    usage: Usage
+    hours_waiting: int
+    reported_until_ns: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holdings:
+    """The resources of a customer in one place, with the name that they have on a bill."""
+
+    place: Place
+    resources: tuple[StoredResource, ...]
+
+    @property
+    def keys(self) -> tuple[int, ...]:
+        """Their numbers in the store."""
+        return tuple(each.row for each in self.resources)
+
+    def name(self, resource_id: str) -> str:
+        """Ids are unique inside a scope only: outside of the scope `default` the scope stands before the id."""
+        return resource_id if self.place.scope_id == HOME_SCOPE else f"{self.place.scope_id}/{resource_id}"
+
+
+def read_contract(store: Store, place: Place, customer_id: str, at_ns: int, tx: Tx) -> tuple[Contract, tuple[PriceBook, ...]]:
+    """A customer's contract, with the seller's default plan for what no subscription covers, and the books that price it.
+
+    Raises:
+        NotFound: there is no such customer.
+
+    """
+    customer = store.registry.customer(place, customer_id, tx=tx)
+    if customer is None:
+        raise NotFound(f"customer {customer_id!r}")
+    books = store.contracts.books_in_force(place, tx=tx)
+    stored = store.contracts.subscriptions(place, customers=frozenset({customer_id}), tx=tx)
+    contract = Contract(
+        seller=store.contracts.seller(place, tx=tx),
+        customer=customer,
+        subscriptions=tuple(sorted((each.subscription for each in stored), key=lambda each: (each.start_ns, each.id))),
+    )
+    firsts = [
+        each.first_sample_at_ns if each.first_sample_at_ns is not None else each.first_seen_at_ns
+        for holdings in holdings_of(store, place, customer_id, tx)
+        for each in holdings.resources
+    ]
+    return with_default(contract, books, min(firsts, default=None), at_ns), books
+
+
+def read_account(store: Store, place: Place, customer_id: str, from_ns: int, until_ns: int, *, at_ns: int | None = None) -> Account:
+    """Everything about a customer over whole hours, from one snapshot; the default plan is the one in force at `at_ns` (the end).
+
+    Raises:
+        NotFound: there is no such customer.
+
+    """
+    with store.read() as tx:
+        contract, books = read_contract(store, place, customer_id, until_ns if at_ns is None else at_ns, tx)
+        hours: list[UsageHour] = []
+        gaps: list[Gap] = []
+        attributes: dict[str, tuple[Attributes, ...]] = {}
+        waiting, reported = 0, []
+        for holdings in holdings_of(store, place, customer_id, tx):
+            keys = holdings.keys
+            found = store.usage.hours(holdings.place, from_ns, until_ns, resource_keys=keys, tx=tx)
+            hours += [replace(hour, resource_id=holdings.name(hour.resource_id)) for _, hour in found]
+            open_gaps = store.usage.gaps(holdings.place, from_ns, until_ns, resource_keys=keys, tx=tx)
+            gaps += [replace(gap, resource_id=holdings.name(gap.resource_id)) for _, gap in open_gaps]
+            timelines = store.registry.attributes(holdings.place, keys, tx=tx)
+            attributes.update({holdings.name(resource_id): timeline for resource_id, timeline in timelines.items()})
+            waiting += store.usage.dirty_count(holdings.place, resource_keys=keys, until_ns=until_ns, tx=tx)
+            reported += _reported(store, holdings.place, contract, until_ns, tx)
+    return Account(
+        contract=contract,
+        books=books,
+        usage=Usage(hours=tuple(hours), attributes=attributes, gaps=tuple(gaps)),
+        hours_waiting=waiting,
+        reported_until_ns=min(reported, default=None),
+    )
+
+
+def holdings_of(store: Store, place: Place, customer_id: str, tx: Tx) -> tuple[Holdings, ...]:
+    """The resources that are or were a customer's, in every scope of the seller."""
+    found = []
+    for each in store.registry.places(tx=tx):
+        if each.seller_id == place.seller_id:
+            resources = store.registry.resources(each, customers=frozenset({customer_id}), tx=tx)
+            if resources:
+                found.append(Holdings(place=each, resources=tuple(sorted(resources, key=lambda one: one.row))))
+    return tuple(found)
+
+
+def usage_until(usage: Usage, at_ns: int) -> Usage:
+    """The usage of the hours that began before an instant: what is known of a running period."""
+    return replace(usage, hours=tuple(hour for hour in usage.hours if hour.hour_ns < at_ns))
+
+
+def _reported(store: Store, place: Place, contract: Contract, until_ns: int, tx: Tx) -> list[int]:
+    """How far the agents of a place have reported. One that never says it (a daemon), or that was gone long before, is not waited for."""
+    gone_ns = until_ns - contract.seller.grace_limit_ns
+    return [
+        agent.reported_until_ns
+        for agent in store.registry.agents(place, tx=tx)
+        if agent.reported_until_ns > 0 and agent.received_at_ns >= gone_ns
+    ]

@@ -1,0 +1,1 @@
+"""What the API is answered with: the services that it is handed, each from the store and the pure core."""

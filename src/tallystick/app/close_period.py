@@ -1,0 +1,88 @@
+"""Closing a billing period: the story of the product, top to bottom.
+
+On a host, samples are taken ten times a second, kept on its disk and sent (`collect`, `spool`). They are stored once,
+each batch folded as it arrives (`ingest`, `meter`), and made into usage hours (`app/jobs/rollup.py`). Here usage hours
+meet a contract and become an invoice. Nothing on the way is overwritten: closing a period again finds what is there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tallystick.app.accounts import read_account
+from tallystick.app.clock import Clock, Ids
+from tallystick.invoice.assemble import assemble, finalize
+from tallystick.invoice.evidence import Frozen, evidence_of, freeze
+from tallystick.invoice.numbers import fiscal_year, number_text
+from tallystick.invoice.runs import ready, usage_window
+from tallystick.model.access import Place
+from tallystick.model.contracts import Run
+from tallystick.model.invoices import DocumentState, Invoice
+from tallystick.rate.rate import rate
+from tallystick.store.engine import Tx
+from tallystick.store.records import Fence
+from tallystick.store.store import Store
+
+ACTOR = "close_period"
+
+
+class Closing(StrEnum):
+    """What came of a due run."""
+
+    WAITING = "waiting"
+    NOTHING = "nothing"
+    PARKED = "parked"
+    FINALIZED = "finalized"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closed:
+    """What came of a due run, with its invoice: None while it waits, and where there is nothing to bill."""
+
+    closing: Closing
+    invoice: Invoice | None = None
+
+
+def close_period(store: Store, place: Place, run: Run, fence: Fence, clock: Clock, ids: Ids) -> Closed:
+    """Close one run of one customer; once, whatever is tried again, by whatever worker.
+
+    Its usage is whole when every agent of the customer has reported past its end and every hour of it is computed. What
+    the bill is made of is chosen and frozen first, and rated from that alone, so that it can be made again in ten years.
+    A blocking finding parks the invoice for a person; otherwise it takes the next number of the seller's series, in the
+    transaction that finalizes it and marks the job done.
+
+    Raises:
+        LostLease: another worker has taken the job: nothing of this was stored.
+
+    """
+    account = read_account(store, place, run.customer_id, *usage_window(run))
+    if account.hours_waiting or not ready(run, account.contract.seller, clock.now_ns(), account.reported_until_ns):
+        return Closed(closing=Closing.WAITING)
+
+    evidence = evidence_of(account.usage, account.contract, account.books, run)
+    frozen = freeze(evidence)
+    rated = rate(evidence.usage, evidence.contract, evidence.books, evidence.run)
+    invoice = assemble(rated, evidence.contract, evidence.books, evidence.run, invoice_id=ids.new_id(), evidence_hash=frozen.hash)
+    return store.transact(lambda tx: _keep(tx, store, place, invoice, frozen, fence, clock.now_ns()))
+
+
+def _keep(tx: Tx, store: Store, place: Place, invoice: Invoice, frozen: Frozen, fence: Fence, now_ns: int) -> Closed:  # noqa: PLR0917
+    """Store what came of a run and mark its job done, in one transaction; the number is taken last."""
+    store.jobs.done(tx, fence)
+    if invoice.is_empty:
+        return Closed(closing=Closing.NOTHING)
+    if invoice.state is DocumentState.PARKED:
+        return Closed(closing=Closing.PARKED, invoice=store.invoices.save_draft(tx, place, invoice, frozen.blob, actor=ACTOR))
+    prefix, year = invoice.seller.number_prefix, fiscal_year(invoice.seller, now_ns)
+    finalized = store.invoices.finalize(
+        tx,
+        place,
+        invoice,
+        frozen.blob,
+        series=prefix,
+        fiscal_year=year,
+        numbered=lambda counter: finalize(invoice, number_text(prefix, year, counter), now_ns),
+        actor=ACTOR,
+    )
+    return Closed(closing=Closing.FINALIZED, invoice=finalized)

@@ -1,0 +1,1 @@
+"""What workers do: usage hours, days and months, closing periods, keeping the database."""

@@ -1,0 +1,70 @@
+"""Which runs are due, each closed once: a job per customer and run, taken with a lease (architecture.md, Processes)."""
+
+from __future__ import annotations
+
+from tallystick.app.accounts import read_contract
+from tallystick.app.clock import Clock, Ids
+from tallystick.app.close_period import Closed, Closing, close_period
+from tallystick.app.logs import logger
+from tallystick.invoice.runs import due
+from tallystick.model.access import Place
+from tallystick.model.contracts import Run
+from tallystick.store.records import LostLease
+from tallystick.store.store import Store
+
+JOB = "close_period"
+LEASE_SECONDS = 600
+AGAIN_SECONDS = 2
+FAILED_SECONDS = 60
+
+
+def close_due(store: Store, clock: Clock, ids: Ids, owner: str) -> int:
+    """Close every run that is due and whole, of all customers; how many were closed. What waits is tried again."""
+    closed = 0
+    sellers = {place.seller_id: place for place in reversed(store.registry.places())}
+    for place in sellers.values():
+        for customer in store.registry.customers(place):
+            for run in _due(store, place, customer.customer.id, clock.now_ns()):
+                found = _close(store, place, run, clock, ids, owner)
+                closed += found is not None and found.closing is not Closing.WAITING
+    return closed
+
+
+def _due(store: Store, place: Place, customer_id: str, now_ns: int) -> list[Run]:
+    with store.read() as tx:
+        contract, books = read_contract(store, place, customer_id, now_ns, tx)
+        runs = {(_scope(place, run), _period(run)): run for run in due(contract, books, now_ns)}
+        wanted = store.jobs.due(JOB, list(runs), tx=tx) if runs else []
+    grace_ns = contract.seller.grace_ns
+    return [runs[each] for each in wanted if now_ns >= runs[each].closing_ns + grace_ns]
+
+
+def _close(store: Store, place: Place, run: Run, clock: Clock, ids: Ids, owner: str) -> Closed | None:  # noqa: PLR0917
+    """Close a run under a lease; None: another worker has it. A fault keeps nothing and is tried again in a minute."""
+    fence = store.jobs.claim(JOB, _scope(place, run), _period(run), owner, LEASE_SECONDS)
+    if fence is None:
+        return None
+    log = logger("closing")
+    try:
+        closed = close_period(store, place, run, fence, clock, ids)
+    except LostLease as lost:
+        log.warning("lease lost", customer=run.customer_id, run=run.key, detail=str(lost))
+        return None
+    except Exception as error:
+        store.jobs.failed(fence, f"{type(error).__name__}: {error}", FAILED_SECONDS)
+        log.error("closing failed", customer=run.customer_id, run=run.key, error=str(error), exc_info=error)
+        return None
+    if closed.closing is Closing.WAITING:
+        store.jobs.failed(fence, "waits for agents or hours", AGAIN_SECONDS)
+    else:
+        number = closed.invoice.number if closed.invoice else None
+        log.info("period closed", customer=run.customer_id, run=run.key, closing=closed.closing.value, number=number)
+    return closed
+
+
+def _scope(place: Place, run: Run) -> str:
+    return f"{len(place.seller_id)}:{place.seller_id}/{run.customer_id}"
+
+
+def _period(run: Run) -> str:
+    return f"{run.key}/{run.currency}"

@@ -1,0 +1,151 @@
+"""Dirty hours into usage hours, and the local days and months that they lie in (metering.md, Late data).
+
+Hours are computed from segments, never patched; raw samples are opened only where batches overlap. It does not matter
+how many workers do it, nor in what order: an hour is replaced only while its mark is still the one that was seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import groupby, pairwise
+
+from tallystick.app.jobs.days import Zones, write_days
+from tallystick.meter.hours import needs_samples, usage_hours
+from tallystick.meter.planes import decode
+from tallystick.meter.samples import Samples
+from tallystick.model.access import Place
+from tallystick.model.instants import HOUR_NS, hour_start
+from tallystick.model.outcomes import Refusal
+from tallystick.model.samples import LifecycleKind
+from tallystick.model.timeline import Timeline
+from tallystick.model.usage import HoursResult
+from tallystick.store.engine import Tx
+from tallystick.store.records import DirtyHour
+from tallystick.store.store import Store
+
+HOURS_AT_ONCE = 48
+RESOURCES_AT_ONCE = 64
+MARKS_AT_ONCE = 2000
+LARGEST_BATCH_BYTES = 16 * 2**20
+
+
+class DiskHorizon(StrEnum):
+    """Until when a disk that nobody deleted is held: the clock's current hour, or (in replays) the last hour told of its resource."""
+
+    CLOCK = "clock"
+    RESOURCE = "resource"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """Neighbouring dirty hours of one resource, computed together."""
+
+    marks: tuple[DirtyHour, ...]
+
+    @property
+    def from_ns(self) -> int:
+        """Where it begins."""
+        return self.marks[0].hour_ns
+
+    @property
+    def until_ns(self) -> int:
+        """Where it ends."""
+        return self.marks[-1].hour_ns + HOUR_NS
+
+
+class DamagedPayload(Exception):  # noqa: N818 (it is a state of the world, not a fault)
+    """Stored samples that are needed are gone or cannot be read; the message names their batch."""
+
+
+def roll_up(store: Store, horizon: DiskHorizon, now_ns: int) -> int:
+    """Compute the hours that are marked now; how many were. Those marked again meanwhile stay marked."""
+    done, after = 0, 0
+    while marks := store.usage.dirty(limit=MARKS_AT_ONCE, after_resource_key=after):
+        done += len(marks)
+        after = marks[-1].resource_key
+        for stretches in _together(marks):
+            _compute(store, stretches, horizon, now_ns)
+    return done
+
+
+def _together(marks: Sequence[DirtyHour]) -> Iterator[list[Stretch]]:
+    """Stretches of one place and one span are computed with the same few statements."""
+    spans: dict[tuple[Place, int, int], list[Stretch]] = {}
+    for _, of_resource in groupby(marks, key=lambda mark: mark.resource_key):
+        for stretch in _stretches(list(of_resource)):
+            spans.setdefault((stretch.marks[0].place, stretch.from_ns, stretch.until_ns), []).append(stretch)
+    for found in spans.values():
+        for start in range(0, len(found), RESOURCES_AT_ONCE):
+            yield found[start : start + RESOURCES_AT_ONCE]
+
+
+def _stretches(marks: Sequence[DirtyHour]) -> Iterator[Stretch]:
+    start = 0
+    for place, (one, other) in enumerate(pairwise([*marks, None]), start=1):
+        if one is not None and (other is None or other.hour_ns != one.hour_ns + HOUR_NS or place - start == HOURS_AT_ONCE):
+            yield Stretch(marks=tuple(marks[start:place]))
+            start = place
+
+
+def _compute(store: Store, stretches: Sequence[Stretch], horizon: DiskHorizon, now_ns: int) -> None:
+    first = stretches[0]
+    place, from_ns, until_ns = first.marks[0].place, first.from_ns, first.until_ns
+    keys = [each.marks[0].resource_key for each in stretches]
+    with store.read() as tx:
+        timelines = store.batches.timelines(place, keys, from_ns, until_ns, tx=tx)
+        needed = {key for timeline in timelines for key in needs_samples(timeline, from_ns, until_ns)}
+        samples = open_samples(store, needed, tx) if needed else {}
+        zones = Zones.read(store, place, keys, tx)
+    for stretch, timeline in zip(stretches, timelines, strict=True):
+        result = usage_hours(timeline, from_ns, until_ns, disk_until_ns(timeline, horizon, now_ns), samples)
+        store.transact(lambda tx, stretch=stretch, result=result: _replace(tx, store, stretch, result, zones))  # type: ignore[misc]
+
+
+def _replace(tx: Tx, store: Store, stretch: Stretch, result: HoursResult, zones: Zones) -> None:
+    """Hours, and the days and months of those that changed, in one transaction."""
+    replaced = store.usage.replace_hours(tx, stretch.marks, result)
+    if replaced.changed:
+        mark = stretch.marks[0]
+        write_days(
+            tx,
+            store,
+            place=mark.place,
+            resource_key=mark.resource_key,
+            resource_id=mark.resource_id,
+            zones=zones,
+            from_ns=replaced.changed[0],
+            until_ns=replaced.changed[-1] + HOUR_NS,
+        )
+
+
+def open_samples(store: Store, batch_keys: set[int], tx: Tx) -> Mapping[int, Samples]:
+    """The samples of stored batches.
+
+    Raises:
+        DamagedPayload: a payload is gone or cannot be read.
+
+    """
+    payloads = store.batches.payloads(sorted(batch_keys), tx=tx)
+    found = {}
+    for key in sorted(batch_keys):
+        if key not in payloads:
+            raise DamagedPayload(f"batch {key}: its samples are gone")
+        opened = decode(payloads[key].body, payloads[key].interval_ns, LARGEST_BATCH_BYTES)
+        if isinstance(opened, Refusal):
+            raise DamagedPayload(f"batch {key}: {opened.sentence()}")
+        found[key] = opened
+    return found
+
+
+def disk_until_ns(timeline: Timeline, horizon: DiskHorizon, now_ns: int) -> int:
+    """Until when a disk is held that was not deleted (metering.md, `disk.allocated`)."""
+    if horizon is DiskHorizon.CLOCK:
+        return hour_start(now_ns)
+    told = [
+        *(boot.last_at_ns for boot in timeline.boots),
+        *(event.at_ns for event in timeline.events if event.kind is not LifecycleKind.POSSIBLE_GAP),
+        *(fact.at_ns for fact in timeline.facts if fact.is_size),
+    ]
+    return hour_start(max(told)) + HOUR_NS if told else 0
