@@ -19,6 +19,7 @@ from tallystick.store.store import Store, open_store
 
 ACTOR = "tally init"
 DEFAULT_BOOK = "default.yaml"
+FIRST_VERSION = 1
 FIRST_KEY = "first admin key"
 
 
@@ -75,10 +76,10 @@ def _price_book(store: Store, place: Place) -> str:
     book, mistakes = load_book(text, DEFAULT_BOOK)
     if book is None:
         raise RuntimeError(f"the price book that ships is wrong: {mistakes}")
-    if store.contracts.book(place, book.id, book.version) is None:
-        store.contracts.add_book(place, book, text, actor=ACTOR)
-    store.contracts.activate(place, book.id, book.version, actor=ACTOR)
-    return f"{book.id} version {book.version}"
+    known = store.contracts.book(place, book.id, FIRST_VERSION)
+    added = known.book if known else store.contracts.add_book(place, book, text, actor=ACTOR)
+    store.contracts.activate_book(place, added.id, added.version, actor=ACTOR)
+    return f"{added.id} version {added.version}"
 
 
 def _key_in(path: Path, ids: Ids) -> str:
