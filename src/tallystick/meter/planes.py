@@ -152,8 +152,8 @@ def encode(samples: Samples) -> bytes:
     if not planes:
         return b"".join(head)
     writer = ZstdCompressor(level=1)
-    packed = [writer.compress(plane, mode=ZstdCompressor.FLUSH_BLOCK) for plane in planes]
-    return b"".join([*head, *packed, writer.flush(ZstdCompressor.FLUSH_FRAME)])
+    blocks = [writer.compress(plane, mode=ZstdCompressor.FLUSH_BLOCK) for plane in planes[:-1]]
+    return b"".join([*head, *blocks, writer.compress(planes[-1], mode=ZstdCompressor.FLUSH_FRAME)])
 
 
 def _residuals(column: NDArray[np.int64], interval_ns: int | None) -> NDArray[np.int64]:
