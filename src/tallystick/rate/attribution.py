@@ -8,7 +8,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 from tallystick.model.calendar import month_of
-from tallystick.model.contracts import Contract, Run, Subscription
+from tallystick.model.contracts import Contract, Coverage, Run, Subscription
 from tallystick.model.instants import CELL_NS, cell_end, cell_start
 from tallystick.model.price_book import PriceBook, PriceSpan, price_spans
 from tallystick.model.resources import Attributes
@@ -122,6 +122,15 @@ def rank(subscription: Subscription, resource_id: str, attributes: Attributes) -
     if covers.labels:
         return 1 if all(attributes.labels.get(name) == value for name, value in covers.labels.items()) else None
     return 2
+
+
+def covers_all_of(one: Coverage, other: Coverage) -> bool:
+    """Whether every resource that `other` covers is covered by `one`."""
+    if one.resources:
+        return bool(other.resources) and set(other.resources) <= set(one.resources)
+    if one.labels:
+        return not other.resources and all(other.labels.get(name) == value for name, value in one.labels.items())
+    return True
 
 
 def _cuts(timeline: Sequence[Attributes], window: Window) -> set[int]:

@@ -11,11 +11,11 @@ from fractions import Fraction
 from operator import add
 
 from tallystick.model.contracts import Contract, Run, Subscription
-from tallystick.model.instants import cell_end, cell_start
+from tallystick.model.instants import cell_end
 from tallystick.model.invoices import Line, RatingResult, Usage, UsagePart
 from tallystick.model.price_book import Charge, PriceBook
 from tallystick.model.usage import Cells
-from tallystick.rate.attribution import Window, active_share, window_of
+from tallystick.rate.attribution import Window, active_share, covers_all_of, window_of
 from tallystick.rate.charge import GroupUsage, price_charge
 from tallystick.rate.pool import Pool, PoolKey, pools_of, usage_by_span
 from tallystick.rate.slices import Slice, Terms
@@ -88,15 +88,18 @@ def _by_hour(found: Iterable[tuple[int, Cells]]) -> tuple[tuple[int, Cells], ...
 
 
 def _service(subscription: Subscription, window: Window) -> tuple[int, int]:
-    """The cells of the period in which a subscription may hold usage: those of its own instants, whatever was used."""
+    """The cells of the period in which a subscription may hold usage: those of its own instants, whatever was used.
+
+    It begins with the next cell when another that covers all that it covers was in force before.
+    """
     end_ns = window.until_ns if subscription.end_ns is None else min(cell_end(subscription.end_ns), window.until_ns)
-    before = [
-        other
-        for other in window.contract.subscriptions
-        if other is not subscription
+    first_ns = subscription.first_cell_ns
+    follows = any(
+        other is not subscription
         and not other.implicit
-        and other.start_ns <= cell_start(subscription.start_ns)
-        and (other.end_ns is None or other.end_ns > cell_start(subscription.start_ns))
-    ]
-    start_ns = cell_end(subscription.start_ns) if before else subscription.first_cell_ns
-    return max(start_ns, window.from_ns), end_ns
+        and other.start_ns <= first_ns
+        and (other.end_ns is None or other.end_ns > first_ns)
+        and covers_all_of(other.covers, subscription.covers)
+        for other in window.contract.subscriptions
+    )
+    return max(cell_end(subscription.start_ns) if follows else first_ns, window.from_ns), end_ns

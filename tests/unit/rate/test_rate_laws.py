@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tallystick.invoice import assemble, codec, evidence, explain
-from tallystick.model.instants import DAY_NS
+from tallystick.model.instants import CELL_NS, DAY_NS
 from tallystick.model.invoices import Line, RatingResult, Usage
 from tallystick.model.money import Money, round_minor
 from tallystick.model.price_book import PriceBook
@@ -162,6 +162,9 @@ def test_no_line_without_derivation_and_nothing_inexact(world: World) -> None:
     for line in result.lines:
         assert line.derivation.parts
         assert explain.verify_line(line) == ()
+        for hour, cells in [row for part in line.derivation.parts for row in part.hours]:
+            used = [hour + place * CELL_NS for place, cell in enumerate(cells) if cell]
+            assert all(line.service_start_ns <= at_ns < line.service_end_ns for at_ns in used)
     billed = {line.meter for line in result.lines}
     assert all(row.billed for row in result.statement if row.meter in billed and row.quantity)
 
