@@ -13,6 +13,7 @@ from tallystick.meter.planes import encode
 from tallystick.meter.samples import Samples
 from tallystick.model.samples import ALL_COLUMNS_MASK
 from tallystick.proto.tallystick.v1 import ingest_pb2 as wire
+from tests.integration.ingest_stores import served, served_sqlite  # noqa: F401 (fixtures)
 from tests.integration.serving import AT_NS, SECOND_NS, SEND, Served
 
 pytestmark = pytest.mark.timeout(120)
@@ -37,9 +38,7 @@ def planes(seed: int, samples: int = 600) -> bytes:
 
 
 def binary(resource: str, sequence: int, seed: int = 1) -> wire.Batch:
-    return wire.Batch(
-        resource_id=resource, boot_id="boot", spool_id="spool", sequence=sequence, interval_ns=10**8, planes=planes(seed)
-    )
+    return wire.Batch(resource_id=resource, boot_id="boot", spool_id="spool", sequence=sequence, interval_ns=10**8, planes=planes(seed))
 
 
 def outcomes(reply: object) -> list[str]:
@@ -92,7 +91,14 @@ def test_without_a_sequence_the_content_is_the_identity(served: Served) -> None:
         ({"columns": {}}, "wrong_length", "measured_at", None, "0"),
         ({"columns": {**columns(AT_NS, AT_NS + 1), "disk_read_ops": ["1"]}}, "wrong_length", "disk_read_ops", None, "1"),
         ({"columns": columns(AT_NS, AT_NS + 1, cpu=(5, -1))}, "out_of_range", "cpu_time_nanos", 1, "-1"),
-        ({"columns": {"measured_at": ["9223372036854775807", "1"]}}, "out_of_range", "measured_at", 1, "-9223372036854775808"),
+        (
+            {"columns": {**columns(AT_NS, AT_NS + 1), "network_tx_bytes": [2**63 - 1, 1]}},
+            "out_of_range",
+            "network_tx_bytes",
+            1,
+            str(-(2**63)),
+        ),
+        ({"columns": {"measured_at": [2**63]}}, "out_of_range", "measured_at", None, str(2**63)),
         ({"columns": columns(0, 1)}, "out_of_range", "measured_at", 0, "0"),
         ({"columns": columns(AT_NS, AT_NS)}, "unordered", "measured_at", 1, str(AT_NS)),
         ({"columns": columns(AT_NS, AT_NS - 1)}, "unordered", "measured_at", 1, str(AT_NS - 1)),
@@ -168,7 +174,11 @@ def test_a_key_limited_to_customers_assigns_and_writes_only_theirs(served: Serve
     reply = served.send(
         {
             "batches": [batch("of-acme", sequence=2, columns=columns(AT_NS + 5 * SECOND_NS)), batch("of-other")],
-            "facts": [{**fact, "resource_id": "new"}, {**fact, "customer_id": "other"}, {**fact, "resource_id": "of-other", "customer_id": "other"}],
+            "facts": [
+                {**fact, "resource_id": "new"},
+                {**fact, "customer_id": "other"},
+                {**fact, "resource_id": "of-other", "customer_id": "other"},
+            ],
             "events": [{"resource_id": "of-acme", "kind": "LIFECYCLE_KIND_STOPPED", "at": str(AT_NS + SECOND_NS)}],
         },
         key=limited,

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from tallystick.proto.tallystick.v1 import ingest_pb2 as wire
+from tests.integration.ingest_stores import served, served_sqlite  # noqa: F401 (fixtures)
 from tests.integration.serving import SEND, Served
 from tests.integration.test_ingest import binary
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.ingest_stores import served, served_sqlite  # noqa: F401 (fixtures)
 from tests.integration.serving import AT_NS, SEND, Served
 from tests.servers import Reply, ServerProcess
 
@@ -125,7 +126,7 @@ def test_a_wrong_setting_is_refused_at_start_with_name_and_value(tmp_path: Path,
     with pytest.raises(RuntimeError) as caught:
         ServerProcess(tmp_path, {name: value}).start()
     assert name.removeprefix("TALLY_").lower() in str(caught.value)
-    assert value in str(caught.value) or name == "TALLY_TLS_CERTIFICATE"
+    assert value.partition("=")[0] in str(caught.value)
 
 
 def test_a_second_server_on_the_same_file_is_refused(served_sqlite: Served) -> None:
