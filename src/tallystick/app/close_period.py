@@ -44,7 +44,7 @@ class Closed:
     invoice: Invoice | None = None
 
 
-def close_period(store: Store, place: Place, run: Run, fence: Fence, clock: Clock, ids: Ids) -> Closed:
+def close_period(store: Store, place: Place, run: Run, fence: Fence, *, clock: Clock, ids: Ids) -> Closed:
     """Close one run of one customer; once, whatever is tried again, by whatever worker.
 
     Its usage is whole when every agent of the customer has reported past its end and every hour of it is computed. What

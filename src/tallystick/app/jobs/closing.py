@@ -46,7 +46,7 @@ def _close(store: Store, place: Place, run: Run, clock: Clock, ids: Ids, owner: 
         return None
     log = logger("closing")
     try:
-        closed = close_period(store, place, run, fence, clock, ids)
+        closed = close_period(store, place, run, fence, clock=clock, ids=ids)
     except LostLease as lost:
         log.warning("lease lost", customer=run.customer_id, run=run.key, detail=str(lost))
         return None

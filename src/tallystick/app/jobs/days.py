@@ -70,8 +70,9 @@ def write_days(
         )
     ]
     store.usage.replace_periods(tx, place, "day", [(resource_key, day) for day in days])
-    months = {(day.customer_id, day.zone, *month_of(day.start_ns, day.zone)) for day in days}
-    for customer, zone, start, end in sorted(months):
+    touched = {(*owner, *month_of(at, owner[1])) for owner, (start, end) in spans.items() for at in (start, end - 1)}
+    store.usage.drop_periods(tx, place, "month", resource_key, first, last)
+    for customer, zone, start, end in sorted(touched):
         _write_month(tx, store, place, resource_key, owner=(customer, zone), whole=(start, end))
 
 
@@ -152,6 +153,8 @@ def _write_month(tx: Tx, store: Store, place: Place, resource_key: int, *, owner
         for _, day in store.usage.periods(place, "day", *whole, resource_keys=[resource_key], tx=tx)
         if (day.customer_id, day.zone) == (customer, zone)
     ]
+    if not days:
+        return
     totals: dict[str, int] = defaultdict(int)
     estimated: dict[str, int] = defaultdict(int)
     for day in days:

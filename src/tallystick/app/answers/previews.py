@@ -1,0 +1,53 @@
+"""What the running periods would cost: drafts through the one formula, nothing stored; and what each resource has of it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+
+from tallystick.app.accounts import read_account, read_contract, usage_until
+from tallystick.app.clock import Ids
+from tallystick.invoice.assemble import assemble
+from tallystick.invoice.evidence import evidence_of
+from tallystick.invoice.runs import current, usage_window
+from tallystick.model.access import Place
+from tallystick.model.contracts import Run
+from tallystick.model.invoices import Invoice
+from tallystick.rate.rate import rate
+from tallystick.store.store import Store
+
+
+def preview(store: Store, place: Place, customer_id: str, at_ns: int, ids: Ids) -> tuple[Invoice, ...]:
+    """The drafts of the periods open at an instant, one per cycle and currency, of the usage known up to then.
+
+    Raises:
+        NotFound: there is no such customer.
+
+    """
+    with store.read() as tx:
+        contract, books = read_contract(store, place, customer_id, at_ns, tx)
+    return tuple(_draft(store, place, run, at_ns, ids) for run in current(contract, books, at_ns))
+
+
+def _draft(store: Store, place: Place, run: Run, at_ns: int, ids: Ids) -> Invoice:
+    account = read_account(store, place, run.customer_id, *usage_window(run), at_ns=at_ns)
+    evidence = evidence_of(usage_until(account.usage, at_ns), account.contract, account.books, run)
+    rated = rate(evidence.usage, evidence.contract, evidence.books, run)
+    return assemble(rated, evidence.contract, evidence.books, run, invoice_id=ids.new_id())
+
+
+def cost_by_resource(invoices: Iterable[Invoice]) -> Mapping[str, tuple[Fraction, str]]:
+    """What each resource has of the usage lines, exactly, with the currency: a line is shared by quantity before allowances.
+
+    For display: an invoice rounds charges, not resources.
+    """
+    found: dict[str, Fraction] = defaultdict(Fraction)
+    currencies: dict[str, str] = {}
+    for invoice in invoices:
+        for line in invoice.lines:
+            whole = sum((part.quantity for part in line.derivation.parts), Fraction(0))
+            for part in line.derivation.parts if whole else ():
+                found[part.resource_id] += line.derivation.unrounded * part.quantity / whole
+                currencies.setdefault(part.resource_id, invoice.currency)
+    return {resource_id: (amount, currencies[resource_id]) for resource_id, amount in found.items()}

@@ -1,0 +1,158 @@
+"""The live table: what is metered now, what it used and costs this month, and how whole that is."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+from tallystick.app.accounts import holdings_of
+from tallystick.app.answers.previews import cost_by_resource, preview
+from tallystick.app.clock import Clock, Ids
+from tallystick.model.access import Place
+from tallystick.model.calendar import month_of
+from tallystick.model.findings import Severity
+from tallystick.model.instants import HOUR_NS, LATEST_NS, hour_start
+from tallystick.model.invoices import Invoice
+from tallystick.model.money import Money, round_minor
+from tallystick.model.resources import UNASSIGNED
+from tallystick.model.usage import Filled, UsageHour
+from tallystick.serve.services import AgentStatus, ResourceStatus, Status
+from tallystick.store.registry import StoredResource
+from tallystick.store.store import Store
+
+KEPT_NS = 5 * 10**9
+"""How long the costs of a customer are believed: rating a month for a table that is looked at each second would cost more than it tells."""
+Cost = tuple[Mapping[str, Money], str, tuple[Money, ...]]
+"""Costs by resource, why there is none, totals."""
+
+
+class StatusBoard:
+    """Makes the live table; costs are kept for some seconds."""
+
+    def __init__(self, store: Store, clock: Clock, ids: Ids) -> None:
+        self._store = store
+        self._clock = clock
+        self._ids = ids
+        self._costs: dict[tuple[Place, str], tuple[int, Cost]] = {}
+
+    def status(self, place: Place, customers: frozenset[str] | None) -> Status:
+        """The table of some customers, or of all with the agents."""
+        now_ns = self._clock.now_ns()
+        month_ns = month_of(now_ns, "UTC")[0]
+        resources = self._store.registry.resources(place, customers=customers)
+        keys = [each.row for each in resources]
+        totals = self._store.usage.totals(place, month_ns, LATEST_NS, resource_keys=keys)
+        latest = _latest(self._store.usage.hours(place, hour_start(now_ns) - HOUR_NS, LATEST_NS, resource_keys=keys))
+        unknown: dict[int, int] = defaultdict(int)
+        for key, gap in self._store.usage.gaps(place, month_ns, LATEST_NS, resource_keys=keys):
+            unknown[key] += gap.until_ns - max(gap.from_ns, month_ns) if gap.filled is Filled.UNKNOWN else 0
+        agents = self.agents(place)
+        active = {name for agent in self._store.registry.agents(place) for name in agent.active_resources}
+        costs = {each: self._cost(place, each, now_ns) for each in {one.customer_id for one in resources} - {UNASSIGNED}}
+        return Status(
+            at_ns=now_ns,
+            month_start_ns=month_ns,
+            resources=tuple(
+                _row(
+                    each,
+                    totals.get(each.row, ({}, {})),
+                    latest.get(each.row),
+                    unknown[each.row],
+                    active=each.id in active,
+                    cost=costs.get(each.customer_id),
+                )
+                for each in resources
+            ),
+            agents=agents if customers is None else (),
+            costs=_summed(cost for found in costs.values() for cost in found[2]),
+            hours_waiting=self._store.usage.dirty_count(place, resource_keys=keys if customers is not None else None),
+        )
+
+    def agents(self, place: Place) -> tuple[AgentStatus, ...]:
+        """Every agent that ever sent a heartbeat."""
+        return tuple(
+            AgentStatus(
+                agent_id=each.instance_id,
+                heartbeat_at_ns=each.received_at_ns,
+                reported_until_ns=each.reported_until_ns or None,
+                resources=len(each.active_resources),
+                samples_sent=None,
+                samples_waiting=each.spool_depth,
+            )
+            for each in self._store.registry.agents(place)
+        )
+
+    def _cost(self, place: Place, customer_id: str, now_ns: int) -> Cost:
+        at_ns, kept = self._costs.get((place, customer_id), (-KEPT_NS, ({}, "", ())))
+        if self._clock.monotonic_ns() - at_ns < KEPT_NS:
+            return kept
+        invoices = preview(self._store, place, customer_id, now_ns, self._ids)
+        costs = {name: round_minor(amount, currency) for name, (amount, currency) in cost_by_resource(invoices).items()}
+        with self._store.read() as tx:
+            names = {
+                holdings.name(one.id): one.id for holdings in holdings_of(self._store, place, customer_id, tx) for one in holdings.resources
+            }
+        found = ({names.get(name, name): cost for name, cost in costs.items()}, _reason(invoices), tuple(one.net for one in invoices))
+        self._costs[place, customer_id] = (self._clock.monotonic_ns(), found)
+        return found
+
+
+def _reason(invoices: Sequence[Invoice]) -> str:
+    blocking = [finding for one in invoices for finding in one.findings if finding.severity is Severity.BLOCKING]
+    return blocking[0].detail or blocking[0].code.value if blocking else ""
+
+
+def _latest(hours: Sequence[tuple[int, UsageHour]]) -> Mapping[int, tuple[UsageHour, int]]:
+    """The last cell of each resource in which it was up."""
+    found: dict[int, tuple[UsageHour, int]] = {}
+    for key, hour in hours:
+        up = [place for place, amount in enumerate(hour.cells.get("uptime", ())) if amount]
+        if up:
+            found[key] = (hour, up[-1])
+    return found
+
+
+def _row(
+    resource: StoredResource,
+    totals: tuple[Mapping[str, int], Mapping[str, int]],
+    latest: tuple[UsageHour, int] | None,
+    unknown_ns: int,
+    *,
+    active: bool,
+    cost: Cost | None,
+) -> ResourceStatus:
+    amounts, estimated = totals
+    guessed_ns = estimated.get("uptime", 0)
+    return ResourceStatus(
+        resource_id=resource.id,
+        name=resource.name,
+        customer_id=resource.customer_id,
+        active=active,
+        millicores_now=_level(latest, "cpu.used", 1000),
+        memory_bytes_now=_level(latest, "memory.used", 1),
+        cpu_used_core_ns=amounts.get("cpu.used"),
+        memory_used_byte_ns=amounts.get("memory.used"),
+        network_tx_bytes=amounts.get("network.tx"),
+        cost=cost[0].get(resource.id) if cost else None,
+        cost_reason="unassigned" if cost is None else cost[1],
+        measured_ns=amounts.get("uptime", 0) - guessed_ns,
+        estimated_ns=guessed_ns,
+        unknown_ns=unknown_ns,
+        last_sample_at_ns=resource.last_sample_at_ns,
+    )
+
+
+def _level(latest: tuple[UsageHour, int] | None, meter: str, scale: int) -> int | None:
+    """The mean level of a meter over the last cell in which the resource was up."""
+    if latest is None or meter not in latest[0].cells:
+        return None
+    hour, place = latest
+    return hour.cells[meter][place] * scale // hour.cells["uptime"][place]
+
+
+def _summed(costs: Iterable[Money]) -> tuple[Money, ...]:
+    """One amount per currency, by its code."""
+    sums: dict[str, int] = defaultdict(int)
+    for cost in costs:
+        sums[cost.currency] += cost.minor
+    return tuple(Money(minor=minor, currency=currency) for currency, minor in sorted(sums.items()))
