@@ -121,6 +121,9 @@ class Allow:
         if grant.role not in self.roles:
             wanted = ", ".join(sorted(self.roles))
             raise Problem(FORBIDDEN, f"a key of the role {grant.role} may not do this; it needs {wanted}", field="role", value=grant.role)
+        if grant.customers and Role.CUSTOMER not in self.roles:
+            named = ", ".join(sorted(grant.customers))
+            raise Problem(FORBIDDEN, "a key that is limited to customers may not do this", field="customers", value=named)
         return Call(desk=desk, grant=grant)
 
     def __call__(self, request: Request, _key: Annotated[object, Depends(HTTPBearer(auto_error=False, scheme_name="key"))]) -> Call:

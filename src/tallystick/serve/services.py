@@ -198,7 +198,7 @@ class Services:
     - `usage_days(place, query)`, `usage_months(place, query)`: per resource and local day or month of its customer's zone.
     - `status(place, customers)`: the live table, of these customers only (None: all; then agents stand in it too).
     - `agents(place)`: every agent that ever sent a heartbeat.
-    - `metrics(accept)`: the page of `/metrics` and its content type (`ServerMetrics.exposition`).
+    - `metrics()`: the page of `/metrics`, in Prometheus' own text format.
     - `not_ready()`: why the server cannot serve now, a sentence each; empty when it can.
     """
 
@@ -217,5 +217,5 @@ class Services:
     usage_months: Callable[[Place, UsageQuery], tuple[UsageTotal, ...]]
     status: Callable[[Place, frozenset[str] | None], Status]
     agents: Callable[[Place], tuple[AgentStatus, ...]]
-    metrics: Callable[[str], tuple[bytes, str]]
+    metrics: Callable[[], str]
     not_ready: Callable[[], tuple[str, ...]]

@@ -38,5 +38,4 @@ def ready(request: Request) -> Health:
 def metrics(request: Request) -> Response:
     """Counters, gauges and histograms of this process, without a key: bind the listener to a network that may see them."""
     desk: Desk = request.app.state.desk
-    body, content_type = desk.services.metrics(request.headers.get("accept", ""))
-    return Response(body, headers={"Content-Type": content_type})
+    return Response(desk.services.metrics(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
