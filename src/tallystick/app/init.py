@@ -56,7 +56,8 @@ def init_store(settings: Settings, clock: Clock | None = None, ids: Ids | None =
     migrate_store(settings)
     told = clock or (FileClock(settings.clock_file) if settings.clock_file else SystemClock())
     store = open_store(settings.url, told)
-    shown = parse_url(settings.url)[0].render_as_string(hide_password=True)
+    url, dialect = parse_url(settings.url)
+    shown = url.set(drivername=dialect.value).render_as_string(hide_password=True)
     try:
         place = Place()
         if any(key.grant.role is Role.ADMIN and key.revoked_at_ns is None for key in store.keys.list(place)):

@@ -14,11 +14,16 @@ from tallystick.app.cli.output import WRONG_USE, AsJson, fail, print_json, print
 app = typer.Typer(help="The collector on the host.", rich_markup_mode=None)
 
 Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings in TOML; the environment wins over it.")]
-COLUMNS = {"resource": "resource_id", "customer": "customer_id", "CPU ns": "cpu_time_nanos", "memory bytes": "memory_bytes_used"} | {
-    name: name.replace(" ", "_")
-    for name in ("disk_read_bytes", "disk_write_bytes", "disk_read_ops", "disk_write_ops", "network_rx_bytes", "network_tx_bytes")
+COLUMNS = {
+    "resource": "resource_id",
+    "CPU ns": "cpu_time_nanos",
+    "memory bytes": "memory_bytes_used",
+    "read bytes": "disk_read_bytes",
+    "written bytes": "disk_write_bytes",
+    "received bytes": "network_rx_bytes",
+    "sent bytes": "network_tx_bytes",
 }
-NUMBERS = tuple(COLUMNS)[2:]
+NUMBERS = tuple(COLUMNS)[1:]
 
 
 @app.callback(invoke_without_command=True)
@@ -51,9 +56,9 @@ def run(config: Config = None, as_json: AsJson = False) -> None:
         TALLY_AGENT_ENDPOINT=https://billing.example.com tally agent run
     """
     # A fresh process without this command line in it: the agent is to stay small for as long as the host runs.
-    more = ["--config", str(config)] if config else []
+    given = ["--config", str(config)] if config else []
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", "tallystick.app.agent", *more])  # noqa: S606 - no shell, our own module
+    os.execv(sys.executable, [sys.executable, "-m", "tallystick.app.agent", *given, "run"])  # noqa: S606 - no shell, our own module
 
 
 @app.command()
@@ -73,14 +78,14 @@ def read(
 
 def show_readings(config: Path | None, resource: str | None, as_json: bool) -> None:
     """One reading of one resource, or of all: the values as the kernel has them now."""
-    from tallystick.app.agent import read_once
+    from tallystick.app.agent import once
     from tallystick.app.agent_settings import AgentSettingsError, load_settings
+    from tallystick.collect.mapping import MappingError
 
     try:
-        settings = load_settings(config)
-    except AgentSettingsError as error:
+        readings = once(load_settings(config), resource)
+    except (AgentSettingsError, MappingError, OSError) as error:
         fail(str(error), code=WRONG_USE)
-    readings = [reading for reading in read_once(settings) if resource in (None, reading["resource_id"], reading.get("local_name"))]
     if resource is not None and not readings:
         fail(f"RESOURCE = {resource!r}: nothing of that name is metered here; `tally agent --once` lists what is")
     print_json(readings) if as_json else print_table("readings", readings, COLUMNS, right=NUMBERS)

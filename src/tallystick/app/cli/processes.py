@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,6 +27,24 @@ def settings_of(config: Path | None, **given: object) -> Settings:
         return load_settings(config, **{name: value for name, value in given.items() if value is not None})
     except SettingsError as error:
         fail(str(error), code=WRONG_USE)
+
+
+@contextmanager
+def told_plainly() -> Iterator[None]:
+    """What keeps a process from its store or its address is one line, not a stack: wrong URLs, old schemas, a second server."""
+    from sqlalchemy.exc import OperationalError
+
+    from tallystick.store.engine import StoreUrlError
+    from tallystick.store.store import SchemaMismatch, StoreInUse
+
+    try:
+        yield
+    except StoreUrlError as error:
+        fail(f"store_url (TALLY_STORE_URL): {error}", code=WRONG_USE)
+    except (SchemaMismatch, StoreInUse, OSError) as error:
+        fail(str(error))
+    except OperationalError as error:
+        fail(f"the store cannot be opened: {error.orig}")
 
 
 def up(
@@ -57,7 +77,8 @@ def init(config: Config = None, store: Store = None, as_json: AsJson = False) ->
 
     settings = settings_of(config, store_url=store)
     try:
-        made = init_store(settings)
+        with told_plainly():
+            made = init_store(settings)
     except AlreadyThereError as error:
         fail(str(error))
     if as_json:
@@ -78,7 +99,8 @@ def serve(config: Config = None, store: Store = None, listen: Listen = None, as_
     from tallystick.app.server import run_server
 
     settings = settings_of(config, store_url=store, listen=listen)
-    raise typer.Exit(run_server(settings))
+    with told_plainly():
+        run_server(settings)
 
 
 def worker(config: Config = None, store: Store = None, as_json: AsJson = False) -> None:
@@ -88,10 +110,11 @@ def worker(config: Config = None, store: Store = None, as_json: AsJson = False) 
     Example:
         tally worker --store postgresql://tally@db.example.com/tally
     """
-    from tallystick.app.worker import run_worker
+    from tallystick.app.jobs.worker import run_worker
 
     settings = settings_of(config, store_url=store)
-    raise typer.Exit(run_worker(settings))
+    with told_plainly():
+        run_worker(settings)
 
 
 def migrate(config: Config = None, store: Store = None, as_json: AsJson = False) -> None:
@@ -104,7 +127,8 @@ def migrate(config: Config = None, store: Store = None, as_json: AsJson = False)
     from tallystick.app.init import migrate_store
 
     settings = settings_of(config, store_url=store)
-    version = migrate_store(settings)
+    with told_plainly():
+        version = migrate_store(settings)
     print_json({"store": settings.url, "schema": version}) if as_json else typer.echo(f"the store is at schema {version}")
 
 
@@ -118,7 +142,8 @@ def check(config: Config = None, store: Store = None, as_json: AsJson = False) -
     from tallystick.app.check import run_check
 
     settings = settings_of(config, store_url=store)
-    found = run_check(settings)
+    with told_plainly():
+        found = run_check(settings)
     if as_json:
         print_json({"compared_hours": found.compared_hours, "differences": list(found.differences)})
     else:
