@@ -32,10 +32,8 @@ def settings_of(config: Path | None, **given: object) -> Settings:
 @contextmanager
 def told_plainly() -> Iterator[None]:
     """What keeps a process from its store or its address is one line, not a stack: wrong URLs, old schemas, a second server."""
-    from sqlalchemy.exc import OperationalError
-
     from tallystick.store.engine import StoreUrlError
-    from tallystick.store.store import SchemaMismatch, StoreInUse
+    from tallystick.store.store import SchemaMismatch, StoreFault, StoreInUse
 
     try:
         yield
@@ -43,8 +41,8 @@ def told_plainly() -> Iterator[None]:
         fail(f"store_url (TALLY_STORE_URL): {error}", code=WRONG_USE)
     except (SchemaMismatch, StoreInUse, OSError) as error:
         fail(str(error))
-    except OperationalError as error:
-        fail(f"the store cannot be opened: {error.orig}")
+    except StoreFault as error:
+        fail(f"store_url (TALLY_STORE_URL): the store cannot be opened: {error.orig}")
 
 
 def up(
