@@ -82,9 +82,9 @@ class CgroupSource:
         groups = {key: group for key, group in self._groups.items() if key in running}
         wanted = frozenset(self._directory_of(key) for key in ended_away if key.startswith(self._rules.host_boot))
         walk = self._finder.look({(group.directory, group.inode): group for group in groups.values()}, wanted)
-        found = [self._found(group) for group in walk.chosen]
+        found = [running[key] if (key := self._key(group)) in running else self._found(group) for group in walk.chosen]
         self._groups = {one.key: group for one, group in zip(found, walk.chosen, strict=True)}
-        return found, [self._found(group).key for group in walk.used]
+        return found, [self._key(group) for group in walk.used]
 
     def processes(self) -> set[int]:
         """Every process in a group that was found: it is metered there."""
@@ -93,6 +93,9 @@ class CgroupSource:
     def open(self, found: Found) -> GroupReader:
         """Open a group that the last look found."""
         return GroupReader(self._groups[found.key], self._rules, found.local)
+
+    def _key(self, group: Group) -> str:
+        return f"{self._rules.host_boot}/{group.inode} {group.path}"
 
     def _found(self, group: Group) -> Found:
         boot_id = f"{self._rules.host_boot}/{group.inode}"
@@ -122,6 +125,32 @@ def kind_of(path: str) -> str:
 class GroupReader:
     """Reads one group through kept descriptors: `os.pread` costs a twentieth of opening a file."""
 
+    __slots__ = (
+        "_age_seconds",
+        "_bytes_fd",
+        "_bytes_raw",
+        "_cpu_fd",
+        "_disk",
+        "_disk_size",
+        "_disk_v1",
+        "_events_fd",
+        "_group",
+        "_inactive",
+        "_limits",
+        "_local",
+        "_memory_fd",
+        "_memory_v1",
+        "_network",
+        "_ops_fd",
+        "_ops_raw",
+        "_pread",
+        "_rules",
+        "_stat_fd",
+        "_v1",
+        "_watch_fd",
+        "presence",
+    )
+
     def __init__(self, group: Group, rules: CgroupRules, local: str) -> None:
         """Raises GoneError if its CPU counter cannot be opened."""
         self.presence = MEASURED_AT | CPU
@@ -130,8 +159,9 @@ class GroupReader:
         self._pread = os.pread
         self._memory_fd = self._stat_fd = self._bytes_fd = self._ops_fd = self._watch_fd = _NONE
         self._memory_v1 = self._disk_v1 = False
-        self._memory = self._inactive = 0
-        self._disk_raw: tuple[bytes, bytes] = (b"", b"")
+        self._inactive = 0
+        self._bytes_raw = self._ops_raw = b""
+        self._disk_size = 256
         self._disk = (0, 0, 0, 0)
         self._network: Network | None = None
         self._age_seconds = 0
@@ -148,25 +178,39 @@ class GroupReader:
         """A sample at `at_ns` (resource.Reader)."""
         pread = self._pread
         try:
-            raw = pread(self._cpu_fd, 512, 0)
+            raw = pread(self._cpu_fd, 256, 0)
             cpu = int(raw) if self._v1 else cpu_stat_nanos(raw)
             memory = 0
             if self._memory_fd >= 0:
                 memory = int(pread(self._memory_fd, 32, 0)) - self._inactive
-                memory = max(memory, 0)
+                memory = memory if memory > 0 else 0
             if self._bytes_fd >= 0:
-                raw = pread(self._bytes_fd, 16384, 0)
-                ops = pread(self._ops_fd, 16384, 0) if self._ops_fd >= 0 else b""
-                if (raw, ops) != self._disk_raw:
-                    self._disk_raw = (raw, ops)
-                    self._disk = (*_in_order(blkio_sums(raw), blkio_sums(ops)),) if self._disk_v1 else io_stat(raw)
+                raw = pread(self._bytes_fd, self._disk_size, 0)
+                if self._ops_fd >= 0:
+                    ops = pread(self._ops_fd, self._disk_size, 0)
+                    if raw != self._bytes_raw or ops != self._ops_raw:
+                        self._parse_disk(raw, ops)
+                elif raw != self._bytes_raw:
+                    self._parse_disk(raw, b"")
         except OSError:
             raise GoneError(self._local) from None
-        d = self._disk
+        d0, d1, d2, d3 = self._disk
         if self._network is None:
-            return (at_ns, memory, cpu, d[0], d[1], d[2], d[3], 0, 0)
+            return (at_ns, memory, cpu, d0, d1, d2, d3, 0, 0)
         received, sent = self._network.read()
-        return (at_ns, memory, cpu, d[0], d[1], d[2], d[3], received, sent)
+        return (at_ns, memory, cpu, d0, d1, d2, d3, received, sent)
+
+    def _parse_disk(self, raw: bytes, ops: bytes) -> None:
+        """The disks' counters have moved. A text that fills the buffer may go on: it is read again with more room."""
+        while max(len(raw), len(ops)) >= self._disk_size:
+            self._disk_size *= 2
+            raw = os.pread(self._bytes_fd, self._disk_size, 0)
+            ops = os.pread(self._ops_fd, self._disk_size, 0) if self._ops_fd >= 0 else b""
+        self._bytes_raw, self._ops_raw = raw, ops
+        if self._disk_v1:
+            self._disk = (*blkio_sums(raw), *blkio_sums(ops))
+        else:
+            self._disk = io_stat(raw)
 
     def refresh(self) -> bool:
         """The inactive file of the working set; and, in its first seconds and then now and again, what was not there before."""
@@ -274,7 +318,7 @@ class GroupReader:
         self.presence |= DISK_OPS if self._ops_fd >= 0 and self._bytes_fd >= 0 else 0
 
     def _places(self) -> Places:
-        """Where each controller counts this resource: the same path in its hierarchy, or else where its processes are, if nobody else is."""
+        """Where each controller counts it: the same path in its hierarchy, or else where its processes are, if nobody else is."""
         v1, v2 = self._rules.hierarchies.v1, self._rules.hierarchies.v2
         paths: dict[str, str] = {}
         for pid in processes_below(self._group.directory)[:1]:
@@ -299,10 +343,6 @@ class GroupReader:
             return None
         ours = all_processes_below(self._group.directory)
         return f"{root}/{other}" if all_processes_below(f"{root}/{other}") <= ours else None
-
-
-def _in_order(sums: tuple[int, int], operations: tuple[int, int]) -> tuple[int, int, int, int]:
-    return (*sums, *operations)
 
 
 def _open(path: str) -> int:

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 _WAKE_EARLY_NS = 1_500_000
 """epoll waits whole milliseconds: it is left so early, and the rest is slept exactly."""
-_FACTS_SECONDS = 30
+_FACTS_SECONDS = 60
 _SURE_LOOKS = 5
 """What is watched is asked whether it is empty at every fifth look only: its processes may have been moved away."""
 _GOLDEN = 618
@@ -380,13 +380,16 @@ class Collector:
         for key, sampled in tuple(self._resources.items()):
             if key not in present:
                 self._end(sampled)
-            elif not sampled.ending and (not sampled.is_watched or (self._looks + sampled.token) % _SURE_LOOKS == 0):
-                if sampled.reader.is_empty():
-                    self._seen_empty(sampled)
+            elif self._is_asked(sampled) and sampled.reader.is_empty():
+                self._seen_empty(sampled)
         seen |= {key: (True, sampled.facts) for key, sampled in self._resources.items()}
         self._seen = seen
         self._last_look_ns = at_ns
         self._looks += 1
+
+    def _is_asked(self, one: Sampled) -> bool:
+        """Whether a look asks if it is empty: what is watched tells by itself, and is asked now and again."""
+        return not one.ending and (not one.is_watched or (self._looks + one.token) % _SURE_LOOKS == 0)
 
     def _begin(self, source: Source, found: Found) -> None:
         """Meter what was found: its start if the last look did not see it, its facts if they are not known, its first sample at once."""

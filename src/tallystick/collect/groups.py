@@ -147,11 +147,15 @@ class GroupFinder:
         waiting = [(entry.path, entry.inode()) for entry in _children(root)]
         while waiting:
             directory, inode = waiting.pop()
+            known = running.get((directory, inode))
+            if known is not None:
+                yield known, True
+                continue
             group = Group(root=root, path=directory[len(root) + 1 :], inode=inode, is_v1=v1)
             if matches_path(group.path, self._choice.ignore):
                 continue
             identity = (directory, inode)
-            if identity in running or identity in wanted:
+            if identity in wanted:
                 yield group, True
                 continue
             children = _children(directory)

@@ -27,13 +27,16 @@ class Network(Protocol):
 class Taps:
     """The taps of a VM by their statistics. What the host receives from a tap is what the guest sent, and the other way round."""
 
-    __slots__ = ("_base", "_fds", "_last", "_root", "names")
+    __slots__ = ("_base", "_fast", "_fds", "_last", "_raw", "_root", "_total", "names")
 
     def __init__(self, root: str, names: tuple[str, ...]) -> None:
         """`root` is /sys/class/net. A tap that is not there yet, or was made anew, is opened when it is."""
         self.names = names
         self._root = root
         self._fds: dict[str, tuple[int, int]] = {}
+        self._fast: tuple[int, int] | None = None
+        self._raw = (b"", b"")
+        self._total = (0, 0)
         self._last = dict.fromkeys(names, (0, 0))
         self._base = dict.fromkeys(names, (0, 0))
         for name in names:
@@ -41,6 +44,19 @@ class Taps:
 
     def read(self) -> tuple[int, int]:
         """(received, sent) of the guest, over all its taps."""
+        fast = self._fast
+        if fast is not None:  # one tap, open: what nearly every VM has
+            pread = os.pread
+            try:
+                raw = pread(fast[0], 32, 0), pread(fast[1], 32, 0)
+            except OSError:
+                return self._read_all()
+            if raw == self._raw:
+                return self._total
+            self._raw = raw
+        return self._read_all()
+
+    def _read_all(self) -> tuple[int, int]:
         received = sent = 0
         for name in self.names:
             fds = self._fds.get(name)
@@ -59,7 +75,8 @@ class Taps:
             base, last = self._base[name], self._last[name]
             received += base[0] + last[0]
             sent += base[1] + last[1]
-        return received, sent
+        self._total = (received, sent)
+        return self._total
 
     def _fold(self, name: str) -> None:
         base, last = self._base[name], self._last[name]
@@ -75,10 +92,12 @@ class Taps:
             for fd in opened:
                 os.close(fd)
             return None
-        self._fds[name] = (opened[0], opened[1])
-        return self._fds[name]
+        fds = self._fds[name] = (opened[0], opened[1])
+        self._fast = fds if len(self.names) == 1 else None
+        return fds
 
     def _shut(self, name: str) -> None:
+        self._fast = None
         for fd in self._fds.pop(name, ()):
             os.close(fd)
 

@@ -38,7 +38,7 @@ class _Process:
     """A process that was seen: its incarnation, its CPU time when it was first seen, and whether the settings choose it."""
 
     start_ticks: int
-    key: Found
+    found: Found
     first_ticks: int
     matches: bool
     is_metered: bool = False
@@ -72,11 +72,11 @@ class ProcSource:
                 continue
             one = self._process(int(name), stat)
             known[int(name)] = one
-            if one.key.key in ended_away or (not stat.is_zombie and int(name) not in elsewhere and self._is_chosen(one, stat)):
+            if one.found.key in ended_away or (not stat.is_zombie and int(name) not in elsewhere and self._is_chosen(one, stat)):
                 one.is_metered = True
-                found.append(one.key)
+                found.append(one.found)
             else:
-                others.append(one.key.key)
+                others.append(one.found.key)
         self._known = known
         return found, others
 
@@ -100,7 +100,7 @@ class ProcSource:
         )
         return _Process(
             start_ticks=stat.start_ticks,
-            key=found,
+            found=found,
             first_ticks=stat.cpu_ticks if self._looks == 1 else 0,
             matches=matches_command(stat.command, command_line.decode("utf-8", "replace"), self._rules.match),
         )

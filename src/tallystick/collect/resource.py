@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from tallystick.model.samples import COLUMNS
@@ -74,11 +74,12 @@ class Found:
     boot_id: str
     pid: int
     kind: str
+    key: str = field(init=False, default="")
+    """What stands for this incarnation in the spool's memory: `boot_id`, a blank, `local`."""
 
-    @property
-    def key(self) -> str:
-        """What stands for this incarnation in the spool's memory: `boot_id`, a blank, `local`."""
-        return f"{self.boot_id} {self.local}"
+    def __post_init__(self) -> None:
+        """Put the key together, once: each look compares it."""
+        object.__setattr__(self, "key", f"{self.boot_id} {self.local}")
 
 
 class Source(Protocol):
