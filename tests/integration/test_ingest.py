@@ -13,7 +13,6 @@ from tallystick.meter.planes import encode
 from tallystick.meter.samples import Samples
 from tallystick.model.samples import ALL_COLUMNS_MASK
 from tallystick.proto.tallystick.v1 import ingest_pb2 as wire
-from tests.integration.ingest_stores import served, served_sqlite  # noqa: F401 (fixtures)
 from tests.integration.serving import AT_NS, SECOND_NS, SEND, Served
 
 pytestmark = pytest.mark.timeout(120)
@@ -171,13 +170,14 @@ def test_a_key_limited_to_customers_assigns_and_writes_only_theirs(served: Serve
     fact = {"resource_id": "of-acme", "at": str(AT_NS), "customer_id": "acme"}
     assert served.send({"facts": [fact], "batches": [batch("of-acme")]}).status == 200
     limited = served.key("agent", customers=("other",))
+    named_other = {"resource_id": "of-other", "customer_id": "other"}
     reply = served.send(
         {
             "batches": [batch("of-acme", sequence=2, columns=columns(AT_NS + 5 * SECOND_NS)), batch("of-other")],
             "facts": [
                 {**fact, "resource_id": "new"},
                 {**fact, "customer_id": "other"},
-                {**fact, "resource_id": "of-other", "customer_id": "other"},
+                {**fact, **named_other},
             ],
             "events": [{"resource_id": "of-acme", "kind": "LIFECYCLE_KIND_STOPPED", "at": str(AT_NS + SECOND_NS)}],
         },

@@ -10,7 +10,6 @@ import time
 import pytest
 
 from tallystick.proto.tallystick.v1 import ingest_pb2 as wire
-from tests.integration.ingest_stores import served, served_sqlite  # noqa: F401 (fixtures)
 from tests.integration.serving import SEND, Served
 from tests.integration.test_ingest import binary
 
@@ -26,10 +25,10 @@ def test_what_is_acknowledged_survives_a_kill(served: Served) -> None:
     ]
     for kill in range(KILLS):
         done = threading.Event()
-        part = requests[kill * 40 : (kill + 1) * 40]
+        enough = 100 * (kill + 1)
 
-        def run(first: int, part: list[wire.SendRequest] = part, done: threading.Event = done) -> None:
-            for request in part[first::CONNECTIONS]:
+        def run(requests: list[wire.SendRequest], enough: int = enough, done: threading.Event = done) -> None:
+            for request in requests:
                 try:
                     reply = served.server.rpc(SEND, request, served.agent)
                 except (OSError, http.client.HTTPException):
@@ -41,10 +40,11 @@ def test_what_is_acknowledged_survives_a_kill(served: Served) -> None:
                     for each, outcome in zip(request.batches, answer.batches, strict=True)
                     if outcome.outcome == wire.OUTCOME_STORED
                 )
-                if len(acknowledged) > 100 * (kill + 1):
+                if len(acknowledged) > enough:
                     done.set()
 
-        threads = [threading.Thread(target=run, args=(first,)) for first in range(CONNECTIONS)]
+        part = requests[kill * 40 : (kill + 1) * 40]
+        threads = [threading.Thread(target=run, args=(part[first::CONNECTIONS],)) for first in range(CONNECTIONS)]
         for thread in threads:
             thread.start()
         done.wait(20)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from tallystick.proto.billing.v1 import billing_pb2 as wire
-from tests.integration.ingest_stores import served, served_sqlite  # noqa: F401 (fixtures)
 from tests.integration.serving import AT_NS, SECOND_NS, Served
 from tests.servers import Reply
 

@@ -1,4 +1,4 @@
-"""Fixtures: a server on each store for a whole module, and one on SQLite for what no store has a part in."""
+"""Fixtures of all integration tests: a server on each store for a whole module, and one on SQLite for what no store has a part in."""
 
 from __future__ import annotations
 
