@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any
 
 from tallystick.app.access import Access, stored_grants
+from tallystick.app.answers.services import services_of
 from tallystick.app.clock import Clock, FileClock, RandomIds, SystemClock
-from tallystick.app.health import Health, bare_pages
+from tallystick.app.health import Health
 from tallystick.app.init import migrate_store
 from tallystick.app.metrics import ServerMetrics
 from tallystick.app.settings import Settings
@@ -19,6 +19,7 @@ from tallystick.ingest.native import NativeService
 from tallystick.ingest.rpc import RpcApp
 from tallystick.ingest.storing import Storing
 from tallystick.ingest.writer import GroupWriter
+from tallystick.serve.api import rest_app
 from tallystick.store.engine import Dialect, parse_url
 from tallystick.store.store import Store, open_store
 
@@ -83,17 +84,8 @@ def open_house(settings: Settings, clock: Clock | None = None) -> House:
         message_limit_bytes=settings.message_limit_bytes,
     )
     health = Health(store, writer)
-    rest = _rest(store, access, told, metrics, health)
+    services = services_of(store, told, RandomIds(), metrics=metrics.text, not_ready=health.not_ready)
+    rest = rest_app(store, services, access, told)
     return House(
         clock=told, store=store, metrics=metrics, access=access, writer=writer, workers=Workers(settings, told), rpc=rpc, rest=rest
     )
-
-
-def _rest(store: Store, access: Access, clock: Clock, metrics: ServerMetrics, health: Health) -> App:
-    if find_spec("tallystick.app.services") is None:
-        return bare_pages(metrics, health)
-    from tallystick.app.services import services_of  # noqa: PLC0415
-    from tallystick.serve.api import rest_app  # noqa: PLC0415
-
-    services = services_of(store, clock, RandomIds(), metrics=metrics.text, not_ready=health.not_ready)
-    return rest_app(store, services, access, clock)

@@ -85,7 +85,7 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 
 def main() -> None:
     """Run one worker, which ends when the server that started it (the process of the first argument) is gone."""
-    from tallystick.app.worker import run_worker  # noqa: PLC0415 (only the child needs the jobs)
+    from tallystick.app.jobs.worker import run_worker  # noqa: PLC0415 (only the child needs the jobs)
 
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -27,7 +27,6 @@ def explanation(
     `cells` opens each hour to its five-minute cells; `samples`, by resource and in order of time, opens each cell to the
     raw samples that were measured in it. `notes` are printed last: what is no longer held, and what a verification found.
     """
-    steps = line.derivation.steps
     rows = [
         f"{line.description}",
         f"  invoice     {invoice.number or invoice.state}, line {line.key}",

@@ -192,7 +192,7 @@ class Services:
     - `subscribe(place, actor, subscription)`: stored, or refused: unknown customer or plan, a tie of coverage.
     - `end_subscription(place, actor, subscription_id, end_ns)`: ended; the same end again is no change, another is `conflict`.
     - `preview_invoice(place, customer_id, at_ns)`: the draft invoices of the periods open at `at_ns`, usage up to then; nothing is stored.
-    - `invoice_json(invoice)`: the JSON document of an invoice (`invoice.codec`).
+    - `invoice_json(invoice)`, `invoice_pdf(invoice)`, `invoice_text(invoice)`: an invoice as a document.
     - `estimate(place, request)`: priced by the one formula.
     - `explain_line(place, invoice_id, line_number, depth, verify)`: line 1 is the first.
     - `usage_days(place, query)`, `usage_months(place, query)`: per resource and local day or month of its customer's zone.
@@ -211,6 +211,8 @@ class Services:
     end_subscription: Callable[[Place, str, str, int], Subscription]
     preview_invoice: Callable[[Place, str, int], tuple[Invoice, ...]]
     invoice_json: Callable[[Invoice], str]
+    invoice_pdf: Callable[[Invoice], bytes]
+    invoice_text: Callable[[Invoice], str]
     estimate: Callable[[Place, EstimateRequest], Estimate]
     explain_line: Callable[[Place, str, int, Depth, bool], Explanation]
     usage_days: Callable[[Place, UsageQuery], tuple[UsageTotal, ...]]

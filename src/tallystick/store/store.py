@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
+from sqlalchemy.exc import DBAPIError as StoreFault
 from sqlalchemy.exc import OperationalError
 
 from tallystick.store.batches.operations import Batches
@@ -23,7 +24,7 @@ from tallystick.store.surrogates import Surrogates
 from tallystick.store.turnstile import ServerLock, StoreInUse
 from tallystick.store.usage.operations import Usage
 
-__all__ = ["SchemaMismatch", "Store", "StoreInUse", "Tx", "migrate", "open_store"]
+__all__ = ["SchemaMismatch", "Store", "StoreFault", "StoreInUse", "Tx", "migrate", "open_store"]
 
 Result = TypeVar("Result")
 

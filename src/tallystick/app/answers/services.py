@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from sqlalchemy.exc import DBAPIError
-
 from tallystick.app.answers.explaining import explain_line
 from tallystick.app.answers.periods import usage_periods
 from tallystick.app.answers.previews import preview
@@ -23,6 +21,8 @@ from tallystick.rate import estimate as pricing
 from tallystick.rate.agreements import refusals
 from tallystick.rate.books.consistency import conflicts_between, default_plan
 from tallystick.rate.load import load_book
+from tallystick.render.pdf import pdf
+from tallystick.render.text import text
 from tallystick.serve.problems import conflict, invalid, not_found
 from tallystick.serve.services import BookMistake, BookReading, Estimate, EstimateRequest, Services
 from tallystick.store.records import Clash, NotFound
@@ -31,7 +31,7 @@ from tallystick.store.store import Store
 BODY = "body"
 
 
-def services_of(store: Store, clock: Clock, ids: Ids, metrics: Callable[[str], tuple[bytes, str]]) -> Services:
+def services_of(store: Store, clock: Clock, ids: Ids, *, metrics: Callable[[], str], not_ready: Callable[[], tuple[str, ...]]) -> Services:
     """The services of one server."""
     board = StatusBoard(store, clock, ids)
     return Services(
@@ -44,6 +44,8 @@ def services_of(store: Store, clock: Clock, ids: Ids, metrics: Callable[[str], t
         end_subscription=lambda place, actor, subscription_id, end_ns: end_subscription(store, place, actor, subscription_id, end_ns),
         preview_invoice=lambda place, customer_id, at_ns: preview_invoice(store, ids, place, customer_id, at_ns),
         invoice_json=to_json,
+        invoice_pdf=pdf,
+        invoice_text=text,
         estimate=lambda place, request: estimate(store, clock, place, request),
         explain_line=lambda place, invoice_id, number, depth, verify: explain_line(store, place, invoice_id, number, depth, verify=verify),
         usage_days=lambda place, query: usage_periods(store, place, "day", query),
@@ -51,7 +53,7 @@ def services_of(store: Store, clock: Clock, ids: Ids, metrics: Callable[[str], t
         status=board.status,
         agents=board.agents,
         metrics=metrics,
-        not_ready=lambda: not_ready(store),
+        not_ready=not_ready,
     )
 
 
@@ -185,12 +187,3 @@ def estimate(store: Store, clock: Clock, place: Place, request: EstimateRequest)
     currency = plan.currency if plan else ""
     total = sum((line.amount for line in rated.lines), Money(minor=0, currency=currency))
     return Estimate(plan_id=plan_id, book_id=book.id, book_version=book.version, lines=rated.lines, total=total)
-
-
-def not_ready(store: Store) -> tuple[str, ...]:
-    """Why the server cannot serve now."""
-    try:
-        store.maintenance.check_reachable()
-    except DBAPIError as error:
-        return (f"the store cannot be reached: {error.orig}",)
-    return ()

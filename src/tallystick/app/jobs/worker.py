@@ -9,14 +9,12 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sqlalchemy.exc import DBAPIError
-
 from tallystick.app.clock import Clock, Ids, RandomIds, clock_of
 from tallystick.app.jobs.closing import close_due
 from tallystick.app.jobs.rollup import DiskHorizon, roll_up
 from tallystick.app.logs import logger, set_up_logs
 from tallystick.app.settings import Settings
-from tallystick.store.store import Store, open_store
+from tallystick.store.store import Store, StoreFault, open_store
 
 SECOND_NS = 10**9
 IDLE_SECONDS = 0.25
@@ -37,7 +35,7 @@ class Chore:
             return False
         try:
             done = self.do()
-        except DBAPIError as error:  # the database is away or busy: nothing was stored, and it is tried again
+        except StoreFault as error:  # the database is away or busy: nothing was stored, and it is tried again
             logger("worker").error("the store failed", chore=self.name, error=str(error.orig or error))
             done = 0
         except Exception as error:

@@ -10,8 +10,6 @@ from starlette.responses import PlainTextResponse, Response
 
 from tallystick.model.access import Role
 from tallystick.model.invoices import DocumentState, Invoice
-from tallystick.render.pdf import pdf
-from tallystick.render.text import text
 from tallystick.serve.documents.invoices import (
     ExplanationDocument,
     InvoiceDocument,
@@ -85,13 +83,14 @@ def invoice_pdf(call: Reader, invoice_id: Id) -> Response:
     """PDF/A-3b, byte-equal whenever it is asked for. What is not finalized carries its state across each page."""
     invoice = _visible(call, invoice_id)
     name = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "-._") else "_" for letter in invoice.number or invoice.id)
-    return Response(pdf(invoice), media_type=PDF, headers={"Content-Disposition": f'inline; filename="{name}.pdf"'})
+    document = call.desk.services.invoice_pdf(invoice)
+    return Response(document, media_type=PDF, headers={"Content-Disposition": f'inline; filename="{name}.pdf"'})
 
 
 @router.get("/invoices/{invoice_id:path}/text", summary="An invoice as text", response_class=PlainTextResponse, responses=IN_TEXT)
 def invoice_text(call: Reader, invoice_id: Id) -> Response:
     """The same words and numbers as the PDF, in 100 columns."""
-    return PlainTextResponse(text(_visible(call, invoice_id)))
+    return PlainTextResponse(call.desk.services.invoice_text(_visible(call, invoice_id)))
 
 
 @router.get("/invoices/{invoice_id:path}", summary="An invoice, whole", responses=IN_JSON)
