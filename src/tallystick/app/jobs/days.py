@@ -50,30 +50,54 @@ def write_days(
     tx: Tx, store: Store, *, place: Place, resource_key: int, resource_id: str, zones: Zones, from_ns: int, until_ns: int
 ) -> None:
     """Make the days and months anew that the hours of [from_ns, until_ns) lie in, in the transaction that replaced those hours."""
-    owners = {(customer, zone) for customer, zone, _ in zones.owned(resource_id, from_ns, until_ns)}
-    spans = {owner: _whole_days(owner[1], from_ns, until_ns) for owner in owners}
+    spans = _spans(resource_id, zones, from_ns, until_ns)
     first = min((span[0] for span in spans.values()), default=from_ns)
     last = max((span[1] for span in spans.values()), default=until_ns)
     hours = [hour for _, hour in store.usage.hours(place, hour_start(first), last, resource_keys=[resource_key], tx=tx)]
-    gaps = [gap for _, gap in store.usage.gaps(place, first, last, resource_keys=[resource_key], tx=tx) if gap.filled is Filled.UNKNOWN]
+    gaps = [gap for _, gap in store.usage.gaps(place, first, last, resource_keys=[resource_key], tx=tx)]
+    days = sums_of_days(resource_id, zones, hours=hours, gaps=gaps, from_ns=from_ns, until_ns=until_ns)
     store.usage.drop_periods(tx, place, "day", resource_key, from_ns, until_ns)
-    days = [
+    store.usage.replace_periods(tx, place, "day", [(resource_key, day) for day in days])
+    touched = [month_of(at, owner[1]) for owner, span in spans.items() for at in (span[0], span[1] - 1)]
+    if touched:
+        start, end = min(month[0] for month in touched), max(month[1] for month in touched)
+        stored = [day for _, day in store.usage.periods(place, "day", start, end, resource_keys=[resource_key], tx=tx)]
+        again = [month for month in months_of(stored) if (month.start_ns, month.end_ns) in set(touched)]
+        for month in set(touched):
+            store.usage.drop_periods(tx, place, "month", resource_key, *month)
+        store.usage.replace_periods(tx, place, "month", [(resource_key, month) for month in again])
+
+
+def sums_of_days(
+    resource_id: str, zones: Zones, *, hours: Sequence[UsageHour], gaps: Sequence[Gap], from_ns: int, until_ns: int
+) -> list[UsagePeriod]:
+    """The local days that [from_ns, until_ns) touches, per customer of the resource: sums of the cells of `hours`."""
+    return [
         day
-        for (customer, zone), (start, end) in sorted(spans.items())
+        for (customer, zone), (start, end) in sorted(_spans(resource_id, zones, from_ns, until_ns).items())
         for day in _days(
             resource_id,
             (customer, zone),
             owned=[span for owner, of, span in zones.owned(resource_id, start, end) if (owner, of) == (customer, zone)],
             whole=(start, end),
             hours=hours,
-            gaps=gaps,
+            gaps=[gap for gap in gaps if gap.filled is Filled.UNKNOWN],
         )
     ]
-    store.usage.replace_periods(tx, place, "day", [(resource_key, day) for day in days])
-    touched = {(*owner, *month_of(at, owner[1])) for owner, (start, end) in spans.items() for at in (start, end - 1)}
-    store.usage.drop_periods(tx, place, "month", resource_key, first, last)
-    for customer, zone, start, end in sorted(touched):
-        _write_month(tx, store, place, resource_key, owner=(customer, zone), whole=(start, end))
+
+
+def months_of(days: Sequence[UsagePeriod]) -> list[UsagePeriod]:
+    """The months of days, per customer and zone: each the sum of its days."""
+    found: dict[tuple[str, str, int, int], list[UsagePeriod]] = defaultdict(list)
+    for day in days:
+        found[day.customer_id, day.zone, *month_of(day.start_ns, day.zone)].append(day)
+    return [_month((start, end), found[customer, zone, start, end]) for customer, zone, start, end in sorted(found)]
+
+
+def _spans(resource_id: str, zones: Zones, from_ns: int, until_ns: int) -> dict[tuple[str, str], Span]:
+    """The whole local days around a span, by (customer, zone)."""
+    owners = {(customer, zone) for customer, zone, _ in zones.owned(resource_id, from_ns, until_ns)}
+    return {owner: _whole_days(owner[1], from_ns, until_ns) for owner in owners}
 
 
 def _whole_days(zone: str, from_ns: int, until_ns: int) -> Span:
@@ -138,23 +162,14 @@ def _sum(mine: Sequence[Span], hours: Sequence[UsageHour]) -> _Sums | None:
         runs += sum(_covers(mine, at) for at in hour.runs)
     if not found:
         return None
-    return _Sums(totals=totals, estimated=estimated, samples=samples, memory_peak_bytes=max(peaks, default=None), runs=runs)
+    return _Sums(totals=dict(totals), estimated=dict(estimated), samples=samples, memory_peak_bytes=max(peaks, default=None), runs=runs)
 
 
 def _covers(spans: Iterable[Span], at_ns: int) -> bool:
     return any(since <= at_ns < until for since, until in spans)
 
 
-def _write_month(tx: Tx, store: Store, place: Place, resource_key: int, *, owner: tuple[str, str], whole: Span) -> None:
-    """A month is the sum of its days."""
-    customer, zone = owner
-    days = [
-        day
-        for _, day in store.usage.periods(place, "day", *whole, resource_keys=[resource_key], tx=tx)
-        if (day.customer_id, day.zone) == (customer, zone)
-    ]
-    if not days:
-        return
+def _month(whole: Span, days: Sequence[UsagePeriod]) -> UsagePeriod:
     totals: dict[str, int] = defaultdict(int)
     estimated: dict[str, int] = defaultdict(int)
     for day in days:
@@ -162,11 +177,12 @@ def _write_month(tx: Tx, store: Store, place: Place, resource_key: int, *, owner
             totals[meter] += amount
         for meter, amount in day.estimated.items():
             estimated[meter] += amount
-    month = UsagePeriod(
-        resource_id=days[0].resource_id,
-        customer_id=customer,
-        zone=zone,
-        date=local_date(whole[0], zone).isoformat()[:7],
+    first = days[0]
+    return UsagePeriod(
+        resource_id=first.resource_id,
+        customer_id=first.customer_id,
+        zone=first.zone,
+        date=local_date(whole[0], first.zone).isoformat()[:7],
         start_ns=whole[0],
         end_ns=whole[1],
         totals=dict(totals),
@@ -176,4 +192,3 @@ def _write_month(tx: Tx, store: Store, place: Place, resource_key: int, *, owner
         runs=sum(day.runs for day in days),
         unknown_ns=sum(day.unknown_ns for day in days),
     )
-    store.usage.replace_periods(tx, place, "month", [(resource_key, month)])
