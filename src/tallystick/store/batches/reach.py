@@ -67,7 +67,7 @@ def reach_of_first_sample(known: Known, boot_id: str, at_ns: int) -> tuple[int, 
     starts = [
         notice.at_ns
         for notice in known.notices
-        if notice.at_ns <= at_ns and ((notice.boot_id == boot_id and boot_id) or (not notice.boot_id and notice.at_ns >= last_opening))
+        if notice.at_ns <= at_ns and (notice.boot_id == boot_id or (not notice.boot_id and notice.at_ns >= last_opening))
     ]
     points = [before] if before is not None else [each for each in (*known.facts, *(n.at_ns for n in known.notices)) if each < at_ns]
     return min([at_ns, *starts, *([max(points)] if points else [])]), max(at_ns, known.end_ns())
@@ -81,11 +81,10 @@ def reach_of_notice(known: Known, notice: Notice) -> tuple[int, int]:
     if not notice.boot_id and opened:
         concerned.add(max(opened, key=lambda boot: (boot.first_at_ns or 0, boot.boot_id)).boot_key)
     found.extend(known.last_before(boot_key, notice.at_ns) for boot_key in sorted(concerned))
-    # A second start or stop of an incarnation may take the place of an earlier one, or give it up.
-    same = [
-        each.at_ns for each in known.notices if each.boot_id == notice.boot_id and each.kind == notice.kind and each.at_ns <= notice.at_ns
-    ]
-    earliest = min([notice.at_ns, *([max(same)] if same else []), *(each for each in found if each is not None)])
+    # Told of the same boot since its last sample: a start or a stop may take the place of an earlier one, or end what that began.
+    own = max((known.last_before(boot.boot_key, notice.at_ns) or 0 for boot in opened if boot.boot_id == notice.boot_id), default=0)
+    told = [each.at_ns for each in known.notices if each.boot_id == notice.boot_id and own <= each.at_ns < notice.at_ns]
+    earliest = min([notice.at_ns, *told, *(each for each in found if each is not None)])
     return earliest, max(notice.at_ns, known.end_ns())
 
 

@@ -1,0 +1,111 @@
+"""Batches, notices and facts for the tests of the store, made as the server makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tallystick.meter import content, fold, hours, planes
+from tallystick.meter.samples import Samples
+from tallystick.model.access import Place
+from tallystick.model.instants import HOUR_NS, hour_start
+from tallystick.model.samples import MEMORY, BatchIdentity
+from tallystick.model.timeline import StorableBatch, Timeline
+from tallystick.store.records import DirtyHour
+from tallystick.store.store import Store
+
+PLACE = Place()
+T = 491_981 * HOUR_NS
+SECOND = 10**9
+MAX_BYTES = 1 << 24
+
+
+def storable(samples: Samples, identity: BatchIdentity, received_at_ns: int) -> StorableBatch:
+    """A batch as the server prepares it for the store."""
+    times = samples.values[0]
+    return StorableBatch(
+        identity=identity,
+        content_hash=content.content_hash(samples),
+        interval_ns=samples.interval_ns,
+        received_at_ns=received_at_ns,
+        first_at_ns=int(times[0]),
+        last_at_ns=int(times[-1]),
+        samples=int(times.size),
+        segments=fold.fold([samples], [bool(identity.boot_id)])[0],
+        payload=planes.encode(samples),
+    )
+
+
+def batch(
+    resource: str = "vm-1",
+    sequence: int = 1,
+    at_ns: int = T,
+    count: int = 60,
+    *,
+    boot: str = "boot",
+    spool: str = "spool",
+    interval_ns: int = SECOND,
+    received_at_ns: int | None = None,
+    level: int = 1000,
+) -> StorableBatch:
+    """A batch of `count` samples from `at_ns` on."""
+    times = [at_ns + number * interval_ns for number in range(count)]
+    columns = {"measured_at": times, MEMORY: [level] * count, "cpu_time_nanos": [number * 1000 for number in range(count)]}
+    samples = planes.from_columns(columns, interval_ns)
+    assert isinstance(samples, Samples)
+    identity = BatchIdentity(resource_id=resource, boot_id=boot, spool_id=spool if sequence else "", sequence=sequence)
+    return storable(samples, identity, received_at_ns or times[-1] + SECOND)
+
+
+def write(store: Store, *batches: StorableBatch, place: Place = PLACE) -> list[str]:
+    """Store batches in one transaction; their outcomes."""
+    with store.write() as tx:
+        results = store.batches.write(tx, place, batches)
+    return [str(result.outcome) for result in results]
+
+
+def dirty_hours(store: Store, place: Place | None = None) -> dict[str, list[int]]:
+    """The hours to compute, by resource, as hours after T."""
+    found: dict[str, list[int]] = {}
+    for mark in store.usage.dirty(place=place, limit=100_000):
+        found.setdefault(mark.resource_id, []).append((mark.hour_ns - T) // HOUR_NS)
+    return found
+
+
+def sweep(store: Store, place: Place = PLACE, *, hours_at_once: int = 5) -> int:
+    """Compute everything that is dirty, as a worker does; how many hours were replaced."""
+    replaced = 0
+    while marks := store.usage.dirty(place=place, limit=hours_at_once):
+        mine = [mark for mark in marks if mark.resource_key == marks[0].resource_key]
+        replaced += compute(store, place, mine)
+    return replaced
+
+
+def compute(store: Store, place: Place, seen: Sequence[DirtyHour]) -> int:
+    """Compute the hours of one resource that are marked."""
+    replaced = 0
+    for mark in seen:
+        end_ns = mark.hour_ns + HOUR_NS
+        timeline = store.batches.timelines(place, [mark.resource_key], mark.hour_ns, end_ns)[0]
+        needed = hours.needs_samples(timeline, mark.hour_ns, end_ns)
+        result = hours.usage_hours(timeline, mark.hour_ns, end_ns, horizon(timeline), opened(store, sorted(needed)))
+        with store.write() as tx:
+            replaced += len(store.usage.replace_hours(tx, [mark], result).replaced)
+    return replaced
+
+
+def opened(store: Store, keys: Sequence[int]) -> Mapping[int, Samples]:
+    """The samples of batches, from their payloads."""
+    found: dict[int, Samples] = {}
+    for key, payload in store.batches.payloads(keys).items():
+        samples = planes.decode(payload.body, payload.interval_ns, MAX_BYTES)
+        assert isinstance(samples, Samples)
+        found[key] = samples
+    return found
+
+
+def horizon(timeline: Timeline) -> int:
+    """The end of the last hour in which anything is known of a resource."""
+    instants: list[Any] = [boot.last_at_ns for boot in timeline.boots]
+    instants += [event.at_ns for event in timeline.events] + [fact.at_ns for fact in timeline.facts]
+    return hour_start(max(instants)) + HOUR_NS
