@@ -67,7 +67,9 @@ def test_every_snippet_runs(tmp_path: Path) -> None:
         end(running.pid)
     assert running.returncode == 0, f"{said}\n{log(tmp_path)}"
     assert (tmp_path / "state" / "invoice.pdf").read_bytes().startswith(b"%PDF-")
-    assert "verified" in said
+    assert '"outcome": "OUTCOME_STORED"' in said
+    assert "total     0.10 USD" in said
+    assert "verified: it follows from its evidence" in said
 
 
 def log(folder: Path) -> str:

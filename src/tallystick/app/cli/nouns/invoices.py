@@ -187,9 +187,5 @@ def explain(
         print_json(answer)
     else:
         typer.echo(answer["text"].rstrip())
-        if verify:
-            typer.echo("verified: the line follows from its evidence" if verification.get("equal") else "NOT verified")
-            for difference in verification.get("differences", ()):
-                typer.echo(f"  {difference}")
     if verify and not verification.get("equal"):
         raise typer.Exit(FAILED)
