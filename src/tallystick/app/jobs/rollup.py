@@ -99,13 +99,27 @@ def _compute(store: Store, stretches: Sequence[Stretch], horizon: DiskHorizon, n
         samples = open_samples(store, needed, tx) if needed else {}
         zones = Zones.read(store, place, keys, tx)
     for stretch, timeline in zip(stretches, timelines, strict=True):
-        result = usage_hours(timeline, from_ns, until_ns, disk_until_ns(timeline, horizon, now_ns), samples)
-        store.transact(lambda tx, stretch=stretch, result=result: _replace(tx, store, stretch, result, zones))  # type: ignore[misc]
+        held_until_ns = disk_until_ns(timeline, horizon, now_ns)
+        result = usage_hours(timeline, from_ns, until_ns, held_until_ns, samples)
+        silent = _silent_from_ns(timeline) if horizon is DiskHorizon.RESOURCE and until_ns >= held_until_ns else None
+        store.transact(
+            lambda tx, stretch=stretch, result=result, silent=silent: _replace(tx, store, stretch, result, zones, silent_from_ns=silent)
+        )  # type: ignore[misc]
 
 
-def _replace(tx: Tx, store: Store, stretch: Stretch, result: HoursResult, zones: Zones) -> None:
-    """Hours, and the days and months of those that changed, in one transaction."""
+def _replace(tx: Tx, store: Store, stretch: Stretch, result: HoursResult, zones: Zones, *, silent_from_ns: int | None) -> None:
+    """Hours, and the days and months of those that changed, in one transaction.
+
+    With `silent_from_ns` (replays: the horizon of a disk is the end of this stretch) the hours since then that nothing was
+    told of are marked as well: the clock marks none of them there.
+    """
     replaced = store.usage.replace_hours(tx, stretch.marks, result)
+    if silent_from_ns is not None:
+        place, key = stretch.marks[0].place, stretch.marks[0].resource_key
+        known = {hour.hour_ns for _, hour in store.usage.hours(place, silent_from_ns, stretch.from_ns, resource_keys=[key], tx=tx)}
+        for hour_ns in range(silent_from_ns, stretch.from_ns, HOUR_NS):
+            if hour_ns not in known:
+                store.batches.mark_hours(tx, place, key, hour_ns, hour_ns + HOUR_NS)
     if replaced.changed:
         mark = stretch.marks[0]
         write_days(
@@ -137,6 +151,11 @@ def open_samples(store: Store, batch_keys: set[int], tx: Tx) -> Mapping[int, Sam
             raise DamagedPayload(f"batch {key}: {opened.sentence()}")
         found[key] = opened
     return found
+
+
+def _silent_from_ns(timeline: Timeline) -> int | None:
+    """The hour of the first fact that names a disk, if any does."""
+    return min((hour_start(fact.at_ns) for fact in timeline.facts if fact.disk_bytes is not None), default=None)
 
 
 def disk_until_ns(timeline: Timeline, horizon: DiskHorizon, now_ns: int) -> int:
