@@ -17,6 +17,9 @@ from tallystick.collect.resource import CPU, DISK_BYTES, MEASURED_AT, MEMORY, NE
 
 _NONE = -1
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_EXEC_LOOKS = 3
+"""A new process still has the name of the one that made it until it calls exec: what no pattern chose is asked again at so many looks,
+and does not count as seen at the first."""
 _TICK_MS = 1000 // os.sysconf("SC_CLK_TCK")
 
 
@@ -42,6 +45,7 @@ class _Process:
     first_ticks: int
     matches: bool
     is_metered: bool = False
+    looks: int = 1
 
 
 class ProcSource:
@@ -75,7 +79,7 @@ class ProcSource:
             if one.found.key in ended_away or (not stat.is_zombie and int(name) not in elsewhere and self._is_chosen(one, stat)):
                 one.is_metered = True
                 found.append(one.found)
-            else:
+            elif one.looks > 1 or self._looks == 1 or one.matches:
                 others.append(one.found.key)
         self._known = known
         return found, others
@@ -87,7 +91,9 @@ class ProcSource:
     def _process(self, pid: int, stat: ProcStat) -> _Process:
         one = self._known.get(pid)
         if one is not None and one.start_ticks == stat.start_ticks:
-            return one
+            one.looks += 1
+            if one.matches or one.looks > _EXEC_LOOKS:
+                return one
         command_line = b""
         with suppress(OSError):
             command_line = read_small(f"{self._rules.root}/{pid}/cmdline").replace(b"\0", b" ").strip()
@@ -103,6 +109,7 @@ class ProcSource:
             found=found,
             first_ticks=stat.cpu_ticks if self._looks == 1 else 0,
             matches=matches_command(stat.command, command_line.decode("utf-8", "replace"), self._rules.match),
+            looks=one.looks if one is not None and one.start_ticks == stat.start_ticks else 1,
         )
 
     def _is_chosen(self, one: _Process, stat: ProcStat) -> bool:
