@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -131,7 +132,7 @@ def migrate(config: Config = None, store: Store = None, as_json: AsJson = False)
 
 
 def check(config: Config = None, store: Store = None, as_json: AsJson = False) -> None:
-    """Compute every stored hour again from the raw samples and compare; print each difference, and fail if there is one.
+    """Compute all that is derived again, from raw samples to invoices; print each difference, and fail if there is one.
 
     \b
     Example:
@@ -143,10 +144,11 @@ def check(config: Config = None, store: Store = None, as_json: AsJson = False) -
     with told_plainly():
         found = run_check(settings)
     if as_json:
-        print_json({"compared_hours": found.compared_hours, "differences": list(found.differences)})
+        print_json(dataclasses.asdict(found))
     else:
         for difference in found.differences:
             typer.echo(difference)
-        typer.echo(f"{found.compared_hours} hours compared, {len(found.differences)} differences")
+        counts = f"{found.compared_hours} hours, {found.compared_segments} segments, {found.compared_invoices} invoices"
+        typer.echo(f"{counts} computed again: {len(found.differences)} differences")
     if found.differences:
         raise typer.Exit(FAILED)
