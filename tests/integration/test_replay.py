@@ -12,6 +12,7 @@ import pytest
 from tests.stores import postgresql_database
 from tools.replay import replay
 
+BY_HOUR = ("samples", "memory_peak_bytes")
 STREAMS = Path(__file__).resolve().parents[1] / "streams"
 
 
@@ -25,7 +26,7 @@ def unpacked(scenario: str, folder: Path) -> Path:
     return folder
 
 
-def keyed(rows: list[dict[str, Any]], key: str) -> dict[tuple[str, str], dict[str, Any]]:
+def keyed(rows: list[dict[str, Any]], key: str, *told: str) -> dict[tuple[str, str], dict[str, Any]]:
     """Rows in which anything was used, by resource and time; a meter of 0 is as good as none where nothing was declared."""
     found = {}
     for row in rows:
@@ -36,8 +37,7 @@ def keyed(rows: list[dict[str, Any]], key: str) -> dict[tuple[str, str], dict[st
                 "customer_id": row["customer_id"],
                 "meters": meters,
                 "estimated": estimated,
-                "samples": row["samples"],
-                "memory_peak_bytes": row["memory_peak_bytes"],
+                **{name: row[name] for name in told},
             }
     return found
 
@@ -46,7 +46,7 @@ def check(scenario: str, folder: Path, store_url: str | None) -> None:
     samples, out = unpacked(scenario, folder), folder / "usage.json"
     assert replay(samples, out, store_url) == []
     truth, usage = json.loads((samples / "truth.json").read_text()), json.loads(out.read_text())
-    assert keyed(usage["usage"], "hour_start_ns") == keyed(truth["usage"], "hour_start_ns")
+    assert keyed(usage["usage"], "hour_start_ns", *BY_HOUR) == keyed(truth["usage"], "hour_start_ns", *BY_HOUR)
     assert keyed(usage["days"], "date") == keyed(truth["days"], "date")
 
 

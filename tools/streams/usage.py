@@ -29,11 +29,12 @@ def everything(client: Client) -> dict[str, list[dict[str, Any]]]:
 
 def hour(item: Row) -> dict[str, Any]:
     """One usage hour."""
-    return {**_owner(item), "hour_start_ns": parse_iso(item["hour"]), **_amounts(item)}
+    peak = {"samples": item["samples"], "memory_peak_bytes": str(item["memory_peak_bytes"] or 0)}
+    return {**_owner(item), "hour_start_ns": parse_iso(item["hour"]), **_amounts(item), **peak}
 
 
 def day(item: Row) -> dict[str, Any]:
-    """One usage day of the customer's zone."""
+    """One usage day of the customer's zone. Samples and peaks are kept by UTC hour, which may lie in two local days: they are left out."""
     bounds = {"day_start_ns": parse_iso(item["start"]), "day_end_ns": parse_iso(item["end"])}
     return {**_owner(item), "date": item["date"], **bounds, **_amounts(item)}
 
@@ -64,8 +65,14 @@ def _owner(item: Row) -> dict[str, Any]:
 
 
 def _amounts(item: Row) -> dict[str, Any]:
-    """Meters as integer texts; the allocated ones only where they were measured, the estimated parts of those."""
+    """Meters as integer texts, with the estimated parts.
+
+    The streams measure every column, so that a meter which an hour does not have (a disk that nobody used) is 0 in
+    truth.json's shape; the allocated ones are there only where sizes were declared.
+    """
     told = item["meters"]
-    meters = {name: str(told[name]["total"]) for name in (*METERS, *ALLOCATED) if name in told}
-    estimated = {name: str(told[name]["estimated"]) for name in ESTIMATED if name in told}
-    return {"meters": meters, "estimated": estimated, "samples": item["samples"], "memory_peak_bytes": str(item["memory_peak_bytes"] or 0)}
+    names = [*METERS, *(name for name in ALLOCATED if name in told)]
+    return {
+        "meters": {name: str(told[name]["total"]) if name in told else "0" for name in names},
+        "estimated": {name: str(told[name]["estimated"]) if name in told else "0" for name in ESTIMATED if name in names},
+    }
