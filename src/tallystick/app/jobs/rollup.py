@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from itertools import groupby, pairwise
 
 from tallystick.app.jobs.days import Zones, write_days
@@ -102,9 +103,7 @@ def _compute(store: Store, stretches: Sequence[Stretch], horizon: DiskHorizon, n
         held_until_ns = disk_until_ns(timeline, horizon, now_ns)
         result = usage_hours(timeline, from_ns, until_ns, held_until_ns, samples)
         silent = _silent_from_ns(timeline) if horizon is DiskHorizon.RESOURCE and until_ns >= held_until_ns else None
-        store.transact(
-            lambda tx, stretch=stretch, result=result, silent=silent: _replace(tx, store, stretch, result, zones, silent_from_ns=silent)
-        )  # type: ignore[misc]
+        store.transact(partial(_replace, store=store, stretch=stretch, result=result, zones=zones, silent_from_ns=silent))
 
 
 def _replace(tx: Tx, store: Store, stretch: Stretch, result: HoursResult, zones: Zones, *, silent_from_ns: int | None) -> None:
