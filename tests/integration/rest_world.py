@@ -1,0 +1,414 @@
+"""A REST application in this process, on a real SQLite store with two customers of one seller and another seller beside them.
+
+What belongs to Globex carries the word GLOBEX-SECRET, what belongs to the other seller RIVAL-SECRET.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from tallystick.app.access import Access
+from tallystick.invoice.codec import to_json
+from tallystick.model.access import Grant, Place, Role
+from tallystick.model.contracts import Customer, Seller, Subscription
+from tallystick.model.findings import Finding, FindingCode, Severity
+from tallystick.model.instants import CELL_NS, HOUR_NS, parse_iso
+from tallystick.model.invoices import DocumentState, Invoice
+from tallystick.model.money import Money
+from tallystick.model.price_book import Plan, PriceBook
+from tallystick.model.resources import Fact, Origin
+from tallystick.model.usage import Filled, Gap, HoursResult, UsageHour
+from tallystick.render.pdf import pdf
+from tallystick.render.text import text
+from tallystick.serve.api import rest_app
+from tallystick.serve.problems import conflict, invalid, not_found
+from tallystick.serve.services import (
+    AgentStatus,
+    BookMistake,
+    BookReading,
+    Depth,
+    Estimate,
+    EstimateRequest,
+    Explanation,
+    ResourceStatus,
+    Services,
+    Status,
+    UsageQuery,
+    UsageTotal,
+    Verification,
+)
+from tallystick.store.records import Clash, NotFound
+from tallystick.store.registry import Agent
+from tallystick.store.store import Store, migrate, open_store
+from tests.unit.render.example import invoice as example
+
+NOW_NS = parse_iso("2026-04-02T12:00:00Z")
+HOUR = parse_iso("2026-03-10T08:00:00Z")
+OURS = Place()
+THEIRS = Place(seller_id="rival", scope_id="default")
+ACTOR = "test"
+SECRETS = ("GLOBEX-SECRET", "RIVAL-SECRET")
+CELLS = tuple(range(1, 13))
+FILE = "tally.db"
+GRANTED = {
+    "admin": Grant(key_id="k-admin", role=Role.ADMIN, place=OURS),
+    "billing": Grant(key_id="k-billing", role=Role.BILLING, place=OURS),
+    "auditor": Grant(key_id="k-auditor", role=Role.AUDITOR, place=OURS),
+    "agent": Grant(key_id="k-agent", role=Role.AGENT, place=OURS),
+    "acme": Grant(key_id="k-acme", role=Role.CUSTOMER, place=OURS, customers=frozenset({"acme"})),
+    "globex": Grant(key_id="k-globex", role=Role.CUSTOMER, place=OURS, customers=frozenset({"globex"})),
+    "nobody": Grant(key_id="k-nobody", role=Role.CUSTOMER, place=OURS),
+    "limited": Grant(key_id="k-limited", role=Role.BILLING, place=OURS, customers=frozenset({"acme"})),
+    "rival": Grant(key_id="k-rival", role=Role.ADMIN, place=THEIRS),
+}
+"""Keys by name; the secret of each is `tsk_` and its name."""
+
+
+class StandingClock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.at_ns = NOW_NS
+
+    def now_ns(self) -> int:
+        return self.at_ns
+
+    def monotonic_ns(self) -> int:
+        return self.at_ns
+
+
+@dataclass
+class World:
+    """The application, its store, and the ids of what is in it."""
+
+    store: Store
+    app: FastAPI
+    client: TestClient
+    clock: StandingClock
+    file: Path
+    keys: Mapping[str, str]
+    invoices: Mapping[str, Invoice]
+
+    def ask(self, method: str, path: str, key: str | None = "admin", **options: Any) -> Any:
+        """A request with the key of that name."""
+        headers = {"Authorization": f"Bearer {self.keys[key]}"} if key else {}
+        return self.client.request(method, path, headers={**headers, **options.pop("headers", {})}, **options)
+
+    def rows(self, *, but: frozenset[str] = frozenset()) -> dict[str, list[tuple[Any, ...]]]:
+        """All rows of all tables but some."""
+        with sqlite3.connect(self.file) as connection:
+            names = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
+            return {name: connection.execute(f"SELECT * FROM {name}").fetchall() for name in names if name not in but}
+
+
+def fill(folder: Path) -> None:
+    """Make the store, once for many worlds."""
+    url = f"sqlite:///{folder / FILE}"
+    migrate(url)
+    store = open_store(url, StandingClock())
+    _keys(store)
+    _fill(store, OURS)
+    _fill_rival(store)
+    store.close()
+
+
+def open_world(filled: Path, folder: Path) -> World:
+    """A world with a store of its own: a copy of the one that was filled."""
+    shutil.copy(filled / FILE, folder / FILE)
+    file, clock = folder / FILE, StandingClock()
+    store = open_store(f"sqlite:///{file}", clock)
+    kept = (*store.invoices.list(OURS), *store.invoices.list(THEIRS))
+
+    def find(hashed: bytes) -> Grant | None:
+        found = store.keys.find_by_hash(hashed)
+        return found.grant if found and found.holds_at(clock.now_ns()) else None
+
+    app = rest_app(store, services(store, clock), Access(find, clock), clock)
+    return World(
+        store=store,
+        app=app,
+        client=TestClient(app),
+        clock=clock,
+        file=file,
+        keys={name: f"tsk_{name}" for name in GRANTED},
+        invoices={each.invoice.id: each.invoice for each in kept},
+    )
+
+
+def _keys(store: Store) -> None:
+    for place in (OURS, THEIRS):
+        store.registry.add_place(place)
+    for name, grant in GRANTED.items():
+        word = "RIVAL-SECRET" if grant.place == THEIRS else "GLOBEX-SECRET" if name == "globex" else ""
+        store.keys.create(grant, hashlib.sha256(f"tsk_{name}".encode()).digest(), name=word, actor=ACTOR)
+
+
+def _fill(store: Store, place: Place) -> None:
+    store.contracts.set_seller(place, Seller(id=place.seller_id, name="OURS-SECRET", currency="EUR"), actor=ACTOR)
+    for customer_id, word in (("acme", "Acme"), ("globex", "GLOBEX-SECRET")):
+        store.registry.create_customer(place, Customer(id=customer_id, name=word, currency="EUR"), actor=ACTOR)
+        subscription = Subscription(id=f"sub-{customer_id}", customer_id=customer_id, plan_id="standard", start_ns=HOUR - HOUR_NS)
+        store.contracts.create_subscription(place, subscription, actor=ACTOR)
+        _measure(store, place, f"vm-{customer_id}", word, ((HOUR - HOUR_NS, customer_id),))
+        for state in ("finalized", "draft"):
+            one = example(state="draft", currency="EUR")
+            run = replace(one.run, customer_id=customer_id, closing_ns=one.run.closing_ns + (state == "draft"))
+            draft = replace(one, id=f"inv-{customer_id}-{state}", customer=replace(one.customer, id=customer_id, name=word), run=run)
+            _invoice(store, place, draft, final=state == "finalized")
+    # Acme's until 08:30, Globex' from then on.
+    _measure(store, place, "vm-moved", "GLOBEX-SECRET", ((HOUR - HOUR_NS, "acme"), (HOUR + 6 * CELL_NS, "globex")))
+    book = PriceBook(id="main", version=1, effective_from_ns=0, plans=(Plan(id="standard", name="Standard", currency="EUR", charges=()),))
+    store.contracts.add_book(place, book, "plans: {}  # GLOBEX-SECRET", actor=ACTOR)
+    with store.write() as tx:
+        agent = Agent(
+            instance_id="host-1", at_ns=NOW_NS, received_at_ns=NOW_NS, reported_until_ns=NOW_NS - 1, active_resources=("vm-acme",)
+        )
+        store.registry.heartbeat(tx, place, agent)
+
+
+def _fill_rival(store: Store) -> None:
+    """The other seller has things by the same ids, and things of its own."""
+    store.contracts.set_seller(THEIRS, Seller(id="rival", name="RIVAL-SECRET"), actor=ACTOR)
+    for customer_id in ("acme", "rival-customer"):
+        store.registry.create_customer(THEIRS, Customer(id=customer_id, name="RIVAL-SECRET"), actor=ACTOR)
+        store.contracts.create_subscription(
+            THEIRS, Subscription(id=f"sub-{customer_id}", customer_id=customer_id, plan_id="RIVAL-SECRET", start_ns=HOUR), actor=ACTOR
+        )
+        _measure(store, THEIRS, f"vm-{customer_id}", "RIVAL-SECRET", ((HOUR - HOUR_NS, customer_id),))
+    book = PriceBook(id="rival-book", version=1, effective_from_ns=0, plans=())
+    store.contracts.add_book(THEIRS, book, "# RIVAL-SECRET", actor=ACTOR)
+    one = example(state="draft", currency="EUR")
+    draft = replace(one, id="inv-rival", customer=replace(one.customer, id="rival-customer", name="RIVAL-SECRET"))
+    _invoice(store, THEIRS, draft, final=True)
+
+
+def _invoice(store: Store, place: Place, draft: Invoice, *, final: bool) -> None:
+    evidence = draft.id.encode()
+    draft = replace(draft, evidence_hash=hashlib.sha256(evidence).hexdigest())
+    with store.write() as tx:
+        kept = store.invoices.save_draft(tx, place, draft, evidence, actor=ACTOR)
+        if not final:
+            return
+
+        def numbered(counter: int) -> Invoice:
+            number = f"INV/{place.seller_id}/{counter}"
+            return replace(kept, number=number, state=DocumentState.FINALIZED, issued_at_ns=NOW_NS, due_at_ns=NOW_NS + HOUR_NS)
+
+        store.invoices.finalize(tx, place, kept, evidence, series="INV", fiscal_year=2026, numbered=numbered, actor=ACTOR)
+
+
+def _measure(store: Store, place: Place, resource_id: str, word: str, owners: tuple[tuple[int, str], ...]) -> None:
+    """A resource with these owners since these instants, two usage hours, a gap and a finding."""
+    facts = [
+        Fact(
+            resource_id=resource_id,
+            at_ns=at_ns,
+            received_at_ns=NOW_NS,
+            origin=Origin.PERSON,
+            customer_id=customer_id,
+            name=word if customer_id != "acme" or len(owners) == 1 else "shared",
+            labels={"team": word} if customer_id != "acme" else {},
+            vcpus=2,
+            memory_bytes=2**32,
+        )
+        for at_ns, customer_id in owners
+    ]
+    with store.write() as tx:
+        store.batches.write_facts(tx, place, facts)
+    found = store.registry.resource(place, resource_id)
+    assert found is not None
+    hours = tuple(
+        UsageHour(
+            resource_id=resource_id,
+            hour_ns=HOUR + number * HOUR_NS,
+            cells={"cpu.used": tuple(10**20 * cell for cell in CELLS), "uptime": (CELL_NS,) * 12, "network.rx": CELLS, "network.tx": CELLS},
+            estimated={"uptime": (0,) * 11 + (CELL_NS,)},
+            samples=36_000,
+            memory_peak_bytes=2**30,
+            runs=(HOUR + number * HOUR_NS + 1,),
+        )
+        for number in (0, 1)
+    )
+    gap = Gap(resource_id=resource_id, from_ns=HOUR + 5 * CELL_NS, until_ns=HOUR + 7 * CELL_NS, filled=Filled.UNKNOWN)
+    findings = tuple(
+        Finding(
+            code=code,
+            severity=Severity.NOTE,
+            resource_id=resource_id,
+            boot_id="boot",
+            at_ns=HOUR + 6 * CELL_NS,
+            counters=("cpu_time_nanos",),
+        )
+        for code in (FindingCode.COUNTER_RESET, FindingCode.COUNTER_FELL)
+    )
+    with store.write() as tx:
+        store.batches.mark_hours(tx, place, found.row, HOUR, HOUR + 2 * HOUR_NS)
+    seen = [
+        each
+        for each in store.usage.dirty(place=place, limit=10**6)
+        if each.resource_id == resource_id and HOUR <= each.hour_ns <= HOUR + HOUR_NS
+    ]
+    assert len(seen) == 2
+    with store.write() as tx:
+        store.usage.replace_hours(tx, seen, HoursResult(hours=hours, gaps=(gap,), findings=findings))
+
+
+def services(store: Store, clock: StandingClock) -> Services:
+    """Stand-ins for what the rest of the product computes; each keeps to its place."""
+    made = iter(range(10**9))
+
+    def read_book(text: str) -> BookReading:
+        if "mistake" in text:
+            mistakes = (
+                BookMistake(line=3, field="price", found="-1", allowed="0 or more"),
+                BookMistake(line=9, field="x", found="y", allowed="z"),
+            )
+            return BookReading(book=None, mistakes=mistakes)
+        return BookReading(book=PriceBook(id="main", version=2, effective_from_ns=NOW_NS, plans=()), mistakes=())
+
+    def add_book(place: Place, actor: str, text: str) -> BookReading:
+        reading = read_book(text)
+        if reading.book is None:
+            return reading
+        return BookReading(book=store.contracts.add_book(place, reading.book, text, actor=actor), mistakes=())
+
+    def activate_book(place: Place, actor: str, book_id: str, version: int) -> PriceBook:
+        try:
+            return store.contracts.activate_book(place, book_id, version, actor=actor).book
+        except NotFound:
+            raise not_found("version", f"{book_id} version {version}") from None
+        except Clash as error:
+            raise conflict("version", str(version), str(error)) from None
+
+    def subscribe(place: Place, actor: str, subscription: Subscription) -> Subscription:
+        if store.registry.customer(place, subscription.customer_id) is None:
+            raise invalid("customer_id", subscription.customer_id, "customer_id: there is no such customer")
+        known = store.contracts.subscription(place, subscription.id)
+        if known is not None and known != subscription:
+            raise conflict("id", subscription.id, "there is another")
+        if known is None:
+            store.contracts.create_subscription(place, subscription, actor=actor)
+        return subscription
+
+    def end_subscription(place: Place, actor: str, subscription_id: str, end_ns: int) -> Subscription:
+        known = store.contracts.subscription(place, subscription_id)
+        assert known is not None
+        ended = replace(known, end_ns=end_ns)
+        store.contracts.change_subscription(place, ended, actor=actor, action="subscription.end")
+        return ended
+
+    def preview(place: Place, customer_id: str, at_ns: int) -> tuple[Invoice, ...]:
+        customer = store.registry.customer(place, customer_id)
+        if customer is None:
+            raise not_found("customer_id", customer_id)
+        return (replace(example(state="draft"), customer=customer),)
+
+    def estimate(place: Place, request: EstimateRequest) -> Estimate:
+        if request.plan_id not in (None, "standard"):
+            raise invalid("plan", request.plan_id or "", "plan: there is no such plan")
+        return Estimate(
+            plan_id="standard", book_id="main", book_version=1, lines=example().lines[:1], total=Money(minor=3420, currency="USD")
+        )
+
+    def explain(place: Place, invoice_id: str, number: int, depth: Depth, verify: bool) -> Explanation:
+        found = store.invoices.get(place, invoice_id)
+        assert found is not None
+        line = found.lines[number - 1]
+        checked = Verification(equal=True, quantity=line.quantity, unrounded=Fraction(1, 3), differences=()) if verify else None
+        return Explanation(invoice=found, line=line, samples=(), samples_left_out=0, verification=checked, text=line.description)
+
+    def totals(place: Place, query: UsageQuery) -> tuple[UsageTotal, ...]:
+        return tuple(
+            UsageTotal(
+                resource_id=each.id,
+                customer_id=each.customer_id,
+                zone="UTC",
+                date="2026-03-10",
+                start_ns=HOUR - 8 * HOUR_NS,
+                end_ns=HOUR + 16 * HOUR_NS,
+                amounts=(("cpu.used", 10**25),),
+                estimated=(),
+                samples=72_000,
+                memory_peak_bytes=None,
+                measured_ns=HOUR_NS,
+                estimated_ns=0,
+                unknown_ns=0,
+            )
+            for each in store.registry.resources(place, customers=query.customers)
+            if query.resource_id in (None, each.id)
+        )
+
+    def status(place: Place, customers: frozenset[str] | None) -> Status:
+        return Status(
+            at_ns=clock.now_ns(),
+            month_start_ns=parse_iso("2026-04-01T00:00:00Z"),
+            resources=tuple(
+                ResourceStatus(
+                    resource_id=each.id,
+                    name=each.name,
+                    customer_id=each.customer_id,
+                    active=True,
+                    millicores_now=1500,
+                    memory_bytes_now=2**30,
+                    cpu_used_core_ns=10**20,
+                    memory_used_byte_ns=10**25,
+                    network_tx_bytes=None,
+                    cost=Money(minor=3420, currency="EUR"),
+                    cost_reason="",
+                    measured_ns=1,
+                    estimated_ns=0,
+                    unknown_ns=0,
+                    last_sample_at_ns=each.last_sample_at_ns,
+                )
+                for each in store.registry.resources(place, customers=customers)
+                if customers is None or each.customer_id in customers
+            ),
+            agents=agents(place) if customers is None else (),
+            costs=(Money(minor=3420, currency="EUR"),),
+            hours_waiting=0,
+        )
+
+    def agents(place: Place) -> tuple[AgentStatus, ...]:
+        return tuple(
+            AgentStatus(
+                agent_id=each.instance_id,
+                heartbeat_at_ns=each.at_ns,
+                reported_until_ns=each.reported_until_ns,
+                resources=len(each.active_resources),
+                samples_sent=None,
+                samples_waiting=0,
+            )
+            for each in store.registry.agents(place)
+        )
+
+    return Services(
+        new_id=lambda: f"made-{next(made)}",
+        new_key=lambda: f"tsk_made-{next(made)}",
+        read_book=read_book,
+        add_book=add_book,
+        activate_book=activate_book,
+        subscribe=subscribe,
+        end_subscription=end_subscription,
+        preview_invoice=preview,
+        invoice_json=to_json,
+        invoice_pdf=pdf,
+        invoice_text=text,
+        estimate=estimate,
+        explain_line=explain,
+        usage_days=totals,
+        usage_months=totals,
+        status=status,
+        agents=agents,
+        metrics=lambda: "# HELP x x\nx 1\n",
+        not_ready=tuple,
+    )

@@ -1,0 +1,505 @@
+"""The REST API on a real store, in this process."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pypdf import PdfReader
+from starlette.testclient import TestClient
+
+from tallystick.invoice.codec import to_json
+from tallystick.model.instants import HOUR_NS, iso
+from tallystick.serve.documents.invoices import InvoiceDocument
+from tests.integration.rest_world import CELLS, HOUR, NOW_NS, World, fill, open_world
+from tests.unit.render.example import invoice as example
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("filled")
+    fill(folder)
+    return folder
+
+
+@pytest.fixture
+def world(filled: Path, tmp_path: Path) -> Iterator[World]:
+    made = open_world(filled, tmp_path)
+    yield made
+    made.store.close()
+
+
+def is_problem(answer: Any, status: int, code: str, field: str | None = None, value: str | None = None) -> dict[str, Any]:
+    """The problem document of an answer, which must be one."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    told: dict[str, Any] = answer.json()
+    assert (told["status"], told["code"], told["type"]) == (status, code, f"/problems/{code}")
+    assert told["title"]
+    assert told["detail"]
+    assert "Traceback" not in answer.text
+    if field is not None:
+        assert told["field"] == field
+    if value is not None:
+        assert told["value"] == value
+    return told
+
+
+def test_a_customer_is_created_once(world: World) -> None:
+    wanted = {
+        "id": "new/one",
+        "name": "Neu",
+        "currency": "EUR",
+        "time_zone": "Europe/Berlin",
+        "address": {"lines": ["Gasse 1"], "country": "AT"},
+    }
+    made = world.ask("POST", "/v1/customers", json=wanted)
+    assert made.status_code == 201
+    assert made.json()["address"]["lines"] == ["Gasse 1"]
+    assert made.json()["created_at"] == iso(NOW_NS)
+    again = world.ask("POST", "/v1/customers", json=wanted)
+    assert (again.status_code, again.json()) == (200, made.json())
+    is_problem(world.ask("POST", "/v1/customers", json={**wanted, "name": "Other"}), 409, "conflict", "id", "new/one")
+    for path in ("/v1/customers/new/one", "/v1/customers/new%2Fone"):
+        assert world.ask("GET", path).json() == made.json()
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code", "field", "value"),
+    [
+        ({"id": "x", "nam": "X"}, 422, "unknown_field", "nam", "X"),
+        ({"id": "x", "address": {"lines": ["ok", 5]}}, 422, "invalid", "address.lines[1]", "5"),
+        ({"id": "x", "address": {"street": "S"}}, 422, "unknown_field", "address.street", "S"),
+        ({"id": ""}, 422, "invalid", "id", ""),
+        ({"id": " x"}, 422, "invalid", "id", " x"),
+        ({"id": "a\x00b"}, 422, "invalid", "id", "a\x00b"),
+        ({"id": "x", "currency": "EURO"}, 422, "invalid", "currency", "EURO"),
+        ({"id": "x", "time_zone": "Mars/Base"}, 422, "invalid", "time_zone", "Mars/Base"),
+        ({"id": "x", "labels": {"team": 5}}, 422, "invalid", "labels.team", "5"),
+        ([], 422, "invalid", "body", "[]"),
+        ("text", 422, "invalid", "body", "text"),
+        (None, 422, "missing_field", "body", ""),
+    ],
+)
+def test_a_wrong_customer_is_refused_by_field_and_value(world: World, body: object, status: int, code: str, field: str, value: str) -> None:
+    is_problem(world.ask("POST", "/v1/customers", json=body), status, code, field, value)
+
+
+def test_all_faults_are_told_at_once(world: World) -> None:
+    told = is_problem(world.ask("POST", "/v1/customers", json={"currency": "x", "email": 5, "foo": 1}), 422, "invalid", "currency", "x")
+    assert [(each["code"], each["field"], each["value"]) for each in told["errors"]] == [
+        ("invalid", "currency", "x"),
+        ("invalid", "email", "5"),
+        ("unknown_field", "foo", "1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "status", "code", "field"),
+    [
+        ("{", "application/json", 400, "malformed", "body"),
+        ("[" * 100_000, "application/json", 400, "malformed", "body"),
+        (b"\xff\xfe{", "application/json", 400, "malformed", "body"),
+        ('{"id": "x", "name": "\\ud800"}', "application/json", 422, "invalid", "name"),
+        ("{}", "text/plain", 415, "unsupported_media_type", "content-type"),
+        ("{}", "", 415, "unsupported_media_type", "content-type"),
+        ("x" * (4 * 2**20 + 1), "application/json", 413, "too_large", "body"),
+    ],
+)
+def test_what_cannot_be_read_is_a_problem(world: World, content: str | bytes, kind: str, status: int, code: str, field: str) -> None:
+    is_problem(world.ask("POST", "/v1/customers", content=content, headers={"Content-Type": kind}), status, code, field)
+
+
+def test_a_large_request_without_a_length_is_refused_too(world: World) -> None:
+    def parts() -> Iterator[bytes]:
+        for _ in range(10):
+            yield b" " * 2**20
+
+    answer = world.ask("POST", "/v1/customers", content=parts(), headers={"Content-Type": "application/json"})
+    is_problem(answer, 413, "too_large", "body")
+
+
+def test_a_compressed_request_is_refused(world: World) -> None:
+    answer = world.ask("POST", "/v1/customers", content=b"x", headers={"Content-Type": "application/json", "Content-Encoding": "gzip"})
+    is_problem(answer, 415, "unsupported_media_type", "content-encoding", "gzip")
+
+
+def test_routes_and_methods_that_are_not_there(world: World) -> None:
+    is_problem(world.ask("GET", "/v1/nothing"), 404, "not_found", "path", "/v1/nothing")
+    is_problem(world.ask("GET", "/v1/customers/none"), 404, "not_found", "customer_id", "none")
+    answer = world.ask("PATCH", "/v1/customers")
+    is_problem(answer, 405, "method_not_allowed", "method", "PATCH")
+    assert answer.headers["allow"] == "GET, POST"
+    is_problem(world.ask("GET", "/v1/customers/"), 422, "invalid", "customer_id", "")
+
+
+def test_keys_are_asked_for(world: World) -> None:
+    answer = world.ask("GET", "/v1/customers", key=None)
+    is_problem(answer, 401, "unauthenticated")
+    assert answer.headers["www-authenticate"] == "Bearer"
+    is_problem(world.client.get("/v1/customers", headers={"Authorization": "Bearer tsk_wrong"}), 401, "unauthenticated")
+    is_problem(world.client.get("/v1/customers", headers={"Authorization": "Basic eDp5"}), 401, "unauthenticated")
+    is_problem(world.ask("GET", "/v1/invoices", key="agent"), 403, "forbidden", "role", "agent")
+    is_problem(world.ask("POST", "/v1/customers", key="acme", json={}), 403, "forbidden", "role", "customer")
+    is_problem(world.ask("POST", "/v1/customers", key="limited", json={}), 403, "forbidden", "customers", "acme")
+    # Nothing is told about a request before its key is known.
+    is_problem(world.ask("POST", "/v1/customers", key=None, content="{"), 401, "unauthenticated")
+
+
+def test_a_bug_is_answered_without_its_trace(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("secret of the server")
+
+    monkeypatch.setattr(world.store.registry, "customers", broken)
+    client = TestClient(world.app, raise_server_exceptions=False)
+    answer = client.get("/v1/customers", headers={"Authorization": "Bearer tsk_admin"})
+    is_problem(answer, 500, "internal")
+    assert "secret" not in answer.text
+    assert "Zero" not in answer.text
+
+
+def test_lists_go_page_by_page_newest_first(world: World) -> None:
+    for number in range(5):
+        assert world.ask("POST", "/v1/customers", json={"id": f"c{number}"}).status_code == 201
+    seen: list[str] = []
+    cursor: str | None = None
+    while True:
+        page = world.ask("GET", "/v1/customers", params={"limit": 2, **({"cursor": cursor} if cursor else {})}).json()
+        seen += [each["id"] for each in page["items"]]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    assert seen == ["c4", "c3", "c2", "c1", "c0", "globex", "acme"]
+
+
+@pytest.mark.parametrize(
+    ("query", "code", "field"),
+    [
+        ("limit=0", "invalid", "limit"),
+        ("limit=1001", "invalid", "limit"),
+        ("limit=ten", "invalid", "limit"),
+        ("cursor=xyz", "invalid", "cursor"),
+        ("cursor=WyJhIl0", "invalid", "cursor"),
+        ("cursor=Wzk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTld", "invalid", "cursor"),
+        ("limitt=5", "unknown_field", "limitt"),
+        ("customer_id=acme", "unknown_field", "customer_id"),
+    ],
+)
+def test_a_wrong_query_is_refused_by_name(world: World, query: str, code: str, field: str) -> None:
+    is_problem(world.ask("GET", f"/v1/customers?{query}"), 422, code, field)
+
+
+def test_repeats_are_answered_once(world: World) -> None:
+    headers = {"Idempotency-Key": "a-1"}
+    first = world.ask("POST", "/v1/customers", json={"name": "Made"}, headers=headers)
+    again = world.ask("POST", "/v1/customers", json={"name": "Made"}, headers=headers)
+    assert first.status_code == again.status_code == 201
+    assert first.json() == again.json()
+    assert again.headers["idempotency-replayed"] == "true"
+    is_problem(
+        world.ask("POST", "/v1/customers", json={"name": "Other"}, headers=headers), 409, "idempotency_key_reused", "Idempotency-Key", "a-1"
+    )
+    is_problem(world.ask("POST", "/v1/subscriptions", json={"name": "Made"}, headers=headers), 409, "idempotency_key_reused")
+    # Another caller's key of that name is another.
+    assert world.ask("POST", "/v1/customers", "billing", json={"name": "Other"}, headers=headers).status_code == 201
+    is_problem(world.ask("POST", "/v1/customers", json={}, headers={"Idempotency-Key": "a b"}), 422, "invalid", "Idempotency-Key")
+
+
+def test_a_refusal_is_not_kept(world: World) -> None:
+    headers = {"Idempotency-Key": "b-1"}
+    wanted = {"customer_id": "later", "plan_id": "standard"}
+    is_problem(world.ask("POST", "/v1/subscriptions", json=wanted, headers=headers), 422, "invalid", "customer_id", "later")
+    assert world.ask("POST", "/v1/customers", json={"id": "later"}).status_code == 201
+    assert world.ask("POST", "/v1/subscriptions", json=wanted, headers=headers).status_code == 201
+
+
+def test_a_repeat_under_way_is_a_conflict_until_it_is_stale(world: World) -> None:
+    from tallystick.serve.repeats import STALE_NS, fingerprint
+
+    body = json.dumps({"id": "slow"}).encode()
+    digest = fingerprint("POST", "/v1/customers", "", body)
+    grant = world.store.keys.find_by_hash(hashlib.sha256(b"tsk_admin").digest())
+    assert grant is not None
+    assert world.store.repeats.claim(grant.grant.place, "k-admin", "c-1", digest, STALE_NS) is None
+    send = {"content": body, "headers": {"Idempotency-Key": "c-1", "Content-Type": "application/json"}}
+    is_problem(world.ask("POST", "/v1/customers", **send), 409, "conflict", "Idempotency-Key", "c-1")
+    world.clock.at_ns += STALE_NS + 1
+    assert world.ask("POST", "/v1/customers", **send).status_code == 201
+
+
+def test_the_secret_of_a_key_is_shown_once_and_never_stored(world: World) -> None:
+    headers = {"Idempotency-Key": "k-1"}
+    made = world.ask("POST", "/v1/keys", json={"role": "agent", "name": "host"}, headers=headers).json()
+    assert made["key"].startswith("tsk_")
+    again = world.ask("POST", "/v1/keys", json={"role": "agent", "name": "host"}, headers=headers).json()
+    assert again == {**made, "key": None}
+    assert made["key"].encode() not in world.file.read_bytes()
+    assert made["key"] not in world.ask("GET", "/v1/keys").text
+
+
+def test_a_revoked_key_opens_nothing(world: World) -> None:
+    made = world.ask("POST", "/v1/keys", json={"role": "customer", "customers": ["acme"]}).json()
+    headers = {"Authorization": f"Bearer {made['key']}"}
+    assert [each["id"] for each in world.client.get("/v1/customers", headers=headers).json()["items"]] == ["acme"]
+    gone = world.ask("DELETE", f"/v1/keys/{made['id']}")
+    assert gone.json()["revoked_at"] == iso(NOW_NS)
+    is_problem(world.client.get("/v1/customers", headers=headers), 401, "unauthenticated")
+    assert world.ask("DELETE", f"/v1/keys/{made['id']}").json() == gone.json()
+    is_problem(world.ask("DELETE", "/v1/keys/none"), 404, "not_found", "key_id", "none")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "field"),
+    [
+        ({"role": "customer"}, "customers"),
+        ({"role": "billing", "customers": ["acme"]}, "customers"),
+        ({"role": "customer", "customers": ["acme"], "regions": ["eu"]}, "regions"),
+        ({"role": "root"}, "role"),
+    ],
+)
+def test_keys_are_limited_where_it_means_something(world: World, wanted: dict[str, object], field: str) -> None:
+    is_problem(world.ask("POST", "/v1/keys", json=wanted), 422, "invalid", field)
+
+
+def test_a_resource_is_declared(world: World) -> None:
+    made = world.ask("POST", "/v1/resources", json={"id": "/system.slice/a", "customer_id": "acme", "vcpus": 2, "memory_bytes": 4})
+    assert made.status_code == 201
+    assert made.json()["customer_id"] == "acme"
+    path = "/v1/resources/%2Fsystem.slice%2Fa"
+    changed = world.ask("POST", f"{path}/facts", json={"memory_bytes": 8, "labels": {"team": "x"}})
+    assert changed.status_code == 200
+    found = world.ask("GET", path).json()
+    assert found == changed.json()
+    assert (found["vcpus"], found["memory_bytes"], found["disk_bytes"], found["labels"]) == (2, 8, None, {"team": "x"})
+    assert [each["memory_bytes"] for each in found["facts"]] == [8, 4]
+    assert [each["origin"] for each in found["facts"]] == ["person", "person"]
+    assert world.ask("POST", f"{path}/facts", json={"deleted": True, "at": iso(NOW_NS + 1)}).status_code == 200
+    world.clock.at_ns += 10
+    gone = world.ask("GET", path).json()
+    assert (gone["deleted"], gone["vcpus"]) == (True, None)
+
+
+@pytest.mark.parametrize(
+    ("fact", "field"),
+    [
+        ({}, "body"),
+        ({"customer_id": "nobody-knows"}, "customer_id"),
+        ({"vcpus": -1}, "vcpus"),
+        ({"vcpus": 1.5}, "vcpus"),
+        ({"vcpus": True}, "vcpus"),
+        ({"memory_bytes": 2**63}, "memory_bytes"),
+        ({"vcpus": 1, "at": "2026-03-10T08:00:00"}, "at"),
+        ({"vcpus": 1, "at": "1969-03-10T08:00:00Z"}, "at"),
+        ({"vcpus": 1, "at": "9999-03-10T08:00:00Z"}, "at"),
+        ({"vcpus": 1, "at": 1773129600}, "at"),
+        ({"vcpus": 1, "at": iso(NOW_NS + HOUR_NS)}, "at"),
+    ],
+)
+def test_a_wrong_fact_is_refused(world: World, fact: dict[str, object], field: str) -> None:
+    is_problem(world.ask("POST", "/v1/resources/vm-acme/facts", json=fact), 422, "invalid", field)
+
+
+def test_an_instant_is_exact_to_the_nanosecond(world: World) -> None:
+    wanted = {"customer_id": "acme", "plan_id": "standard", "start": "2026-03-10T09:00:00.000000001+01:00", "end": "2026-03-11T08:00:00.5Z"}
+    made = world.ask("POST", "/v1/subscriptions", json=wanted).json()
+    assert (made["start"], made["end"]) == ("2026-03-10T08:00:00.000000001Z", "2026-03-11T08:00:00.500Z")
+    assert world.ask("GET", f"/v1/subscriptions/{made['id']}").json() == made
+    is_problem(world.ask("POST", "/v1/subscriptions", json={**wanted, "end": wanted["start"]}), 422, "invalid", "end")
+
+
+def test_a_subscription_ends(world: World) -> None:
+    ended = world.ask("POST", "/v1/subscriptions/sub-acme/end", json={"at": "2026-04-01T00:00:00Z"}).json()
+    assert ended["end"] == "2026-04-01T00:00:00Z"
+    assert world.ask("POST", "/v1/subscriptions/sub-globex/end", json={}).json()["end"] == iso(NOW_NS)
+    is_problem(world.ask("POST", "/v1/subscriptions/none/end", json={}), 404, "not_found", "subscription_id", "none")
+
+
+def test_the_seller_that_is_shown_can_be_sent_back(world: World) -> None:
+    seller = world.ask("GET", "/v1/seller").json()
+    assert seller["tax"] == "not_computed"
+    changed = world.ask("PUT", "/v1/seller", json={**seller, "name": "Kernel & Sons", "grace_ns": 0})
+    assert changed.json() == {**seller, "name": "Kernel & Sons", "grace_ns": 0}
+    assert world.ask("GET", "/v1/seller").json() == changed.json()
+    is_problem(world.ask("PUT", "/v1/seller", json={**seller, "id": "other"}), 422, "invalid", "id", "other")
+    is_problem(world.ask("PUT", "/v1/seller", json={**seller, "grace_limit_ns": 1}), 422, "invalid", "grace_limit_ns", "1")
+    is_problem(world.ask("PUT", "/v1/seller", json={**seller, "tax": "vat"}), 422, "invalid", "tax", "vat")
+
+
+def test_usage_hours_are_exact(world: World) -> None:
+    page = world.ask("GET", "/v1/usage/hours", params={"resource_id": "vm-acme", "from": iso(HOUR), "until": iso(HOUR + HOUR_NS)}).json()
+    (hour,) = page["items"]
+    assert (hour["resource_id"], hour["customer_id"], hour["hour"], hour["samples"]) == ("vm-acme", "acme", iso(HOUR), 36_000)
+    assert hour["meters"]["cpu.used"] == {
+        "unit": "core·ns",
+        "total": 78 * 10**20,
+        "estimated": 0,
+        "cells": [10**20 * cell for cell in CELLS],
+    }
+    assert hour["meters"]["network.io"]["total"] == 156
+    assert "memory.used" not in hour["meters"]
+    assert hour["meters"]["uptime"]["estimated"] == 300 * 10**9
+    assert hour["runs"] == [iso(HOUR + 1)]
+
+
+def test_usage_lists_go_page_by_page(world: World) -> None:
+    for path in ("/v1/usage/hours", "/v1/gaps", "/v1/findings", "/v1/usage/days", "/v1/usage/months"):
+        whole = world.ask("GET", path).json()
+        assert whole["next_cursor"] is None
+        seen: list[Any] = []
+        cursor: str | None = None
+        while True:
+            page = world.ask("GET", path, params={"limit": 1, **({"cursor": cursor} if cursor else {})}).json()
+            assert len(page["items"]) == 1
+            seen += page["items"]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                break
+        assert seen == whole["items"], path
+        assert len(seen) >= 3
+
+
+def test_an_hour_of_two_customers_is_shown_to_each_as_far_as_it_is_its_own(world: World) -> None:
+    span = {"resource_id": "vm-moved", "from": iso(HOUR), "until": iso(HOUR + HOUR_NS)}
+    both = world.ask("GET", "/v1/usage/hours", params=span).json()["items"]
+    assert [each["customer_id"] for each in both] == ["acme", "globex"]
+    assert [each["meters"]["network.rx"]["cells"] for each in both] == [[1, 2, 3, 4, 5, 6, *[0] * 6], [*[0] * 6, 7, 8, 9, 10, 11, 12]]
+    assert [each["runs"] for each in both] == [[iso(HOUR + 1)], []]
+    assert {each["samples"] for each in both} == {None}
+    assert world.ask("GET", "/v1/usage/hours", "acme", params=span).json()["items"] == both[:1]
+    assert world.ask("GET", "/v1/usage/hours", "globex", params=span).json()["items"] == both[1:]
+    gaps = world.ask("GET", "/v1/gaps", params={"resource_id": "vm-moved"}).json()["items"]
+    assert [each["customer_id"] for each in gaps] == ["acme", "globex"]
+    assert gaps[0]["until"] == gaps[1]["from"] == iso(HOUR + 6 * 300 * 10**9)
+    assert world.ask("GET", "/v1/findings", "acme", params={"resource_id": "vm-moved"}).json()["items"] == []
+    assert len(world.ask("GET", "/v1/findings", "globex", params={"resource_id": "vm-moved"}).json()["items"]) == 2
+
+
+def test_a_resource_that_moved_is_shown_as_it_was(world: World) -> None:
+    was = world.ask("GET", "/v1/resources/vm-moved", "acme").json()
+    assert (was["customer_id"], was["name"], was["labels"], len(was["facts"])) == ("acme", "shared", {}, 1)
+    now = world.ask("GET", "/v1/resources/vm-moved", "globex").json()
+    assert (now["customer_id"], now["name"], len(now["facts"])) == ("globex", "GLOBEX-SECRET", 1)
+    assert len(world.ask("GET", "/v1/resources/vm-moved").json()["facts"]) == 2
+
+
+def test_an_empty_or_unknown_span_is_refused(world: World) -> None:
+    is_problem(world.ask("GET", "/v1/gaps", params={"from": iso(HOUR), "until": iso(HOUR)}), 422, "invalid", "until")
+    is_problem(world.ask("GET", "/v1/gaps", params={"from": "yesterday"}), 422, "invalid", "from", "yesterday")
+    is_problem(world.ask("GET", "/v1/gaps", params={"resource_id": "none"}), 404, "not_found", "resource_id", "none")
+
+
+def test_price_books_are_checked_stored_and_activated(world: World) -> None:
+    yaml = {"Content-Type": "application/yaml"}
+    checked = world.ask("POST", "/v1/price-books?lint=true", content="mistake", headers=yaml)
+    assert checked.status_code == 200
+    assert checked.json()["mistakes"][0] == {"line": 3, "field": "price", "found": "-1", "allowed": "0 or more"}
+    told = is_problem(world.ask("POST", "/v1/price-books", content="mistake", headers=yaml), 422, "invalid", "price", "-1")
+    assert [each["line"] for each in told["mistakes"]] == [3, 9]
+    made = world.ask("POST", "/v1/price-books", content="plans: {} # ä".encode(), headers=yaml)
+    assert made.status_code == 201
+    assert (made.json()["version"], made.json()["state"], made.json()["text"]) == (2, "draft", "plans: {} # ä")
+    active = world.ask("POST", "/v1/price-books/main/versions/2/activate", json={})
+    assert active.json()["state"] == "active"
+    assert [(each["version"], each["state"]) for each in world.ask("GET", "/v1/price-books").json()["items"]] == [
+        (2, "active"),
+        (1, "draft"),
+    ]
+    is_problem(world.ask("GET", "/v1/price-books/main/versions/9"), 404, "not_found", "version")
+    is_problem(world.ask("POST", "/v1/price-books", content=b"\xff", headers=yaml), 400, "malformed", "body")
+
+
+def test_an_estimate_is_money_with_its_currency(world: World) -> None:
+    told = world.ask("POST", "/v1/estimate", json={"vcpus": 2, "memory_gib": "4", "disk_gib": "50.5"}).json()
+    assert told["total"] == {"amount": "34.20", "currency": "USD"}
+    assert told["lines"][0]["unrounded"]["exact"] == "743/40"
+    is_problem(world.ask("POST", "/v1/estimate", json={"vcpus": 0.5, "memory_gib": 1}), 422, "invalid", "vcpus", "0.5")
+    is_problem(world.ask("POST", "/v1/estimate", json={"vcpus": "-1", "memory_gib": 1}), 422, "invalid", "vcpus", "-1")
+    is_problem(world.ask("POST", "/v1/estimate", json={"vcpus": "1"}), 422, "missing_field", "memory_gib", "")
+    is_problem(world.ask("POST", "/v1/estimate", json={"vcpus": 1, "memory_gib": 1, "plan": "x"}), 422, "invalid", "plan", "x")
+
+
+def test_an_invoice_is_had_by_id_and_number_in_three_forms(world: World) -> None:
+    one = world.invoices["inv-acme-finalized"]
+    number = "INV/default/1"
+    assert one.number == number
+    for name in ("inv-acme-finalized", number, "INV%2Fdefault%2F1"):
+        assert world.ask("GET", f"/v1/invoices/{name}").json() == json.loads(to_json(one))
+        for path in (f"/v1/invoices/{name}.pdf", f"/v1/invoices/{name}/pdf"):
+            answer = world.ask("GET", path)
+            assert answer.headers["content-type"] == "application/pdf"
+            assert answer.headers["content-disposition"] == 'inline; filename="INV_default_1.pdf"'
+            assert number in PdfReader(io.BytesIO(answer.content)).pages[0].extract_text()
+        answer = world.ask("GET", f"/v1/invoices/{name}/text")
+        assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+        assert f"Invoice number    {number}" in answer.text
+    rows = world.ask("GET", "/v1/invoices", params={"customer_id": "acme"}).json()["items"]
+    assert [(row["id"], row["state"]) for row in rows] == [("inv-acme-draft", "draft"), ("inv-acme-finalized", "finalized")]
+    assert rows[1]["total"] == {"amount": "84.04", "currency": "EUR"}
+    assert [row["id"] for row in world.ask("GET", "/v1/invoices", params={"state": "draft"}).json()["items"]] == [
+        "inv-globex-draft",
+        "inv-acme-draft",
+    ]
+
+
+def test_a_customer_sees_what_was_sent_to_it(world: World) -> None:
+    assert [row["id"] for row in world.ask("GET", "/v1/invoices", "acme").json()["items"]] == ["inv-acme-finalized"]
+    assert world.ask("GET", "/v1/invoices?state=draft", "acme").json()["items"] == []
+    is_problem(world.ask("GET", "/v1/invoices/inv-acme-draft", "acme"), 404, "not_found", "invoice_id")
+    assert world.ask("GET", "/v1/invoices/inv-acme-finalized", "acme").status_code == 200
+
+
+def test_the_schema_of_an_invoice_is_that_of_its_codec() -> None:
+    for state in ("finalized", "draft", "parked"):
+        document = json.loads(to_json(example(state=state)))
+        assert json.loads(InvoiceDocument.model_validate(document).model_dump_json()) == document
+
+
+def test_a_preview_lists_drafts(world: World) -> None:
+    told = world.ask("POST", "/v1/invoices/preview", "acme", json={"customer_id": "acme"}).json()
+    assert [each["state"] for each in told["items"]] == ["draft"]
+    assert told["next_cursor"] is None
+    is_problem(world.ask("POST", "/v1/invoices/preview", json={"customer_id": "none"}), 404, "not_found", "customer_id", "none")
+
+
+def test_a_line_is_explained(world: World) -> None:
+    path = "/v1/invoices/INV/default/1/lines/1/explain"
+    told = world.ask("GET", f"{path}?verify=true&depth=cells").json()
+    assert (told["line"], told["number"], told["quantity"], told["unit_price"]) == (1, "INV/default/1", "1486", "1/80")
+    assert told["verification"] == {"equal": True, "quantity": "1486", "unrounded": "1/3", "differences": []}
+    assert world.ask("GET", path).json()["verification"] is None
+    is_problem(world.ask("GET", path.replace("lines/1", "lines/7")), 404, "not_found", "line", "7")
+    is_problem(world.ask("GET", path.replace("lines/1", "lines/0")), 422, "invalid", "line", "0")
+    is_problem(world.ask("GET", f"{path}?depth=atoms"), 422, "invalid", "depth", "atoms")
+
+
+def test_the_live_table(world: World) -> None:
+    whole = world.ask("GET", "/v1/status").json()
+    assert {each["resource_id"] for each in whole["resources"]} == {"vm-acme", "vm-globex", "vm-moved"}
+    assert whole["resources"][0]["cost"] == {"amount": "34.20", "currency": "EUR"}
+    assert whole["month_start"] == "2026-04-01T00:00:00Z"
+    assert [each["agent_id"] for each in whole["agents"]] == ["host-1"]
+    own = world.ask("GET", "/v1/status", "acme").json()
+    assert ([each["resource_id"] for each in own["resources"]], own["agents"]) == (["vm-acme"], [])
+    (agent,) = world.ask("GET", "/v1/agents").json()["items"]
+    assert (agent["reported_until"], agent["reported_until_ns"]) == (iso(NOW_NS - 1), NOW_NS - 1)
+
+
+def test_health_and_metrics_need_no_key(world: World) -> None:
+    assert world.ask("GET", "/health", key=None).json() == {"status": "ok"}
+    assert world.ask("GET", "/ready", key=None).json() == {"status": "ready"}
+    answer = world.ask("GET", "/metrics", key=None)
+    assert answer.text.endswith("x 1\n")
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+
+
+def test_every_route_is_in_the_docs_and_every_route_in_the_docs_is_there(world: World) -> None:
+    written = (Path(__file__).resolve().parents[2] / "docs" / "api.md").read_text()
+    there = {f"{method} {route.path_format}" for route in world.app.state.routes for method in route.methods}
+    assert [name for name in sorted(there) if f"`{name}`" not in written] == []
+    assert set(re.findall(r"`((?:GET|POST|PUT|DELETE) /[^`?]*)`", written)) - there == set()
