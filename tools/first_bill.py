@@ -12,16 +12,16 @@ Without control groups the workloads are single-threaded processes that are mete
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from tools.bill.check import check
-from tools.live.rest import RefusedError
-
+from tallystick.app.cli.client import RefusedError
 from tools.bill import show
 from tools.bill.billing import Accounts, bill, insist
+from tools.bill.check import check
 from tools.bill.groups import Hierarchies, disk_is_counted, disk_of, hierarchies, parent
 from tools.bill.stage import HOST, Stage, kill_plan
 from tools.bill.workloads import Reading, Run, Workloads, command_of
@@ -74,7 +74,7 @@ def perform(options: argparse.Namespace, folder: Path, found: Hierarchies | None
     try:
         stage.open_server()
         accounts = Accounts.open(stage.rest, seconds=options.seconds, disk=disk)
-        stage.open_agent(accounts.agent_key(), {f"/{group}/{kind}": name for kind, name in RESOURCES.items()})
+        stage.open_agent(accounts.agent_key(), {f"{group}/{kind}": name for kind, name in RESOURCES.items()})
         print(f"metering three workloads for {options.seconds} s", flush=True)
         readings = play(stage, accounts, workloads, options.seconds)
         invoices = bill(stage, accounts, readings)
@@ -93,6 +93,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--no-cgroups", action="store_true", help="meter processes through /proc, even where groups can be made")
     parser.add_argument("--kills", type=int, default=0, help="how many times server and agent are killed with -9 in the middle (0)")
     parser.add_argument("--seed", type=int, default=1, help="decides when the kills come (1)")
+    parser.add_argument("--keep", action="store_true", help="copy the database, spool and logs to OUT/work")
     return parser.parse_args()
 
 
@@ -111,6 +112,9 @@ def main() -> int:
         except (BrokenError, RefusedError, RuntimeError) as error:
             print(f"first-bill: {error}", file=sys.stderr)
             return 1
+        finally:
+            if options.keep:
+                shutil.copytree(folder, options.out / "work", dirs_exist_ok=True, ignore=shutil.ignore_patterns("burst.bin"))
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ COMPUTE = Plan(
     currency="USD",
     fee=Fraction(250_000),
     charges=(
-        _charge("cpu-used", "CPU time", "cpu.used", "core-hour", 900, by_resource=True),
+        _charge("cpu-used", "CPU time", "cpu.used", "core-hour", 2700, by_resource=True),
         _charge("cpu-allocated", "vCPUs", "cpu.allocated", "vcpu-hour", 177),
         _charge("memory-used", "Memory in use", "memory.used", "GiB-hour", 9007),
         _charge("memory-allocated", "Memory", "memory.allocated", "GiB-hour", 271),
@@ -58,7 +58,7 @@ STORAGE = Plan(
     currency="EUR",
     fee=Fraction(199_999),
     charges=(
-        _charge("cpu-used", "CPU time", "cpu.used", "core-hour", 1300),
+        _charge("cpu-used", "CPU time", "cpu.used", "core-hour", 3900),
         _charge("cpu-allocated", "vCPUs", "cpu.allocated", "vcpu-hour", 149),
         _charge("memory-used", "Memory in use", "memory.used", "GiB-hour", 12007),
         _charge("memory-allocated", "Memory", "memory.allocated", "GiB-hour", 259),

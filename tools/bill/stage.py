@@ -108,7 +108,7 @@ class Stage:
 
     def reported_until_ns(self) -> int:
         """Up to which instant the agent has reported; 0 if it has not yet."""
-        agents = list(self.rest.items("/v1/agents"))
+        agents = list(self.rest.pages("/v1/agents", 1000))
         return max((int(agent["reported_until_ns"] or 0) for agent in agents), default=0)
 
     def wait_for(self, met: Callable[[], bool], what: str, seconds: float) -> None:
