@@ -34,8 +34,8 @@ BATCHES_PER_REQUEST = 20
 CONNECTIONS = 4
 START_NS = 1_767_225_600 * 10**9 - 300 * 10**9
 """Five minutes before midnight of 2026-01-01, so that a stream crosses cells and an hour."""
-NATIVE_SHARE, ROW_SHARE = (20, 20), (20, 2)
-"""Resources and minutes of each measurement: 240,000 samples a minute and 400,000 in all; fewer as rows."""
+NATIVE_SHARE, ROW_SHARE = (50, 30), (50, 3)
+"""Resources and minutes of each measurement: 900,000 samples, and 90,000 as rows."""
 
 
 @dataclass(frozen=True)

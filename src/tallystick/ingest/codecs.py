@@ -43,11 +43,11 @@ class Zstd(Compression):
         """As it stands in `Content-Encoding`."""
         return "zstd"
 
-    def compress(self, data: bytes | bytearray | memoryview) -> bytes:
+    def compress(self, body: bytes | bytearray | memoryview) -> bytes:
         """One frame."""
-        return ZstdCompressor(level=ZSTD_LEVEL).compress(data, mode=ZstdCompressor.FLUSH_FRAME)
+        return ZstdCompressor(level=ZSTD_LEVEL).compress(body, mode=ZstdCompressor.FLUSH_FRAME)
 
-    def decompress(self, data: bytes | bytearray | memoryview, read_max_bytes: int | None = None) -> bytes:
+    def decompress(self, body: bytes | bytearray | memoryview, read_max_bytes: int | None = None) -> bytes:
         """All frames, at most `read_max_bytes` of content.
 
         Raises:
@@ -56,7 +56,7 @@ class Zstd(Compression):
         """
         limit = -1 if read_max_bytes is None else read_max_bytes + 1
         found: list[bytes] = []
-        rest: bytes | bytearray | memoryview = data
+        rest: bytes | bytearray | memoryview = body
         while rest:
             decoder = ZstdDecompressor(options={DecompressionParameter.window_log_max: ZSTD_WINDOW_LOG_MAX})
             try:
@@ -77,7 +77,7 @@ class Zstd(Compression):
 class Gzip(GzipCompression):
     """Gzip, with words for a damaged body."""
 
-    def decompress(self, data: bytes | bytearray | memoryview, read_max_bytes: int | None = None) -> bytes:
+    def decompress(self, body: bytes | bytearray | memoryview, read_max_bytes: int | None = None) -> bytes:
         """All members, at most `read_max_bytes` of content.
 
         Raises:
@@ -85,7 +85,7 @@ class Gzip(GzipCompression):
 
         """
         try:
-            return super().decompress(data, read_max_bytes)
+            return super().decompress(body, read_max_bytes)
         except (EOFError, zlib.error, OSError) as error:
             raise ConnectError(Code.INVALID_ARGUMENT, f"content-encoding gzip: {error}") from None
 
@@ -101,7 +101,7 @@ class StrictJson(Codec[Message, M]):
         """One message; 64-bit integers become strings, what is empty is left out."""
         return MessageToJson(message, indent=None).encode()
 
-    def decode(self, data: bytes | bytearray, message_class: type[M]) -> M:
+    def decode(self, body: bytes | bytearray, message_class: type[M]) -> M:
         """One message.
 
         Raises:
@@ -109,7 +109,7 @@ class StrictJson(Codec[Message, M]):
 
         """
         try:
-            tree = json.loads(bytes(data) or b"{}", object_pairs_hook=_once, parse_float=_exact, parse_constant=_no_constant)
+            tree = json.loads(bytes(body) or b"{}", object_pairs_hook=_once, parse_float=_exact, parse_constant=_no_constant)
             if not isinstance(tree, dict):
                 raise ConnectError(Code.INVALID_ARGUMENT, f"JSON body: an object is needed, not {type(tree).__name__}")
             return _parsed(tree, message_class)
@@ -131,7 +131,7 @@ class Binary(Codec[Message, M]):
         """One message."""
         return message.SerializeToString()
 
-    def decode(self, data: bytes | bytearray, message_class: type[M]) -> M:
+    def decode(self, body: bytes | bytearray, message_class: type[M]) -> M:
         """One message.
 
         Raises:
@@ -139,7 +139,7 @@ class Binary(Codec[Message, M]):
 
         """
         try:
-            return message_class.FromString(bytes(data))
+            return message_class.FromString(bytes(body))
         except DecodeError:
             raise ConnectError(Code.INVALID_ARGUMENT, f"body: no {message_class.DESCRIPTOR.full_name} message") from None
 

@@ -64,8 +64,8 @@ class RpcApp:
         message_limit_bytes: int,
     ) -> None:
         served = {"read_max_bytes": message_limit_bytes, "codecs": CODECS, "compressions": COMPRESSIONS}
-        native_app: Any = IngestServiceASGIApplication(native, **served)  # type: ignore[arg-type]
-        daemon_app: Any = BillingServiceASGIApplication(daemon, **served)  # type: ignore[arg-type]
+        native_app: Any = IngestServiceASGIApplication(native, **served)  # type: ignore[arg-type]  # its protocol is invariant
+        daemon_app: Any = BillingServiceASGIApplication(daemon, **served)  # type: ignore[arg-type]  # its protocol is invariant
         self._routes: dict[str, tuple[str, App]] = {NATIVE_SEND: (NATIVE_SEND, native_app)}
         for method in DAEMON_METHODS:
             for service in (DAEMON_SERVICE, *DAEMON_ALIASES):

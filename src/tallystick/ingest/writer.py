@@ -21,7 +21,7 @@ class QueueFull(Exception):  # noqa: N818 (it is an answer, not a fault)
     """More waits to be stored than the setting allows: send again later."""
 
 
-class StoreFailed(Exception):  # noqa: N818
+class StoreFailed(Exception):  # noqa: N818 (it is a state of the world, not a fault)
     """The store could not take it now: nothing was stored, send again later."""
 
 

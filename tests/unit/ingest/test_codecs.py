@@ -36,7 +36,7 @@ class TestCompressions:
     @pytest.mark.parametrize("damage", [lambda body: body[:-4], lambda body: b"x" + body, lambda body: body + b"rest"])
     def test_a_damaged_body_is_refused(self, codec: Gzip | Zstd, damage: object) -> None:
         with pytest.raises(ConnectError) as caught:
-            codec.decompress(damage(packed(codec.name(), BODY)), 10**6)  # type: ignore[operator]
+            codec.decompress(damage(packed(codec.name(), BODY)), 10**6)  # type: ignore[operator]  # parametrized
         assert caught.value.code is Code.INVALID_ARGUMENT
 
 

@@ -36,7 +36,7 @@ def said(found: object) -> tuple[str, str, str]:
     ],
 )
 def test_a_notice_is_refused_by_field_and_value(sent: dict[str, object], wanted: tuple[str, str, str]) -> None:
-    assert said(notices.lifecycle(wire.LifecycleEvent(**sent), NOW)) == wanted  # type: ignore[arg-type]
+    assert said(notices.lifecycle(wire.LifecycleEvent(**sent), NOW)) == wanted  # type: ignore[arg-type]  # parametrized
 
 
 def test_a_notice_exactly_300_s_ahead_is_taken() -> None:
@@ -57,7 +57,7 @@ def test_a_notice_exactly_300_s_ahead_is_taken() -> None:
     ],
 )
 def test_a_fact_is_refused_by_field_and_value(sent: dict[str, object], wanted: tuple[str, str, str]) -> None:
-    assert said(notices.fact(wire.ResourceFacts(**sent), NOW, LIMITED)) == wanted  # type: ignore[arg-type]
+    assert said(notices.fact(wire.ResourceFacts(**sent), NOW, LIMITED)) == wanted  # type: ignore[arg-type]  # parametrized
 
 
 def test_what_a_fact_does_not_name_stays_unnamed_and_zero_is_a_value() -> None:
