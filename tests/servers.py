@@ -132,7 +132,7 @@ class ServerProcess:
     def rpc(self, path: str, message: object, key: str | None, headers: Mapping[str, str] | None = None) -> Reply:
         """A Connect request: a protobuf message in binary, anything else as JSON."""
         binary = hasattr(message, "SerializeToString")
-        body = message.SerializeToString() if binary else json.dumps(message).encode()  # type: ignore[attr-defined]
+        body = message.SerializeToString() if binary else json.dumps(message).encode()  # type: ignore[attr-defined]  # JSON, or a message
         given = {"content-type": "application/proto" if binary else "application/json", **(headers or {})}
         if key is not None:
             given["authorization"] = f"Bearer {key}"

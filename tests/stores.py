@@ -95,10 +95,10 @@ def start_postgres() -> PostgresServer:
             os.setgid(account.pw_gid)
             os.setuid(account.pw_uid)
 
-    data = folder / "data"
+    cluster = folder / "data"
     environment = {**os.environ, "LC_ALL": "C.UTF-8", "HOME": str(folder)}
     made = subprocess.run(
-        [binaries / "initdb", "-D", data, "-U", user, "-A", "trust", "-E", "UTF8", "--no-instructions"],
+        [binaries / "initdb", "-D", cluster, "-U", user, "-A", "trust", "-E", "UTF8", "--no-instructions"],
         capture_output=True,
         text=True,
         check=False,
@@ -109,11 +109,11 @@ def start_postgres() -> PostgresServer:
     if made.returncode:
         raise RuntimeError(f"initdb failed: {made.stdout}{made.stderr}")
     port = _free_port()
-    arguments = [binaries / "postgres", "-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", folder]
+    arguments = [binaries / "postgres", "-D", cluster, "-h", "127.0.0.1", "-p", str(port), "-k", folder]
     for setting in SETTINGS:
         arguments += ["-c", setting]
     with (folder / "log").open("wb") as log:
-        running = subprocess.Popen(arguments, stdout=log, stderr=log, preexec_fn=become, env=environment, cwd=folder)  # noqa: PLW1509
+        running = subprocess.Popen(arguments, stdout=log, stderr=log, preexec_fn=become, env=environment, cwd=folder)  # noqa: PLW1509 (no thread runs)
     server = PostgresServer(pid=running.pid, port=port, folder=folder, user=user)
     deadline = time.monotonic() + START_SECONDS
     while True:

@@ -41,7 +41,7 @@ def binary(resource: str, sequence: int, seed: int = 1) -> wire.Batch:
 
 
 def outcomes(reply: object) -> list[str]:
-    return [each["outcome"].removeprefix("OUTCOME_").lower() for each in reply.json["batches"]]  # type: ignore[attr-defined]
+    return [each["outcome"].removeprefix("OUTCOME_").lower() for each in reply.json["batches"]]  # type: ignore[attr-defined]  # JSON, or a message
 
 
 def test_binary_planes_are_stored_once_and_repeats_say_so(served: Served) -> None:
@@ -133,7 +133,7 @@ def test_a_refused_batch_takes_no_sequence_number(served: Served) -> None:
 
 @pytest.mark.parametrize(("encoding", "pack"), [("gzip", gzip.compress), ("zstd", compress)])
 def test_compressed_requests_and_replies(served: Served, encoding: str, pack: object) -> None:
-    body = pack(json.dumps({"batches": [batch(f"packed-{encoding}")]}).encode())  # type: ignore[operator]
+    body = pack(json.dumps({"batches": [batch(f"packed-{encoding}")]}).encode())  # type: ignore[operator]  # parametrized
     headers = {"content-type": "application/json; charset=utf-8", "content-encoding": encoding, "accept-encoding": "gzip"}
     reply = served.server.call("POST", SEND, body, {**headers, "authorization": f"Bearer {served.agent}"})
     assert reply.headers["content-encoding"] == "gzip"

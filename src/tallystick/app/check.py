@@ -82,9 +82,7 @@ class _Tally:
         self.differences.append(sentence)
 
 
-def _check_resource(  # noqa: PLR0917 (one snapshot, one resource)
-    tally: _Tally, store: Store, place: Place, resource: StoredResource, horizon: DiskHorizon, now_ns: int, tx: Tx
-) -> None:
+def _check_resource(tally: _Tally, store: Store, place: Place, resource: StoredResource, horizon: DiskHorizon, now_ns: int, tx: Tx) -> None:
     key = resource.row
     stored = {hour.hour_ns: hour for _, hour in store.usage.hours(place, resource_keys=[key], tx=tx)}
     waiting = {
@@ -146,7 +144,7 @@ def _compare_hour(tally: _Tally, resource_id: str, hour_ns: int, stored: UsageHo
     tally.differ(f"{place}: {'; '.join(meters) or 'estimated parts, samples, peak or runs differ'}")
 
 
-def _check_periods(tally: _Tally, store: Store, place: Place, resource: StoredResource, hours: Sequence[UsageHour], tx: Tx) -> None:  # noqa: PLR0917
+def _check_periods(tally: _Tally, store: Store, place: Place, resource: StoredResource, hours: Sequence[UsageHour], tx: Tx) -> None:
     zones = Zones.read(store, place, [resource.row], tx)
     gaps = [gap for _, gap in store.usage.gaps(place, resource_keys=[resource.row], tx=tx)]
     first = min((hour.hour_ns for hour in hours), default=0)

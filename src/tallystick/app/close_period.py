@@ -67,7 +67,7 @@ def close_period(store: Store, place: Place, run: Run, fence: Fence, *, clock: C
     return store.transact(lambda tx: _keep(tx, store, place, invoice, frozen, fence, clock.now_ns()))
 
 
-def _keep(tx: Tx, store: Store, place: Place, invoice: Invoice, frozen: Frozen, fence: Fence, now_ns: int) -> Closed:  # noqa: PLR0917
+def _keep(tx: Tx, store: Store, place: Place, invoice: Invoice, frozen: Frozen, fence: Fence, now_ns: int) -> Closed:
     """Store what came of a run and mark its job done, in one transaction; the number is taken last."""
     store.jobs.done(tx, fence)
     if invoice.is_empty:

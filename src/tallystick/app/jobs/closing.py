@@ -39,7 +39,7 @@ def _due(store: Store, place: Place, customer_id: str, now_ns: int) -> list[Run]
     return [runs[each] for each in wanted if now_ns >= runs[each].closing_ns + grace_ns]
 
 
-def _close(store: Store, place: Place, run: Run, clock: Clock, ids: Ids, owner: str) -> Closed | None:  # noqa: PLR0917
+def _close(store: Store, place: Place, run: Run, clock: Clock, ids: Ids, owner: str) -> Closed | None:
     """Close a run under a lease; None: another worker has it. A fault keeps nothing and is tried again in a minute."""
     fence = store.jobs.claim(JOB, _scope(place, run), _period(run), owner, LEASE_SECONDS)
     if fence is None:

@@ -99,12 +99,12 @@ def partitioned(metadata: MetaData, dialect: Dialect, table: Table, by: str) -> 
     """On PostgreSQL: partitions by ranges of `by`, with a default one that takes what no other does."""
     if dialect is Dialect.POSTGRESQL:
         table.dialect_options["postgresql"]["partition_by"] = f"RANGE ({by})"
-        default = DDL(f"CREATE TABLE {table.name}_default PARTITION OF {table.name} DEFAULT")  # type: ignore[no-untyped-call]
+        default = DDL(f"CREATE TABLE {table.name}_default PARTITION OF {table.name} DEFAULT")  # type: ignore[no-untyped-call]  # untyped in SQLAlchemy
         event.listen(table, "after_create", default)
 
 
 def uncompressed(dialect: Dialect, table: Table, column: str) -> None:
     """On PostgreSQL: bytes that are compressed already are not compressed again."""
     if dialect is Dialect.POSTGRESQL:
-        change = DDL(f"ALTER TABLE {table.name} ALTER COLUMN {column} SET STORAGE EXTERNAL")  # type: ignore[no-untyped-call]
+        change = DDL(f"ALTER TABLE {table.name} ALTER COLUMN {column} SET STORAGE EXTERNAL")  # type: ignore[no-untyped-call]  # untyped in SQLAlchemy
         event.listen(table, "after_create", change)

@@ -119,6 +119,10 @@ def _add_invoice_tables(metadata: MetaData, dialect: Dialect) -> None:
         PrimaryKeyConstraint("seller_key", "invoice_key", "ordinal"),
         ForeignKeyConstraint(["invoice_key"], ["invoice.invoice_key"]),
     )
+    _add_evidence_table(metadata, dialect)
+
+
+def _add_evidence_table(metadata: MetaData, dialect: Dialect) -> None:
     evidence = Table(
         "evidence",
         metadata,

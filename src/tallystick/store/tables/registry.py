@@ -15,6 +15,26 @@ def add_registry_tables(metadata: MetaData, dialect: Dialect) -> None:
     row has them.
     """
     del dialect
+    _add_seller_tables(metadata)
+    _add_resource_tables(metadata)
+    Table(
+        "agent",
+        metadata,
+        key("agent_key"),
+        count("scope_key"),
+        words("instance_id"),
+        instant("at_ns"),
+        instant("received_at_ns"),
+        instant("reported_until_ns"),
+        words("active"),
+        instant("spool_depth"),
+        instant("missed_ticks"),
+        UniqueConstraint("scope_key", "instance_id"),
+        ForeignKeyConstraint(["scope_key"], ["scope.scope_key"]),
+    )
+
+
+def _add_seller_tables(metadata: MetaData) -> None:
     Table(
         "seller",
         metadata,
@@ -64,22 +84,6 @@ def add_registry_tables(metadata: MetaData, dialect: Dialect) -> None:
         instant("changed_at_ns"),
         UniqueConstraint("seller_key", "customer_id"),
         ForeignKeyConstraint(["seller_key"], ["seller.seller_key"]),
-    )
-    _add_resource_tables(metadata)
-    Table(
-        "agent",
-        metadata,
-        key("agent_key"),
-        count("scope_key"),
-        words("instance_id"),
-        instant("at_ns"),
-        instant("received_at_ns"),
-        instant("reported_until_ns"),
-        words("active"),
-        instant("spool_depth"),
-        instant("missed_ticks"),
-        UniqueConstraint("scope_key", "instance_id"),
-        ForeignKeyConstraint(["scope_key"], ["scope.scope_key"]),
     )
 
 
@@ -139,6 +143,10 @@ def _add_resource_tables(metadata: MetaData) -> None:
         UniqueConstraint("scope_key", "resource_key", "at_ns", "origin", "content_hash"),
         ForeignKeyConstraint(["resource_key"], ["resource.resource_key"]),
     )
+    _add_lifecycle_table(metadata)
+
+
+def _add_lifecycle_table(metadata: MetaData) -> None:
     Table(
         "lifecycle_event",
         metadata,

@@ -59,6 +59,10 @@ def add_service_tables(metadata: MetaData, dialect: Dialect) -> None:
         words("failure", null=True),
         PrimaryKeyConstraint("job", "scope", "period"),
     )
+    _add_request_tables(metadata)
+
+
+def _add_request_tables(metadata: MetaData) -> None:
     Table(
         "idempotency_key",
         metadata,

@@ -47,6 +47,10 @@ def add_usage_tables(metadata: MetaData, dialect: Dialect) -> None:
             count("sealed", default=0),
             PrimaryKeyConstraint("scope_key", "resource_key", "start_ns", "zone", "customer_id"),
         )
+    _add_gap_tables(metadata)
+
+
+def _add_gap_tables(metadata: MetaData) -> None:
     Table(
         "gap",
         metadata,
