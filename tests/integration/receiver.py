@@ -8,35 +8,10 @@ import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from backports import zstd
-
 from tallystick.proto.tallystick.v1 import ingest_pb2 as pb
+from tests.unit.spool.decoder import decode
 
 PATH = "/tallystick.v1.IngestService/Send"
-
-
-def decode(planes: bytes, interval_ns: int) -> dict[int, list[int]]:
-    """docs/planes.md, once more and slowly: values by column."""
-    assert planes[0] == 1
-    presence, count = int.from_bytes(planes[1:3], "little"), int.from_bytes(planes[3:7], "little")
-    at, heads = 7, []
-    for column in range(9):
-        if presence >> column & 1:
-            heads.append((column, int.from_bytes(planes[at : at + 8], "little", signed=True), planes[at + 8]))
-            at += 9
-    size = (count - 1) * sum(head[2] for head in heads)
-    content = zstd.decompress(planes[at:]) if size else b""
-    assert len(content) == size
-    columns, place = {}, 0
-    for column, first, depth in heads:
-        values = [first]
-        for index in range(count - 1):
-            residual = bytes(content[place + plane * (count - 1) + index] for plane in range(depth))
-            step = int.from_bytes(residual, "little", signed=True)
-            values.append(first + (index + 1) * interval_ns + step if column == 0 else values[-1] + step)
-        place += depth * (count - 1)
-        columns[column] = values
-    return columns
 
 
 class Receiver:
@@ -111,7 +86,8 @@ class Receiver:
         refusal = self.refuse(batch)
         if refusal:
             return pb.RecordOutcome(outcome=pb.OUTCOME_REFUSED, code=refusal, field="measured_at", index=3, value="17")
-        assert batch.sequence and batch.spool_id
+        assert batch.sequence
+        assert batch.spool_id
         identity = (batch.resource_id, batch.boot_id, batch.spool_id, batch.sequence)
         known = self.batches.get(identity)
         if known is None:

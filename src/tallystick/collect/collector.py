@@ -185,11 +185,14 @@ class Collector:
 
     def round(self) -> None:
         """Wait for what is due next, and do it."""
-        paused = self._sink.is_stalled
-        self._wait(self._next_second_ns if paused else min(self._tick.next_at_ns, self._next_second_ns))
+        self._wait(self._next_second_ns if self._sink.is_stalled else min(self._tick.next_at_ns, self._next_second_ns))
+        self.step()
+
+    def step(self) -> None:
+        """What is asked for, and what is due now: a tick, a look with a tail, both or neither."""
         self._obey()
         now = self._clock.boottime_ns()
-        if not paused and self._tick.is_due(now):
+        if not self._sink.is_stalled and self._tick.is_due(now):
             self.tick()
             self._count_tick(self._clock.boottime_ns() - now)
         self.counts.missed_ticks = self._tick.missed

@@ -56,11 +56,16 @@ class PlanesEncoder:
         count = len(values) - 1
         if not count:
             return ()
-        top, ones, ramp = self._constants(count)
         raw = values.tobytes()
-        line = int.from_bytes(raw[:-8], "little") if interval_ns is None else values[0] * ones + interval_ns * ramp
-        # Each limb a + 2^63 - b lies in 1 .. 2^64 - 1, so no limb borrows from the next; flipping the top bit takes the bias away.
-        residuals = ((int.from_bytes(raw[8:], "little") | top) - line) ^ top
+        if interval_ns is not None and values[0] + count * interval_ns > _LARGEST:
+            # Time so near its end that the line leaves 63 bits: one by one, modulo 2^64.
+            steps = ((value - values[0] - k * interval_ns) % 2**64 for k, value in enumerate(values[1:], 1))
+            residuals = int.from_bytes(array("Q", steps).tobytes(), "little")
+        else:
+            top, ones, ramp = self._constants(count)
+            line = int.from_bytes(raw[:-8], "little") if interval_ns is None else values[0] * ones + interval_ns * ramp
+            # Each limb a + 2^63 - b lies in 1 .. 2^64 - 1, so no limb borrows from the next; flipping the top bit takes the bias away.
+            residuals = ((int.from_bytes(raw[8:], "little") | top) - line) ^ top
         if not residuals:
             return ()
         limbs = residuals.to_bytes(8 * count, "little")

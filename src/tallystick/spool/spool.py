@@ -304,6 +304,7 @@ class Spool:
             seen=self._seen if fresh else head.seen,
             sequences=tuple((*key, sequence) for key, sequence in self._closed.items()) if fresh else (),
         )
+        parts = [part for part in parts if part.sequence > self._closed.get((part.resource_id, part.boot_id), 0)]  # others are in a batch
         for part in parts:
             self._tails.first_file.setdefault((part.resource_id, part.boot_id, part.sequence), file.number)
         file.append(pack(RecordKind.TAIL, self._encoders[1].pack(full, parts)))

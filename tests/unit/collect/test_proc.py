@@ -10,7 +10,9 @@ from tallystick.collect.resource import CPU, DISK_BYTES, MEASURED_AT, MEMORY, NE
 from tests.unit.collect.trees import BOOT, Host
 
 
-def source_of(host: Host, *, match: tuple[str, ...] = ("*",), minimum_cpu_ms: int = 0, elsewhere: frozenset[int] = frozenset()) -> ProcSource:
+def source_of(
+    host: Host, *, match: tuple[str, ...] = ("*",), minimum_cpu_ms: int = 0, elsewhere: frozenset[int] = frozenset()
+) -> ProcSource:
     rules = ProcRules(
         root=str(host.proc),
         host_boot=BOOT,

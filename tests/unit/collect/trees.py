@@ -80,7 +80,15 @@ class Host:
     # processes
 
     def process(
-        self, pid: int, *, command: str = "sleep", net: str = "host", cgroup: str = "0::/\n", ticks: int = 0, start: int = 4711, kernel: bool = False
+        self,
+        pid: int,
+        *,
+        command: str = "sleep",
+        net: str = "host",
+        cgroup: str = "0::/\n",
+        ticks: int = 0,
+        start: int = 4711,
+        kernel: bool = False,
     ) -> Path:
         """A process; two with the same `net` share a network namespace."""
         path = self.proc / str(pid)
@@ -98,7 +106,28 @@ class Host:
 
     def stat(self, pid: int, *, command: str = "sleep", ticks: int = 0, start: int = 4711, kernel: bool = False, state: str = "S") -> None:
         flags = 0x00200000 if kernel else 0x00400000
-        fields = [state, "1", "1", "1", "0", "-1", str(flags), "0", "0", "0", "0", str(ticks), "0", "0", "0", "20", "0", "1", "0", str(start)]
+        fields = [
+            state,
+            "1",
+            "1",
+            "1",
+            "0",
+            "-1",
+            str(flags),
+            "0",
+            "0",
+            "0",
+            "0",
+            str(ticks),
+            "0",
+            "0",
+            "0",
+            "20",
+            "0",
+            "1",
+            "0",
+            str(start),
+        ]
         (self.proc / str(pid) / "stat").write_text(f"{pid} ({command}) {' '.join(fields)} 1 2 3\n")
 
     def thread(self, pid: int, thread: int, nanos: int) -> None:

@@ -1,0 +1,230 @@
+"""The sender against an answering function instead of a connection: outcomes, splitting, back-off, heartbeats."""
+
+from __future__ import annotations
+
+import http.client
+from array import array
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tallystick.model.samples import LifecycleEvent, LifecycleKind
+from tallystick.proto.tallystick.v1 import ingest_pb2 as pb
+from tallystick.spool.connection import Failure, FailureKind, failure_of
+from tallystick.spool.retry import OPEN_AFTER_FAILURES, OPEN_SECONDS, Retry
+from tallystick.spool.sender import MOST_RECORDS, Pulse, Sender, SenderRules
+from tallystick.spool.spool import Spool
+
+Answer = pb.SendResponse | Failure
+
+
+class Stage:
+    """A spool and a sender whose rounds the test makes; `reply` answers instead of a server."""
+
+    def __init__(self, folder: Path) -> None:
+        self.now = 1000.0
+        self.requests: list[pb.SendRequest] = []
+        self.reply: Callable[[pb.SendRequest], Answer] = stored
+        self.commands: list[pb.Command] = []
+        self.spool = Spool(folder, lambda: "ab" * 16)
+        rules = SenderRules(instance_id="host-1", heartbeat_seconds=30.0, linger_seconds=0.0, monotonic=lambda: self.now)
+        self.sender = Sender(
+            backlog=self.spool.backlog,
+            quarantine=self.spool.quarantine,
+            connection=self,  # type: ignore[arg-type]
+            retry=Retry(lambda: 0.5),
+            rules=rules,
+            pulse=lambda: Pulse(active_resources=("a",), now_ns=99_000, handed_over_until_ns=90_000, missed_ticks=4),
+            command=self.command,
+        )
+
+    def send(self, body: bytes) -> Answer:
+        self.requests.append(pb.SendRequest.FromString(body))
+        return self.reply(self.requests[-1])
+
+    def close(self) -> None:
+        pass
+
+    def command(self, command: pb.Command) -> bool:
+        self.commands.append(command)
+        return True
+
+    def give(self, count: int, name: str = "a") -> None:
+        for _ in range(count):
+            self.spool.batch(name, "b/1", 100, 3, array("q", [1000, 5, *[0] * 7]), urgent=False)
+        assert self.spool.flush(10)
+
+    def rounds(self, count: int = 1) -> None:
+        for _ in range(count):
+            self.sender._round()
+
+    def kept(self) -> int:
+        return self.spool.backlog.waiting()
+
+
+def outcomes(request: pb.SendRequest, outcome: pb.Outcome) -> pb.SendResponse:
+    told = [[pb.RecordOutcome(outcome=outcome) for _ in many] for many in (request.batches, request.events, request.facts)]
+    return pb.SendResponse(batches=told[0], events=told[1], facts=told[2])
+
+
+def stored(request: pb.SendRequest) -> Answer:
+    return outcomes(request, pb.OUTCOME_STORED)
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    made = Stage(tmp_path / "spool")
+    yield made
+    made.spool.close()
+
+
+def test_a_heartbeat_goes_at_once_and_says_until_when_all_is_told(stage: Stage) -> None:
+    stage.rounds()
+    beat = stage.requests[0].heartbeat
+    assert (beat.instance_id, list(beat.active_resources), beat.at, beat.missed_ticks) == ("host-1", ["a"], 99_000, 4)
+    assert beat.reported_until == 90_000
+    stage.give(MOST_RECORDS + 1)
+    stage.now += 31
+    stage.rounds()
+    beat = stage.requests[-1].heartbeat
+    assert len(stage.requests[-1].batches) == MOST_RECORDS
+    assert beat.reported_until == 1000, "one batch is left behind"
+    assert beat.spool_depth == MOST_RECORDS + 1
+    stage.now += 31
+    stage.rounds()
+    assert stage.requests[-1].heartbeat.reported_until == 90_000, "all of it is in this request"
+    assert stage.kept() == 0
+
+
+def test_notices_and_batches_are_one_request_in_order(stage: Stage) -> None:
+    stage.give(2)
+    stage.spool.notice([LifecycleEvent(resource_id="a", boot_id="b/1", kind=LifecycleKind.STOPPED, at_ns=5, received_at_ns=0)], [])
+    assert stage.spool.flush(10)
+    stage.rounds()
+    (request,) = stage.requests
+    assert [batch.sequence for batch in request.batches] == [1, 2]
+    assert len(request.events) == 1
+    assert stage.kept() == 0
+
+
+def test_a_repeat_is_as_good_as_stored(stage: Stage) -> None:
+    stage.reply = lambda request: outcomes(request, pb.OUTCOME_REPEATED)
+    stage.give(1)
+    stage.rounds()
+    assert stage.kept() == 0
+    assert stage.spool.quarantine.refused == 0
+
+
+@pytest.mark.parametrize("outcome", [pb.OUTCOME_REFUSED, pb.OUTCOME_CONFLICT])
+def test_what_is_refused_is_kept_aside_and_what_is_beside_it_goes_on(
+    stage: Stage, outcome: pb.Outcome, caplog: pytest.LogCaptureFixture
+) -> None:
+    def reply(request: pb.SendRequest) -> Answer:
+        answer = outcomes(request, pb.OUTCOME_STORED)
+        answer.batches[1].CopyFrom(
+            pb.RecordOutcome(outcome=outcome, code="future", field="measured_at", index=599, value="17", stored_hash=b"a", sent_hash=b"b")
+        )
+        return answer
+
+    stage.reply = reply
+    stage.give(3)
+    stage.rounds()
+    assert stage.kept() == 0
+    (kept,) = stage.spool.quarantine.directory.glob("refused-*.record")
+    assert pb.SendRequest.FromString(kept.read_bytes()).batches[0].sequence == 2
+    assert '"index": 599' in kept.with_suffix(".json").read_text()
+    assert "spool_record_refused" in caplog.text
+    assert sum(stage.sender.counts.errors.values()) == 1
+
+
+def test_a_failure_keeps_everything_and_waits_longer_each_time_until_the_breaker_opens(stage: Stage) -> None:
+    stage.reply = lambda request: Failure(kind=FailureKind.UNAVAILABLE, detail="503")
+    stage.give(2)
+    waits = []
+    for _ in range(OPEN_AFTER_FAILURES):
+        stage.rounds()
+        waits.append(stage.sender._retry.waiting_seconds(stage.now))
+        stage.now += waits[-1]
+    assert waits[:4] == [0.5, 1.0, 2.0, 4.0]
+    assert waits[4] >= OPEN_SECONDS
+    assert len(stage.requests) == OPEN_AFTER_FAILURES
+    assert stage.kept() == 2
+    assert stage.sender.counts.errors == {"unavailable": OPEN_AFTER_FAILURES}
+    stage.reply = stored
+    stage.rounds()
+    assert stage.kept() == 0
+    assert stage.requests[-1].HasField("heartbeat"), "the heartbeat that failed is sent again"
+    assert not stage.sender._retry.is_open
+
+
+def test_retry_after_is_obeyed() -> None:
+    retry = Retry(lambda: 0.0)
+    retry.failed(10.0, 77.0)
+    assert retry.waiting_seconds(10.0) == 77.0
+    assert retry.waiting_seconds(87.0) == 0.0
+    retry.failed(10.0, 10**9)
+    assert retry.waiting_seconds(10.0) == 3600.0
+
+
+def test_too_large_a_request_is_split(stage: Stage) -> None:
+    stage.reply = lambda request: (
+        stored(request) if len(request.batches) <= 7 else Failure(kind=FailureKind.EXHAUSTED, detail="429 resource_exhausted")
+    )
+    stage.give(40)
+    stage.rounds(40)
+    assert stage.kept() == 0
+    assert [batch.sequence for request in stage.requests if len(request.batches) <= 7 for batch in request.batches] == list(range(1, 41))
+
+
+def test_one_that_no_server_takes_is_kept_aside_and_the_others_are_sent(stage: Stage) -> None:
+    stage.reply = lambda request: (
+        Failure(kind=FailureKind.INVALID, detail="400") if any(batch.sequence == 3 for batch in request.batches) else stored(request)
+    )
+    stage.rounds()
+    stage.give(8)
+    stage.rounds(30)
+    assert stage.kept() == 0
+    assert stage.spool.quarantine.refused == 1
+
+
+def test_an_answer_without_an_outcome_for_each_is_no_acknowledgement(stage: Stage) -> None:
+    stage.reply = lambda request: pb.SendResponse()
+    stage.give(2)
+    stage.rounds()
+    assert stage.kept() == 2
+    assert stage.sender.counts.errors == {"bad_answer": 1}
+    stage.now += 10
+    stage.reply = lambda request: outcomes(request, pb.OUTCOME_UNSPECIFIED)
+    stage.rounds()
+    assert stage.kept() == 2
+
+
+def test_commands_are_carried_out_and_confirmed(stage: Stage) -> None:
+    stage.reply = lambda request: pb.SendResponse(commands=[pb.Command(id="c1", flush=True)])
+    stage.rounds()
+    assert [command.id for command in stage.commands] == ["c1"]
+    stage.reply = stored
+    stage.now += 31
+    stage.rounds()
+    assert list(stage.requests[-1].confirmed_commands) == ["c1"]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (429, b'{"code":"resource_exhausted"}', FailureKind.EXHAUSTED),
+        (413, b"", FailureKind.TOO_LARGE),
+        (401, b'{"code":"unauthenticated"}', FailureKind.DENIED),
+        (403, b'{"code":"permission_denied"}', FailureKind.DENIED),
+        (400, b'{"code":"invalid_argument"}', FailureKind.INVALID),
+        (400, b"Bad Request", FailureKind.UNAVAILABLE),
+        (502, b"<html>", FailureKind.UNAVAILABLE),
+        (404, b"[]", FailureKind.UNAVAILABLE),
+    ],
+)
+def test_what_failures_mean(status: int, body: bytes, kind: FailureKind) -> None:
+    headers = http.client.HTTPMessage()
+    headers["Retry-After"] = "12"
+    failure = failure_of(status, body, headers)
+    assert (failure.kind, failure.retry_after_seconds) == (kind, 12.0)
