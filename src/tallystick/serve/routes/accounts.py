@@ -24,7 +24,12 @@ from tallystick.serve.problems import conflict, invalid, not_found
 router = APIRouter(prefix="/v1", route_class=GuardedRoute, tags=["accounts"])
 
 
-@router.post("/customers", summary="Create a customer", status_code=201)
+@router.post(
+    "/customers",
+    summary="Create a customer",
+    status_code=201,
+    responses={200: {"model": ShownCustomer, "description": "It was there already."}},
+)
 def create_customer(call: Writer, wanted: NewCustomer, response: Response) -> ShownCustomer:
     """The same customer again changes nothing and is answered 200; another under its id is a conflict."""
     customer_id = wanted.id or call.desk.services.new_id()

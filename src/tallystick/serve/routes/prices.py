@@ -22,7 +22,7 @@ BOOK_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "description": "A price book in YAML, or the same document in JSON.",
-        "content": {"application/yaml": {"schema": {"type": "string"}}, "application/json": {"schema": {"type": "object"}}},
+        "content": {"application/yaml": {"schema": {"type": "object"}}, "application/json": {"schema": {"type": "object"}}},
     }
 }
 Version = Annotated[int, InPath(ge=1, le=2**31 - 1)]

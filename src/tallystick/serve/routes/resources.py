@@ -22,7 +22,12 @@ from tallystick.store.store import Tx
 router = APIRouter(prefix="/v1", route_class=GuardedRoute, tags=["resources"])
 
 
-@router.post("/resources", summary="Create a resource", status_code=201)
+@router.post(
+    "/resources",
+    summary="Create a resource",
+    status_code=201,
+    responses={200: {"model": ShownResource, "description": "It was there already."}},
+)
 def create_resource(call: Writer, wanted: NewResource, response: Response) -> ShownResource:
     """With its customer and sizes, in force from `at` on. One that is metered already is given them and answered 200."""
     resource_id = wanted.id or call.desk.services.new_id()
