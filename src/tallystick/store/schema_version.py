@@ -10,7 +10,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
-from tallystick.store.engine import Database, Dialect
+from tallystick.store.engine import SQLITE_PAGE_BYTES, Database, Dialect
 from tallystick.store.tables.schema import schema
 
 SCRIPTS = Path(__file__).parent / "migrations"
@@ -42,6 +42,7 @@ def migrate_database(database: Database) -> None:
         with database.engine.connect() as connection:
             cursor = connection.connection.cursor()
             # Before the first table: later they have no effect. Pages are given back step by step as old rows are deleted.
+            cursor.execute(f"PRAGMA page_size = {SQLITE_PAGE_BYTES}")
             cursor.execute("PRAGMA auto_vacuum = INCREMENTAL")
             cursor.execute("PRAGMA journal_mode = WAL")
             cursor.close()

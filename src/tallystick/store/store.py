@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from sqlalchemy.exc import DBAPIError as StoreFault
-from sqlalchemy.exc import OperationalError
 
 from tallystick.store.batches.operations import Batches
 from tallystick.store.contracts import Contracts
@@ -96,7 +95,7 @@ def open_store(url: str, clock: Clock, *, server: bool = False) -> Store:
     lock = ServerLock(database.file) if server and database.file else None
     try:
         check_version(database)
-    except (OperationalError, SchemaMismatch):
+    except BaseException:
         database.close()
         if lock:
             lock.release()

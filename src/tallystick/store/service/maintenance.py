@@ -56,7 +56,7 @@ class Maintenance(Section):
         """See that the database answers.
 
         Raises:
-            OperationalError: it does not.
+            Exception: it does not; the driver's own says why.
 
         """
         with self._database.read() as tx:
