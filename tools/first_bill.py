@@ -109,8 +109,11 @@ def main() -> int:
                 return perform(options, Path(folder), None, "")
             with parent(found, Path(folder).name) as group:
                 return perform(options, Path(folder), found, group)
-        except (BrokenError, RefusedError, RuntimeError) as error:
+        except (BrokenError, RuntimeError) as error:
             print(f"first-bill: {error}", file=sys.stderr)
+            return 1
+        except RefusedError as error:
+            print("\n".join(["first-bill: the server refused:", *error.lines()]), file=sys.stderr)
             return 1
         finally:
             if options.keep:

@@ -12,6 +12,7 @@ from tallystick.app.cli.client import Client, RefusedError, segment
 from tools.bill import book, pricing
 from tools.bill.stage import Stage
 from tools.bill.workloads import Reading
+from tools.live.processes import wait_ready
 
 GIB, HOUR_NS = 2**30, 3600 * 10**9
 ZONES = ("Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Pacific/Auckland")
@@ -96,6 +97,7 @@ class Accounts:
 
 def bill(stage: Stage, accounts: Accounts, readings: list[Reading]) -> list[dict[str, Any]]:
     """End the subscriptions now that all workloads are gone; their invoices once the agent has reported past the end."""
+    wait_ready(stage.server, stage.rest.url)  # it may have been killed a moment ago
     accounts.end_ns = time.time_ns()
     print(f"{len(readings)} runs are over; their customers' subscriptions end", flush=True)
     for subscription_id in accounts.subscriptions.values():

@@ -15,7 +15,7 @@ from tallystick.app.cli.client import Client
 from tools.bill.witness import Witness
 from tools.live.processes import BrokenError, Process, free_port, wait_ready
 
-BATCH_SECONDS = 5
+BATCH_SECONDS = 3
 HEARTBEAT_SECONDS = 1
 DURABLE_SECONDS = 3
 """How long an agent must have run without a break to have read a counter and written it to its spool (each second)."""
