@@ -109,7 +109,7 @@ def start_postgres() -> PostgresServer:
     if made.returncode:
         raise RuntimeError(f"initdb failed: {made.stdout}{made.stderr}")
     port = _free_port()
-    arguments = [binaries / "postgres", "-D", cluster, "-h", "127.0.0.1", "-p", str(port), "-k", folder]
+    arguments = [str(binaries / "postgres"), "-D", str(cluster), "-h", "127.0.0.1", "-p", str(port), "-k", str(folder)]
     for setting in SETTINGS:
         arguments += ["-c", setting]
     with (folder / "log").open("wb") as log:

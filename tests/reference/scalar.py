@@ -146,9 +146,11 @@ class Book:
         """Counter usage over [since, until), or at that instant."""
         self.touch(since, until, rises)
         for column, rise in rises.items():
-            for cell, amount in self.split(
-                since, until, lambda at, rise=rise: rise if at == until else rise * (at - since) // (until - since)
-            ):
+
+            def upto(at: int, rise: int = rise) -> int:
+                return rise if at == until else rise * (at - since) // (until - since)
+
+            for cell, amount in self.split(since, until, upto):
                 self.add(cell, COUNTERS[column], amount)
 
     def hold(self, since: int, until: int, low: int, high: int, estimated: bool) -> None:
@@ -159,7 +161,11 @@ class Book:
             return low * x + (high - low) * x * x // (2 * (until - since))
 
         for begin, end in minus((since, until), self.newer):
-            for cell, amount in self.split(begin, end, lambda at, begin=begin: area(at) - area(begin)):
+
+            def upto(at: int, begin: int = begin) -> int:
+                return area(at) - area(begin)
+
+            for cell, amount in self.split(begin, end, upto):
                 self.add(cell, "memory.used", amount)
                 if estimated:
                     self.add(cell, "memory.used", amount, True)
