@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
 from bench.measure import Connection, line, size_on_disk, until_idle  # noqa: E402
+from tallystick.ingest.writer import SETTLE_SECONDS  # noqa: E402
 from tallystick.meter.planes import encode  # noqa: E402
 from tallystick.meter.samples import Samples  # noqa: E402
 from tallystick.model.samples import ALL_COLUMNS_MASK  # noqa: E402
@@ -150,6 +151,7 @@ def cost(server: ServerProcess, path: str, key: str, requests: Sequence[bytes], 
     began = time.perf_counter()
     send_all(server.port, path, key, requests)
     took = time.perf_counter() - began
+    time.sleep(SETTLE_SECONDS + 1)
     until_idle(server.pid)
     print(f"{path}: {samples} samples in {took:.2f} s, {samples / took:,.0f} samples/s", file=sys.stderr)
     return (cpu_seconds(server.pid) - before) / samples * 1e6

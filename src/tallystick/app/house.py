@@ -72,6 +72,7 @@ def open_house(settings: Settings, clock: Clock | None = None) -> House:
         observer=metrics,
         group_ms=settings.ingest_group_ms,
         queue_bytes=settings.ingest_queue_bytes,
+        settle=store.maintenance.shorten_log,
     )
     metrics.watch_waiting(lambda: writer.waiting_bytes)
     profile = DaemonProfile(interval_ns=settings.daemon_interval_ms * 10**6, nobody=frozenset(settings.nobody_customers))

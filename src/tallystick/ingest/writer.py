@@ -13,6 +13,9 @@ from tallystick.ingest.submission import Clock, Observer, Receipt, Submission
 GROUP_BYTES = 8 * 2**20
 """A group larger than this is not waited for any longer: it is stored at once."""
 
+SETTLE_SECONDS = 5
+"""After so long without a request what was written is settled: there is time for it now."""
+
 StoreGroup = Callable[[Sequence[Submission]], Sequence[Receipt]]
 """Stores all of a group in one transaction, or raises and stores nothing."""
 
@@ -37,10 +40,22 @@ class GroupWriter:
 
     Requests are collected for `group_ms`, or until 8 MiB are there, and stored together. A request whose storing fails is
     tried once more alone, so that it never costs its neighbours. At most `queue_bytes` wait; what comes beyond is `QueueFull`.
+    `settle` is called once when nothing has come for five seconds after a group.
     """
 
-    def __init__(self, store_group: StoreGroup, *, clock: Clock, observer: Observer, group_ms: int, queue_bytes: int) -> None:
+    def __init__(
+        self,
+        store_group: StoreGroup,
+        *,
+        clock: Clock,
+        observer: Observer,
+        group_ms: int,
+        queue_bytes: int,
+        settle: Callable[[], object] | None = None,
+    ) -> None:
         self._store_group = store_group
+        self._settle = settle
+        self._unsettled = False
         self._clock = clock
         self._observer = observer
         self._group_ns = group_ms * 10**6
@@ -92,18 +107,28 @@ class GroupWriter:
         return await waiting.answer
 
     def _run(self) -> None:
-        while group := self._next_group():
+        while True:
+            group = self._next_group()
             try:
-                self._store(group)
+                if group:
+                    self._store(group)
+                    self._unsettled = self._settle is not None
+                elif self._ending:
+                    return
+                elif self._settle is not None and self._unsettled:
+                    self._unsettled = False
+                    self._settle()
             except BaseException as error:  # the thread must outlive whatever happens
                 self._observer.failure("ingest-writer", error)
                 self._answer(group, [StoreFailed("the store failed")] * len(group))
 
     def _next_group(self) -> list[_Waiting]:
-        """What waits, once it is time; empty at the end."""
+        """What waits, once it is time; empty at the end, or when nothing has come for a while and there is something to settle."""
         with self._changed:
-            while not self._waiting and not self._ending:
-                self._changed.wait()
+            if not self._waiting and not self._ending:
+                self._changed.wait(SETTLE_SECONDS if self._unsettled else None)
+            if not self._waiting:
+                return []
             until_ns = self._clock.monotonic_ns() + self._group_ns
             while not self._ending and self._waiting_bytes < GROUP_BYTES:
                 rest_ns = until_ns - self._clock.monotonic_ns()
