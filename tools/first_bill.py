@@ -66,7 +66,7 @@ def play(stage: Stage, accounts: Accounts, workloads: Workloads, seconds: float)
 def perform(options: argparse.Namespace, folder: Path, found: Hierarchies | None, group: str) -> int:
     """The whole of it in one folder: open, play, bill, check. The exit status."""
     disk = found is None or disk_is_counted(found, group, folder)
-    for line in show.circumstances(found, folder, disk=disk):
+    for line in show.circumstances(found, folder, disk=disk, asked=options.no_cgroups):
         print(line, flush=True)
     workloads = Workloads(folder=folder / "work", found=found, parent=group)
     workloads.folder.mkdir()

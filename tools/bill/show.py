@@ -11,10 +11,11 @@ from tallystick.app.cli.client import Client, segment
 from tools.bill.groups import Hierarchies, disk_of
 
 
-def circumstances(found: Hierarchies | None, folder: Path, *, disk: bool) -> Iterator[str]:
-    """How this machine meters, in lines for a person."""
+def circumstances(found: Hierarchies | None, folder: Path, *, disk: bool, asked: bool) -> Iterator[str]:
+    """How this machine meters, in lines for a person; `asked`: it is to do without control groups."""
     if found is None:
-        yield "no control groups can be made here: three single-threaded processes are metered through /proc"
+        why = "without control groups, as asked" if asked else "no control groups can be made here"
+        yield f"{why}: single-threaded processes are metered through /proc, and compared with schedstat"
         return
     yield f"control groups below {', '.join(str(root) for root in found.roots)}"
     if "blkio" in found.v1 and disk:
