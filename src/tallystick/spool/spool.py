@@ -107,6 +107,7 @@ class Spool:
         self._encoders = (PlanesEncoder(), TailEncoder())
         self._work: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._unwritten = 0
+        self._tail_waits = False
         self._tokens = 0
         found = recover(directory, self.quarantine)
         self.newer = tuple(found.newer)
@@ -169,6 +170,7 @@ class Spool:
             for resource_id, boot_id, interval_ns, presence, content in parts
         ]
         head = TailHead(at_ns=at_ns, anchor_ns=anchor_ns, host_boot=host_boot, seen=seen)
+        self._tail_waits = True
         self._work.put(_Work(kind=RecordKind.TAIL, head=head, parts=rows))
 
     @property
@@ -178,8 +180,8 @@ class Spool:
 
     @property
     def is_behind(self) -> bool:
-        """Whether the disk still works on what it was given: another tail would only queue up."""
-        return not self._work.empty()
+        """Whether the last tail is not on disk yet: another would only queue up."""
+        return self._tail_waits
 
     def flush(self, seconds: float) -> bool:
         """Wait until all that was given is on disk; False if it is not after so many seconds."""
@@ -262,6 +264,7 @@ class Spool:
             self._append_tail(head, parts)
         if tails and self._tails.file:
             self._sync(self._tails.file)
+            self._tail_waits = False
             self._remove_finished()
 
     def _append_entry(self, work: _Work) -> Entry:
