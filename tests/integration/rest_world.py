@@ -18,6 +18,8 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from tallystick.app.access import Access
+from tallystick.app.answers.services import services_of
+from tallystick.app.clock import RandomIds
 from tallystick.invoice.codec import to_json
 from tallystick.model.access import Grant, Place, Role
 from tallystick.model.contracts import Customer, Seller, Subscription
@@ -122,8 +124,8 @@ def fill(folder: Path) -> None:
     store.close()
 
 
-def open_world(filled: Path, folder: Path) -> World:
-    """A world with a store of its own: a copy of the one that was filled."""
+def open_world(filled: Path, folder: Path, *, real: bool = False) -> World:
+    """A world with a store of its own: a copy of the one that was filled. `real`: with the services of the product."""
     shutil.copy(filled / FILE, folder / FILE)
     file, clock = folder / FILE, StandingClock()
     store = open_store(f"sqlite:///{file}", clock)
@@ -133,7 +135,10 @@ def open_world(filled: Path, folder: Path) -> World:
         found = store.keys.find_by_hash(hashed)
         return found.grant if found and found.holds_at(clock.now_ns()) else None
 
-    app = rest_app(store, services(store, clock), Access(find, clock), clock)
+    answers = (
+        services_of(store, clock, RandomIds(), metrics=lambda: "# HELP x x\nx 1\n", not_ready=tuple) if real else services(store, clock)
+    )
+    app = rest_app(store, answers, Access(find, clock), clock)
     return World(
         store=store,
         app=app,

@@ -122,9 +122,10 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def world(filled: Path, tmp_path: Path) -> Iterator[World]:
-    made = open_world(filled, tmp_path)
+@pytest.fixture(params=["stand-ins", "product"])
+def world(filled: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
+    """With stand-ins for what the rest of the product computes, and with the product itself."""
+    made = open_world(filled, tmp_path, real=request.param == "product")
     yield made
     made.store.close()
 

@@ -39,7 +39,8 @@ class StatusBoard:
         """The table of some customers, or of all with the agents."""
         now_ns = self._clock.now_ns()
         month_ns = month_of(now_ns, "UTC")[0]
-        resources = self._store.registry.resources(place, customers=customers)
+        ever = self._store.registry.resources(place, customers=customers)
+        resources = [each for each in ever if customers is None or each.customer_id in customers]
         keys = [each.row for each in resources]
         totals = self._store.usage.totals(place, month_ns, LATEST_NS, resource_keys=keys)
         latest = _latest(self._store.usage.hours(place, hour_start(now_ns) - HOUR_NS, LATEST_NS, resource_keys=keys))
