@@ -24,6 +24,8 @@ from pathlib import Path
 
 import psycopg
 
+from tallystick.store.store import migrate
+
 START_SECONDS = 30
 SETTINGS = ("fsync=on", "max_connections=200", "shared_buffers=64MB", "log_min_messages=fatal", "timezone=UTC")
 _numbers = count(1)
@@ -42,11 +44,11 @@ class PostgresServer:
         """The URL of one of its databases."""
         return f"postgresql://{self.user}@127.0.0.1:{self.port}/{database}"
 
-    def new_database(self) -> str:
-        """The URL of a new, empty database."""
+    def new_database(self, template: str = "template0") -> str:
+        """The URL of a new database: empty, or a copy of one that nobody is connected to."""
         name = f"tally_{os.getpid()}_{next(_numbers)}"
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return self.url(name)
 
     def drop(self, url: str) -> None:
@@ -164,6 +166,39 @@ def database(kind: str, folder: Path) -> Iterator[str]:
         return
     server = postgres_server()
     url = server.new_database()
+    try:
+        yield url
+    finally:
+        server.drop(url)
+
+
+@lru_cache(maxsize=1)
+def _migrated_postgresql() -> str:
+    """The name of a database with the newest schema, to be copied."""
+    url = postgres_server().new_database()
+    migrate(url)
+    return url.rpartition("/")[2]
+
+
+@lru_cache(maxsize=1)
+def _migrated_sqlite() -> bytes:
+    """A file with the newest schema, to be copied."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "template.db"
+        migrate(f"sqlite:///{file}")
+        return file.read_bytes()
+
+
+@contextmanager
+def migrated_database(kind: str, folder: Path) -> Iterator[str]:
+    """The URL of a new database of a kind with the newest schema: a copy of one that was migrated once."""
+    if kind == "sqlite":
+        file = folder / "tallystick.db"
+        file.write_bytes(_migrated_sqlite())
+        yield f"sqlite:///{file}"
+        return
+    server = postgres_server()
+    url = server.new_database(_migrated_postgresql())
     try:
         yield url
     finally:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tallystick.store.store import Store, migrate, open_store
-from tests.stores import database
+from tallystick.store.store import Store, open_store
+from tests.stores import migrated_database
 
 DATABASES = ("sqlite", "postgresql")
 NOW_NS = 1_773_100_000 * 10**9
@@ -32,8 +32,7 @@ def clock() -> StandingClock:
 @pytest.fixture(params=DATABASES)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of a migrated database of its own."""
-    with database(request.param, tmp_path) as found:
-        migrate(found)
+    with migrated_database(request.param, tmp_path) as found:
         yield found
 
 

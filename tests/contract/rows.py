@@ -82,16 +82,15 @@ def sweep(store: Store, place: Place = PLACE, *, hours_at_once: int = 5) -> int:
 
 
 def compute(store: Store, place: Place, seen: Sequence[DirtyHour]) -> int:
-    """Compute the hours of one resource that are marked."""
-    replaced = 0
+    """Compute the hours of one resource that are marked, each by itself; they are replaced in one transaction."""
+    found = []
     for mark in seen:
         end_ns = mark.hour_ns + HOUR_NS
         timeline = store.batches.timelines(place, [mark.resource_key], mark.hour_ns, end_ns)[0]
         needed = hours.needs_samples(timeline, mark.hour_ns, end_ns)
-        result = hours.usage_hours(timeline, mark.hour_ns, end_ns, horizon(timeline), opened(store, sorted(needed)))
-        with store.write() as tx:
-            replaced += len(store.usage.replace_hours(tx, [mark], result).replaced)
-    return replaced
+        found.append((mark, hours.usage_hours(timeline, mark.hour_ns, end_ns, horizon(timeline), opened(store, sorted(needed)))))
+    with store.write() as tx:
+        return sum(len(store.usage.replace_hours(tx, [mark], result).replaced) for mark, result in found)
 
 
 def opened(store: Store, keys: Sequence[int]) -> Mapping[int, Samples]:

@@ -16,7 +16,8 @@ from tests.contract.rows import PLACE, horizon, opened, storable, sweep
 from tests.laws.memory import _opened
 from tests.laws.streams import Row, Temper, stream
 
-STREAMS = {"sqlite": 120, "postgresql": 25}
+STREAMS = {"sqlite": 40, "postgresql": 10}
+"""More of them were run once: 1,500 with a sweep after each delivery, 500 with sweeps now and then."""
 
 
 def test_marked_hours_are_enough(store: Store, url: str) -> None:
