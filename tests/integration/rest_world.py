@@ -113,6 +113,22 @@ class World:
             return {name: connection.execute(f"SELECT * FROM {name}").fetchall() for name in names if name not in but}
 
 
+def is_problem(answer: Any, status: int, code: str, field: str | None = None, value: str | None = None) -> dict[str, Any]:
+    """The problem document of an answer, which must be one."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    told: dict[str, Any] = answer.json()
+    assert (told["status"], told["code"], told["type"]) == (status, code, f"/problems/{code}")
+    assert told["title"]
+    assert told["detail"]
+    assert "Traceback" not in answer.text
+    if field is not None:
+        assert told["field"] == field
+    if value is not None:
+        assert told["value"] == value
+    return told
+
+
 def fill(folder: Path) -> None:
     """Make the store, once for many worlds."""
     url = f"sqlite:///{folder / FILE}"

@@ -38,7 +38,7 @@ MONEY = re.compile(r"^(amount|net|total|cost)$")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     filled, folder = tmp_path_factory.mktemp("filled"), tmp_path_factory.mktemp("world")
     fill(filled)
-    made = open_world(filled, folder)
+    made = open_world(filled, folder, real=True)
     yield made
     made.store.close()
 
