@@ -86,7 +86,7 @@ def open_house(settings: Settings, clock: Clock | None = None) -> House:
     )
     health = Health(store, writer)
     services = services_of(store, told, RandomIds(), metrics=metrics.text, not_ready=health.not_ready)
-    rest = rest_app(store, services, access, told)
+    rest = rest_app(store, services, access, told, body_limit_bytes=settings.message_limit_bytes)
     return House(
         clock=told, store=store, metrics=metrics, access=access, writer=writer, workers=Workers(settings, told), rpc=rpc, rest=rest
     )
