@@ -16,18 +16,15 @@ from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "src")]
-
-from bench.measure import Connection, line, size_on_disk, until_idle  # noqa: E402
-from tallystick.ingest.writer import SETTLE_SECONDS  # noqa: E402
-from tallystick.meter.planes import encode  # noqa: E402
-from tallystick.meter.samples import Samples  # noqa: E402
-from tallystick.model.samples import ALL_COLUMNS_MASK  # noqa: E402
-from tallystick.proto.billing.v1 import billing_pb2 as rows_wire  # noqa: E402
-from tallystick.proto.tallystick.v1 import ingest_pb2 as wire  # noqa: E402
-from tests.keys import agent_key  # noqa: E402
-from tests.servers import ServerProcess, cpu_seconds  # noqa: E402
+from bench.measure import Connection, line, size_on_disk, until_idle
+from tallystick.ingest.writer import SETTLE_SECONDS
+from tallystick.meter.planes import encode
+from tallystick.meter.samples import Samples
+from tallystick.model.samples import ALL_COLUMNS_MASK
+from tallystick.proto.billing.v1 import billing_pb2 as rows_wire
+from tallystick.proto.tallystick.v1 import ingest_pb2 as wire
+from tests.keys import agent_key
+from tests.servers import ServerProcess, cpu_seconds
 
 INTERVAL_NS = 100_000_000
 PER_BATCH = 600

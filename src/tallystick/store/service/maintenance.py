@@ -72,15 +72,15 @@ class Maintenance(Section):
         connection = self._database.engine.raw_connection()
         cursor = connection.cursor()
         cursor.execute("PRAGMA busy_timeout")
-        usual_ms = int(cursor.fetchone()[0])
+        usual = cursor.fetchone()
         try:
             cursor.execute("PRAGMA busy_timeout = 0")
             cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             row = cursor.fetchone()
         finally:
-            cursor.execute(f"PRAGMA busy_timeout = {usual_ms}")
+            cursor.execute(f"PRAGMA busy_timeout = {int(usual[0]) if usual else 0}")
             connection.close()
-        return bool(row) and row[0] == 0
+        return row is not None and row[0] == 0
 
     def stored_bytes(self) -> int:
         """The size of the database on its disk, its log included for SQLite."""
