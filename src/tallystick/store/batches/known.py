@@ -5,6 +5,9 @@ from __future__ import annotations
 from tallystick.store.batches.reach import STRUCTURAL, Extent, Known, Notice
 from tallystick.store.engine import Tx
 
+SIZED = "(deleted = 1 OR vcpus IS NOT NULL OR memory_bytes IS NOT NULL OR disk_bytes IS NOT NULL OR gpus IS NOT NULL)"
+"""The facts that usage depends on: an assignment years before the first sample makes no hour dirty."""
+
 
 def known_of(tx: Tx, scope_key: int, resource_key: int) -> Known:
     """Everything that decides the reach of something new of a resource."""
@@ -23,7 +26,10 @@ def known_of(tx: Tx, scope_key: int, resource_key: int) -> Known:
             )
         ],
         facts=[
-            row[0] for row in tx.rows("SELECT at_ns FROM resource_fact WHERE scope_key = ? AND resource_key = ?", (scope_key, resource_key))
+            row[0]
+            for row in tx.rows(
+                f"SELECT at_ns FROM resource_fact WHERE scope_key = ? AND resource_key = ? AND {SIZED}", (scope_key, resource_key)
+            )
         ],
         usage_until_ns=_usage_until(tx, scope_key, resource_key),
         last_before=last_before,

@@ -12,7 +12,7 @@ from tallystick.model.instants import HOUR_NS, hour_start
 from tallystick.model.outcomes import BatchResult, Outcome
 from tallystick.model.resources import UNASSIGNED, Fact, Origin
 from tallystick.model.samples import LifecycleEvent, LifecycleKind
-from tallystick.store.batches.known import known_of
+from tallystick.store.batches.known import SIZED, known_of
 from tallystick.store.batches.marks import Marks, lock_resources, mark
 from tallystick.store.batches.reach import STRUCTURAL, Notice, reach_of_notice, reach_of_size
 from tallystick.store.engine import Tx, Values
@@ -109,8 +109,7 @@ def _write_fact(tx: Tx, scope_key: int, resource_key: int, fact: Fact, marks: Ma
 
 def _mark_size(tx: Tx, scope_key: int, resource_key: int, fact: Fact, marks: Marks) -> None:
     has_size = tx.row(
-        "SELECT 1 FROM resource_fact WHERE scope_key = ? AND resource_key = ? AND (deleted = 1 OR vcpus IS NOT NULL"
-        " OR memory_bytes IS NOT NULL OR disk_bytes IS NOT NULL OR gpus IS NOT NULL) LIMIT 1",
+        f"SELECT 1 FROM resource_fact WHERE scope_key = ? AND resource_key = ? AND {SIZED} LIMIT 1",
         (scope_key, resource_key),
     )
     known = known_of(tx, scope_key, resource_key)

@@ -35,7 +35,7 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is stored of a resource: the extents of its boots, its starts and stops, the instants of its facts.
+    """What is stored of a resource: the extents of its boots, its starts and stops, the instants of its sizes.
 
     `last_before(boot_key, at_ns)` is an instant in the hour of the last sample before `at_ns` of a boot (None: of any), or None;
     `usage_until_ns` the last hour with stored usage.
