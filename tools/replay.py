@@ -43,6 +43,7 @@ def server(folder: Path, store_url: str | None, began_ns: int) -> Iterator[tuple
         "TALLY_CLOCK_FILE": str(clock_file),
         "TALLY_DISK_HORIZON": "resource",
         "TALLY_LOG_LEVEL": "warning",
+        "TALLY_CLOSING_INTERVAL_MS": "3600000",  # usage is what is looked at, no invoices
         "TALLY_INGEST_GROUP_MS": "0",  # one request at a time: there is nothing to wait for
         **({"TALLY_STORE_URL": store_url} if store_url else {}),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import socket
@@ -17,10 +18,17 @@ from pathlib import Path
 READY_SECONDS = 60
 STOP_SECONDS = 30
 SHOWN_LINES = 30
+PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
 class BrokenError(Exception):
     """A process of the product did not do what it should: which, and the end of its log."""
+
+
+def _end_with_parent() -> None:
+    """No process is left behind by a script that was killed."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, signal.SIGTERM)
 
 
 def free_port() -> int:
@@ -48,7 +56,13 @@ class Process:
         """Start it; what it writes is appended to its log."""
         with self.log.open("ab") as log:
             self.child = subprocess.Popen(
-                self.command, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                self.command,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=_end_with_parent,  # noqa: PLW1509 - it only asks the kernel for a signal
             )
         self.started_at = time.monotonic()
 
