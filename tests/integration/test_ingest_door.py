@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import gzip
 import json
+import signal
 import ssl
 import subprocess
+import time
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from tallystick.proto.tallystick.v1 import ingest_pb2 as wire
 from tests.integration.serving import AT_NS, SEND, Served
-from tests.servers import Reply, ServerProcess
+from tests.integration.test_ingest import binary
+from tests.keys import agent_key
+from tests.servers import Reply, ServerProcess, tree
 
 EMPTY: dict[str, object] = {"batches": []}
 
@@ -149,3 +155,50 @@ def test_a_future_clock_is_refused_with_its_value(served_sqlite: Served) -> None
     at_ns = AT_NS + 10**18
     reply = served_sqlite.send({"events": [{"resource_id": "a", "kind": "LIFECYCLE_KIND_STARTED", "at": str(at_ns)}]})
     assert reply.json["events"][0] == {"outcome": "OUTCOME_REFUSED", "code": "future", "field": "at", "value": str(at_ns)}
+
+
+def test_a_full_server_says_when_to_come_again_and_takes_it_then(tmp_path: Path) -> None:
+    key = agent_key(tmp_path)
+    requests = [wire.SendRequest(batches=[binary(f"full-{number}-{vm}", 1) for vm in range(30)]) for number in range(10)]
+    assert sum(each.ByteSize() for each in requests) > 2 * 2**20
+    with ServerProcess(tmp_path, {"TALLY_INGEST_QUEUE_BYTES": str(2**20), "TALLY_INGEST_GROUP_MS": "1000"}) as server:
+        with ThreadPoolExecutor(len(requests)) as pool:
+            replies = list(pool.map(lambda request: server.rpc(SEND, request, key), requests))
+        refused = [(request, reply) for request, reply in zip(requests, replies, strict=True) if reply.status != 200]
+        assert 0 < len(refused) < len(requests)
+        for request, reply in refused:
+            assert error(reply) == (429, "resource_exhausted")
+            assert reply.headers["retry-after"] == "1"
+            again = wire.SendResponse.FromString(server.rpc(SEND, request, key).body)
+            assert {each.outcome for each in again.batches} == {wire.OUTCOME_STORED}, "nothing of it was stored before"
+
+
+def test_the_server_ends_cleanly_with_its_workers(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path, {"TALLY_WORKERS": "1"}) as server:
+        processes = tree(server.pid)
+        for _ in range(100):
+            if len(processes := tree(server.pid)) > 1:
+                break
+            time.sleep(0.05)
+        assert len(processes) > 1
+        assert server.stop() == 0
+    assert not [pid for pid in processes if Path(f"/proc/{pid}").exists()]
+
+
+def test_a_worker_does_not_outlive_a_killed_server(tmp_path: Path) -> None:
+    server = ServerProcess(tmp_path, {"TALLY_WORKERS": "1"}).start()
+    try:
+        for _ in range(200):
+            if len(processes := tree(server.pid)) > 1 and "worker started" in server.log:
+                break
+            time.sleep(0.05)
+        time.sleep(3)
+        processes = tree(server.pid)
+    finally:
+        server.stop(signal.SIGKILL)
+    for _ in range(200):
+        left = [pid for pid in processes if Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]]
+        if not left:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"{left} live on")
