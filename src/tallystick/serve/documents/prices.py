@@ -26,7 +26,7 @@ class CheckedBook(Document):
 
 
 class ShownBook(Document):
-    """A version of a price book. `text` is the document as it was written, only where one version is asked for."""
+    """A version of a price book with the ids of its plans. `text` is the document as it was written, only where one version is asked for."""
 
     id: str
     version: int
@@ -35,7 +35,7 @@ class ShownBook(Document):
     effective_until: ShownInstant | None
     corrects: int | None
     digest: str
-    plans: tuple[str, ...] | None = None
+    plans: tuple[str, ...]
     text: str | None = None
 
 

@@ -106,6 +106,7 @@ def _shown(stored: StoredBook, *, whole: bool) -> ShownBook:
         effective_until=shown_instant(book.effective_until_ns),
         corrects=book.corrects,
         digest=book.digest,
+        plans=tuple(plan.id for plan in book.plans),
         text=stored.text if whole else None,
     )
 
