@@ -26,7 +26,7 @@ class CheckedBook(Document):
 
 
 class ShownBook(Document):
-    """A version of a price book with the ids of its plans. `text` is the document as it was written, only where one version is asked for."""
+    """A version of a price book with the ids of its plans. `text` is the document as written, where one version is asked for."""
 
     id: str
     version: int
