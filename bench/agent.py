@@ -1,4 +1,4 @@
-"""What the agent costs: CPU against a bare loop of `os.pread` on the same files, and memory, with 200 resources at 10 Hz.
+"""What the agent costs: CPU against a bare loop of `os.pread` on the same files as often, and memory, with 200 resources at 10 Hz.
 
 Both run at the same time, so that what else the machine does meets both. Prints two JSON lines.
 """
@@ -28,12 +28,15 @@ HIERARCHIES = {"cpuacct": ("cpuacct.usage",), "memory": ("memory.usage_in_bytes"
 PARENT = f"tally-bench-{os.getpid()}"
 BARE = """
 import os, sys, time
-fds = [os.open(path, os.O_RDONLY) for path in sys.stdin.read().split()]
-tick = time.monotonic()
+often, seldom = ([os.open(path, os.O_RDONLY) for path in line.split()] for line in sys.stdin.read().split("\\n"))
+tick, number = time.monotonic(), 0
 while True:
-    for fd in fds:
+    for fd in often:
         os.pread(fd, 4096, 0)
-    tick += 0.1
+    if number % 10 == 0:
+        for fd in seldom:
+            os.pread(fd, 16384, 0)
+    tick, number = tick + 0.1, number + 1
     time.sleep(max(0, tick - time.monotonic()))
 """
 
@@ -97,6 +100,11 @@ def make_taps(folder: Path) -> tuple[Path, Path]:
     return net, mapping
 
 
+def statistics_of(root: Path) -> list[str]:
+    """The file that is read of each resource each second: the inactive file in its working set."""
+    return [str(root / "memory" / PARENT / f"vm{number}" / "memory.stat") for number in range(RESOURCES)]
+
+
 def files_of(root: Path, net: Path) -> list[str]:
     """The six files that are read of each resource at each tick."""
     paths = []
@@ -146,7 +154,7 @@ def main() -> int:
             bare = subprocess.Popen([sys.executable, "-c", BARE], stdin=subprocess.PIPE)
             processes += [agent, bare]
             assert bare.stdin
-            bare.stdin.write("\n".join(files_of(root, net)).encode())
+            bare.stdin.write(f"{' '.join(files_of(root, net))}\n{' '.join(statistics_of(root))}".encode())
             bare.stdin.close()
             time.sleep(WARM_SECONDS)
             before = cpu_seconds(agent.pid), cpu_seconds(bare.pid)
@@ -171,7 +179,7 @@ def main() -> int:
         print(f"{len(resources)} of {RESOURCES} resources were metered", file=sys.stderr)
         return 1
     share = f"agent {used[0] / MEASURED_SECONDS:.4f} of a core, bare {used[1] / MEASURED_SECONDS:.4f}"
-    what = f"agent's CPU to a bare loop of os.pread, {RESOURCES} resources, six reads each, 10 Hz, {MEASURED_SECONDS} s, {kind}; {share}; "
+    what = f"agent's CPU to a bare loop of os.pread, {RESOURCES} resources, six reads each at 10 Hz and memory.stat at 1 Hz, {MEASURED_SECONDS} s, {kind}; {share}; "
     what += f"{samples} samples, {size / max(1, samples):.1f} bytes each"
     print(json.dumps({"name": "agent_cpu_ratio", "value": round(used[0] / used[1], 3), "unit": "ratio", "what": what, "goal": 1.5}))
     what = f"largest proportional set size of the agent in {MEASURED_SECONDS} s, {RESOURCES} resources"

@@ -8,6 +8,7 @@ import secrets
 import time
 import uuid
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -99,9 +100,8 @@ class RandomIds:
 class HostClock(SystemClock):
     """The clocks of the machine that is metered, for its agent."""
 
-    def boottime_ns(self) -> int:
-        """Nanoseconds since the machine started, suspended or not: never set back, whatever becomes of the time of day."""
-        return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    boottime_ns = staticmethod(partial(time.clock_gettime_ns, time.CLOCK_BOOTTIME))
+    """Nanoseconds since the machine started, suspended or not: never set back, whatever becomes of the time of day."""
 
     def process_cpu_ns(self, pid: int) -> int:
         """CPU time of all threads of a process, those that have ended included, in ns; readable until it is reaped.

@@ -128,12 +128,10 @@ class GroupReader:
     __slots__ = (
         "_age_seconds",
         "_bytes_fd",
-        "_bytes_raw",
         "_cpu_fd",
-        "_disk",
-        "_disk_size",
         "_disk_v1",
         "_events_fd",
+        "_fds",
         "_group",
         "_inactive",
         "_limits",
@@ -142,11 +140,13 @@ class GroupReader:
         "_memory_v1",
         "_network",
         "_ops_fd",
-        "_ops_raw",
         "_pread",
+        "_raws",
         "_rules",
+        "_size",
         "_stat_fd",
         "_v1",
+        "_values",
         "_watch_fd",
         "presence",
     )
@@ -160,9 +160,10 @@ class GroupReader:
         self._memory_fd = self._stat_fd = self._bytes_fd = self._ops_fd = self._watch_fd = _NONE
         self._memory_v1 = self._disk_v1 = False
         self._inactive = 0
-        self._bytes_raw = self._ops_raw = b""
-        self._disk_size = 256
-        self._disk = (0, 0, 0, 0)
+        self._fds: tuple[int, ...] = ()
+        self._raws: list[bytes] = []
+        self._values = (0, 0, 0, 0, 0, 0)
+        self._size = 256
         self._network: Network | None = None
         self._age_seconds = 0
         self._limits: str | None = None
@@ -175,42 +176,39 @@ class GroupReader:
         self._refresh_memory()
 
     def read(self, at_ns: int) -> Row:
-        """A sample at `at_ns` (resource.Reader)."""
-        pread = self._pread
+        """A sample at `at_ns` (resource.Reader). What reads as it did at the last tick is not parsed again."""
+        pread, size = self._pread, self._size
         try:
-            raw = pread(self._cpu_fd, 256, 0)
-            cpu = int(raw) if self._v1 else cpu_stat_nanos(raw)
-            memory = 0
-            if self._memory_fd >= 0:
-                memory = int(pread(self._memory_fd, 32, 0)) - self._inactive
-                memory = memory if memory > 0 else 0
-            if self._bytes_fd >= 0:
-                raw = pread(self._bytes_fd, self._disk_size, 0)
-                if self._ops_fd >= 0:
-                    ops = pread(self._ops_fd, self._disk_size, 0)
-                    if raw != self._bytes_raw or ops != self._ops_raw:
-                        self._parse_disk(raw, ops)
-                elif raw != self._bytes_raw:
-                    self._parse_disk(raw, b"")
+            raws = [pread(fd, size, 0) for fd in self._fds]
+            if raws != self._raws:
+                self._parse(raws)
         except OSError:
             raise GoneError(self._local) from None
-        d0, d1, d2, d3 = self._disk
+        memory, cpu, d0, d1, d2, d3 = self._values
         if self._network is None:
             return (at_ns, memory, cpu, d0, d1, d2, d3, 0, 0)
         received, sent = self._network.read()
         return (at_ns, memory, cpu, d0, d1, d2, d3, received, sent)
 
-    def _parse_disk(self, raw: bytes, ops: bytes) -> None:
-        """The disks' counters have moved. A text that fills the buffer may go on: it is read again with more room."""
-        while max(len(raw), len(ops)) >= self._disk_size:
-            self._disk_size *= 2
-            raw = os.pread(self._bytes_fd, self._disk_size, 0)
-            ops = os.pread(self._ops_fd, self._disk_size, 0) if self._ops_fd >= 0 else b""
-        self._bytes_raw, self._ops_raw = raw, ops
-        if self._disk_v1:
-            self._disk = (*blkio_sums(raw), *blkio_sums(ops))
-        else:
-            self._disk = io_stat(raw)
+    def _parse(self, raws: list[bytes]) -> None:
+        """Texts that have changed into the values of a sample. One that fills the buffer may go on: it is read again with more room."""
+        while max(map(len, raws)) >= self._size:
+            self._size *= 2
+            raws = [self._pread(fd, self._size, 0) for fd in self._fds]
+        known, self._raws = self._raws, raws
+        memory, cpu, *disk = self._values
+        if not known or raws[0] != known[0]:
+            cpu = int(raws[0]) if self._v1 else cpu_stat_nanos(raws[0])
+        place = 1
+        if self._memory_fd >= 0:
+            memory = max(0, int(raws[1]) - self._inactive)
+            place = 2
+        if self._bytes_fd >= 0 and (not known or raws[place:] != known[place:]):
+            if self._disk_v1:
+                disk = [*blkio_sums(raws[place]), *(blkio_sums(raws[place + 1]) if self._ops_fd >= 0 else (0, 0))]
+            else:
+                disk = [*io_stat(raws[place])]
+        self._values = (memory, cpu, disk[0], disk[1], disk[2], disk[3])
 
     def refresh(self) -> bool:
         """The inactive file of the working set; and, in its first seconds and then now and again, what was not there before."""
@@ -280,16 +278,19 @@ class GroupReader:
         if self._stat_fd >= 0:
             with suppress(OSError, ValueError):
                 self._inactive = inactive_file_bytes(os.pread(self._stat_fd, 16384, 0), v1=self._memory_v1)
+                self._raws = []
 
     def _complete(self) -> None:
         """Open what can be opened now and was not before; a counter that is not there stays absent, it is not 0."""
-        if self._memory_fd < 0 or self._bytes_fd < 0 or self._limits is None:
+        if not self._fds or self._memory_fd < 0 or self._bytes_fd < 0 or self._limits is None:
             places = self._places()
             self._limits = places.limits
             if self._memory_fd < 0 and places.memory:
                 self._open_memory(places.memory)
             if self._bytes_fd < 0 and places.disk:
                 self._open_disk(places.disk)
+            self._fds = tuple(fd for fd in (self._cpu_fd, self._memory_fd, self._bytes_fd, self._ops_fd) if fd >= 0)
+            self._raws = []
         if self._network is None:
             pids = processes_below(self._group.directory)
             self._network = self._rules.namespaces.network_of(pids, self._rules.taps(self._local))

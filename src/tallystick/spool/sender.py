@@ -48,6 +48,7 @@ class SenderCounts:
     """What the sender's own metrics tell."""
 
     batches: int = 0
+    samples: int = 0
     errors: dict[str, int] = field(default_factory=dict)
 
 
@@ -181,6 +182,7 @@ class Sender:
             if entry.kind is RecordKind.BATCH:
                 outcomes = [next(batches)]
                 self.counts.batches += 1
+                self.counts.samples += entry.samples
             else:
                 outcomes = [next(events) for _ in range(entry.events)] + [next(facts) for _ in range(entry.facts)]
             for outcome in outcomes:

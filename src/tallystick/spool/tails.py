@@ -6,7 +6,7 @@ import json
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from backports.zstd import ZstdCompressor, decompress
 
@@ -17,8 +17,7 @@ Key = tuple[str, str]
 """(resource_id, boot_id): what sequences are counted by."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TailPart:
+class TailPart(NamedTuple):
     """Samples of one resource that belong to the batch with this sequence number, as rows of nine little-endian integers."""
 
     resource_id: str
