@@ -96,7 +96,8 @@ class Agent:
             if self._page:
                 self._page.close()
             left = self.spool.backlog.depth()
-            log.info("agent_stopped", extra={"all_sent": is_sent, "batches_left": left, "samples": self.collector.counts.samples})
+            samples = {"samples": self.collector.counts.samples, "samples_sent": self.sender.counts.samples}
+            log.info("agent_stopped", extra={"all_sent": is_sent, "batches_left": left, **samples})
 
     def stop(self) -> None:
         """End `run`."""

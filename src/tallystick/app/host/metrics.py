@@ -25,6 +25,7 @@ def exposition(collector: Collector, spool: Spool, sender: Sender, *, per_resour
         *_counter("metrics_collected_total", "Samples taken.", counts.samples),
         *_histogram(collector),
         *_counter("metrics_batches_sent_total", "Batches that the server has answered.", sender.counts.batches),
+        *_counter("samples_sent_total", "Samples in the batches that the server has answered.", sender.counts.samples),
         *_labelled("metrics_batch_send_errors_total", "Failed requests and refused records.", "error_type", sender.counts.errors.items()),
         *_counter("metrics_wal_writes_total", "Records written to the spool.", disk.writes),
         "# HELP tally_agent_metrics_wal_sync_duration_seconds Time to make the spool durable.",
