@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -20,8 +21,13 @@ def command(state: Path, *words: str, **environment: str) -> tuple[list[str], di
 
 
 def nobody() -> dict[str, int]:
-    """Who runs it: another user than root, which this one is already if it is not root."""
-    return {"user": 65534, "group": 65534} if os.geteuid() == 0 else {}
+    """Who runs it: another user than root, which this one is already if it is not root.
+
+    An interpreter below a closed folder (one of root's own) cannot be started by anyone else: then it is root after all.
+    """
+    interpreter = Path(sys.executable).resolve()
+    is_open = all(folder.stat().st_mode & stat.S_IXOTH for folder in (*interpreter.parents, *Path(sys.executable).parents))
+    return {"user": 65534, "group": 65534} if os.geteuid() == 0 and is_open else {}
 
 
 def left_over(state: Path) -> list[str]:
