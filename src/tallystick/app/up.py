@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,15 +19,15 @@ from typing import Any, Self
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from rich.console import Console, Group
+from rich.console import Console
 from rich.live import Live
-from rich.table import Table
 
 from tallystick.app.cli.client import Client, RefusedError
 from tallystick.app.clock import SystemClock
 from tallystick.app.init import AlreadyThereError, init_store
 from tallystick.app.settings import Settings, split_address
 from tallystick.model.instants import iso
+from tallystick.render.live import live_table
 from tallystick.store.engine import StoreUrlError
 from tallystick.store.store import SchemaMismatch, StoreInUse
 
@@ -37,9 +37,10 @@ READY_SECONDS = 60
 STOP_SECONDS = 30
 REFRESH_SECONDS = 1.0
 SETTLE_SECONDS = 10
+LIVELY = {"TALLY_AGENT_BATCH_SECONDS": "2", "TALLY_AGENT_HEARTBEAT_INTERVAL_SECONDS": "2"}
+"""A batch a minute is right for a fleet; who looks at a table wants to see it move."""
 NOT_FOUND = 404
-SHOWN_RESOURCES = 30
-MIB, GIB, HOUR_NS = 2**20, 2**30, 3600 * 10**9
+PLAIN_WIDTH = 120
 SHOWN_LINES = 12
 PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 
@@ -94,6 +95,12 @@ class Child:
                 os.killpg(self.running.pid, signal.SIGKILL)
             self.running.wait()
 
+    def records(self) -> Iterator[dict[str, Any]]:
+        """The JSON lines of its log."""
+        for line in self.log.read_text(errors="replace").splitlines():
+            with suppress(ValueError):
+                yield json.loads(line)
+
     def tail(self) -> str:
         """The end of its log."""
         lines = self.log.read_text(errors="replace").splitlines()
@@ -111,7 +118,7 @@ def run_up(settings: Settings, *, seconds: int | None = None, as_json: bool = Fa
     On the first run the database and its first key are made. Everything found belongs to the customer `local` on the
     plan `measured`. At the end the last table is printed, or (`as_json`) the last status as JSON.
     """
-    shown = console or Console()
+    shown = console or Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
     try:
         last = _meter(settings, seconds, shown, quiet=as_json)
     except (UpError, RefusedError) as error:
@@ -150,7 +157,7 @@ def _meter(settings: Settings, seconds: int | None, console: Console, *, quiet: 
                 console.print(f"server at {url}, state in {settings.state_dir}; Ctrl-C stops it", highlight=False)
             _watch(client, (server, agent), stopping, seconds, None if quiet else console)
             agent.stop()  # its last batches are flushed while the server still answers
-            return _settled(client)
+            return _settled(client, agent)
         finally:
             agent.stop()
             server.stop()
@@ -210,21 +217,41 @@ def _has(client: Client, path: str) -> bool:
     return True
 
 
-def _source(log: Path) -> str:
-    """What the agent says of how it meters, once it has: one line for a person; empty before."""
-    for line in log.read_text(errors="replace").splitlines():
-        if "/proc" in line or "cgroup" in line:
-            return line
+def _source(agent: Child) -> str:
+    """How the agent meters, once it has said so: one line for a person; empty before."""
+    for record in agent.records():
+        if record.get("message") == "no_group":
+            return str(record.get("detail", ""))
+        if record.get("message") == "agent_started":
+            return "control groups are metered"
     return ""
 
 
-def _settled(client: Client) -> Mapping[str, Any]:
-    """The status once what was flushed last is in its usage hours, waiting a little for it."""
+def _samples(agent: Child) -> tuple[int, int] | None:
+    """How many samples the agent has sent since it started, and how many wait; None: it does not say yet."""
+    told = {str(record.get("message")): record for record in agent.records()}.get("agent_stopped")
+    if told:
+        return int(told["samples_sent"]), max(0, int(told["samples"]) - int(told["samples_sent"]))
+    try:
+        with urlopen(f"http://{agent.environment['TALLY_AGENT_METRICS_LISTEN']}/metrics", timeout=2) as answer:
+            page = dict(line.split(" ", 1) for line in answer.read().decode().splitlines() if not line.startswith("#"))
+    except OSError:
+        return None
+    sent = int(page["tally_agent_samples_sent_total"])
+    return sent, max(0, int(page["tally_agent_metrics_collected_total"]) - sent)
+
+
+def _look(client: Client, agent: Child) -> dict[str, Any]:
+    """What the server tells of usage and cost, and the agent of its samples."""
+    sent, waiting = _samples(agent) or (None, None)
+    return {**client.get("/v1/status"), "samples_sent": sent, "samples_waiting": waiting}
+
+
+def _settled(client: Client, agent: Child) -> dict[str, Any]:
+    """The last look: once what was flushed last is in its usage hours, waiting a little for it."""
     until = _now() + SETTLE_SECONDS
-    status: Mapping[str, Any] = client.get("/v1/status")
-    while status["hours_waiting"] and _now() < until:
+    while (status := _look(client, agent))["hours_waiting"] and _now() < until:
         time.sleep(0.2)
-        status = client.get("/v1/status")
     return status
 
 
@@ -267,9 +294,17 @@ def _children(settings: Settings, address: str, url: str) -> tuple[Child, Child]
             "TALLY_AGENT_KEY_FILE": str(settings.admin_key_file),
             "TALLY_AGENT_SPOOL_DIRECTORY": str(place / "spool"),
             "TALLY_AGENT_CUSTOMER": CUSTOMER,
+            "TALLY_AGENT_METRICS_LISTEN": f"127.0.0.1:{_free_port()}",
+            **{name: value for name, value in LIVELY.items() if name not in os.environ},
         },
     )
     return server, agent
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _wait_ready(server: Child, url: str, stopping: _Stopping) -> None:
@@ -288,17 +323,17 @@ def _watch(client: Client, children: tuple[Child, Child], stopping: _Stopping, s
     """The live table, about each second, until the time is over or the user has seen enough."""
     until = None if seconds is None else _now() + seconds
     live = Live(console=console, auto_refresh=False, transient=True) if console and console.is_terminal else None
-    source_told = console is None
+    source_told, agent = console is None, children[1]
     with live or nullcontext():
         while not stopping.asked and (until is None or _now() < until):
             for child in children:
                 child.check()
-            if not source_told and console and (line := _source(children[1].log)):
+            if not source_told and console and (line := _source(agent)):
                 console.print(line, highlight=False)
                 source_told = True
             if live:
                 with suppress(RefusedError):  # one look that failed is no reason to stop: the next comes in a second
-                    live.update(live_table(client.get("/v1/status")), refresh=True)
+                    live.update(live_table(_look(client, agent)), refresh=True)
             _sleep(stopping, until)
 
 
@@ -312,61 +347,3 @@ def _sleep(stopping: _Stopping, until: float | None) -> None:
     awake = awake if until is None else min(awake, until)
     while not stopping.asked and _now() < awake:
         time.sleep(0.05)
-
-
-def live_table(status: Mapping[str, Any]) -> Group:
-    """What `GET /v1/status` tells, as a table: resources, cores and memory now, usage and cost of the month, coverage, samples."""
-    table = Table(title=f"This month since {status['month_start']}", title_justify="left", expand=False)
-    table.add_column("resource", overflow="fold")
-    for name in ("cores now", "memory now", "core-hours", "GiB-hours", "GiB out", "cost", "covered"):
-        table.add_column(name, justify="right")
-    ordered = sorted(status["resources"], key=lambda one: (not one["active"], -(one["cpu_used_core_ns"] or 0), one["resource_id"]))
-    for one in ordered[:SHOWN_RESOURCES]:
-        table.add_row(*_row(one), style="" if one["active"] else "dim")
-    left = len(ordered) - SHOWN_RESOURCES
-    return Group(table, *([f"and {left} more resources"] if left > 0 else []), *_closing(status))
-
-
-def _row(one: Mapping[str, Any]) -> tuple[str, ...]:
-    return (
-        one["name"] or one["resource_id"],
-        _scaled(one["millicores_now"], 1000, 2),
-        _scaled(one["memory_bytes_now"], MIB, 1, " MiB"),
-        _scaled(one["cpu_used_core_ns"], HOUR_NS, 4),
-        _scaled(one["memory_used_byte_ns"], GIB * HOUR_NS, 4),
-        _scaled(one["network_tx_bytes"], GIB, 3),
-        _money(one["cost"]) if one["cost"] else one["cost_reason"] or "-",
-        _covered(one),
-    )
-
-
-def _closing(status: Mapping[str, Any]) -> Iterable[str]:
-    active = sum(1 for one in status["resources"] if one["active"])
-    cost = " + ".join(map(_money, status["costs"])) or "0"
-    yield f"{active} of {len(status['resources'])} resources running, cost so far this month: {cost}"
-    for agent in status["agents"]:
-        yield f"agent {agent['agent_id']}: {_count(agent['samples_sent'])} samples sent, {_count(agent['samples_waiting'])} waiting"
-    if status["hours_waiting"]:
-        yield f"{status['hours_waiting']} usage hours are being computed"
-
-
-def _covered(one: Mapping[str, Any]) -> str:
-    """The measured share of the time that it was there, in percent; nothing is rounded up to 100 %."""
-    whole = one["measured_ns"] + one["estimated_ns"] + one["unknown_ns"]
-    return "-" if not whole else _scaled(one["measured_ns"] * 100, whole, 2, " %")
-
-
-def _scaled(value: int | None, one: int, digits: int, unit: str = "") -> str:
-    """An integer in units of `one`, cut to so many decimals; `-` where nothing is known."""
-    if value is None:
-        return "-"
-    whole, rest = divmod(value * 10**digits // one, 10**digits)
-    return f"{whole}.{rest:0{digits}d}{unit}"
-
-
-def _money(money: Mapping[str, str]) -> str:
-    return f"{money['amount']} {money['currency']}"
-
-
-def _count(number: int | None) -> str:
-    return "unknown" if number is None else f"{number:,}"
