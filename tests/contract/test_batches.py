@@ -89,15 +89,15 @@ def test_two_places_never_meet(store: Store) -> None:
 
 
 def test_nothing_of_a_transaction_that_fails_is_there(store: Store) -> None:
-    class Stop(Exception):
+    class StopError(Exception):
         pass
 
     def fail() -> None:
         with store.write() as tx:
             store.batches.write(tx, PLACE, [batch()])
-            raise Stop
+            raise StopError
 
-    with pytest.raises(Stop):
+    with pytest.raises(StopError):
         fail()
     assert store.maintenance.sample_counts() == (0, 0)
     assert store.usage.dirty() == []
@@ -264,3 +264,18 @@ def test_what_cannot_be_is_kept_in_quarantine(store: Store) -> None:
             tx, PLACE, [Quarantined(resource_id="vm-1", received_at_ns=T, index=3, field="memory_bytes_used", value="-1")]
         )
         assert tx.rows("SELECT resource_id, sample_index, value FROM quarantine") == [("vm-1", 3, "-1")]
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_boots_ends_have_the_interval_of_what_was_received_first(store: Store, order: tuple[int, int]) -> None:
+    """However they arrive: a sample has the interval of the batch that it first came in."""
+    both = [
+        batch(sequence=1, count=3, interval_ns=10 * SECOND, received_at_ns=T + 100 * SECOND),
+        batch(sequence=2, count=2, interval_ns=20 * SECOND, received_at_ns=T + 99 * SECOND),
+    ]
+    for number in order:
+        write(store, both[number])
+    (timeline,) = store.batches.timelines(PLACE, [1], T, T + HOUR_NS)
+    (boot,) = timeline.boots
+    assert (boot.first_at_ns, boot.last_at_ns) == (T, T + 20 * SECOND)
+    assert (boot.first_interval_ns, boot.last_interval_ns) == (20 * SECOND, 20 * SECOND)

@@ -93,5 +93,3 @@ def compare(store: Store, resource: str, seed: int) -> None:
 
 def _plain(findings: Iterable[Any]) -> set[Any]:
     return {replace(finding, detail="") for finding in findings}
-
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -53,6 +54,7 @@ class Invoices(Section):
         if invoice.state is DocumentState.FINALIZED or invoice.number is not None:
             raise Clash(f"invoice {invoice.id!r} is {invoice.state.value}: only finalize() makes it so")
         seller_key = self._surrogates.seller(tx, place)
+        _lock_run(tx, seller_key, invoice)
         there = self._by_run(tx, seller_key, invoice.customer.id, invoice.run, invoice.currency, invoice.revision)
         if there is not None and there.invoice.state is DocumentState.FINALIZED:
             raise Clash(f"invoice {there.invoice.number} of this run is finalized")
@@ -94,8 +96,7 @@ class Invoices(Section):
 
         """
         seller_key = self._surrogates.seller(tx, place)
-        if not tx.is_sqlite:
-            tx.rows("SELECT 1 FROM invoice WHERE seller_key = ? AND invoice_id = ? FOR UPDATE", (seller_key, invoice.id))
+        _lock_run(tx, seller_key, invoice)
         there = self._by_run(tx, seller_key, invoice.customer.id, invoice.run, invoice.currency, invoice.revision)
         if there is not None and there.invoice.state is DocumentState.FINALIZED:
             return there.invoice
@@ -250,6 +251,13 @@ class Invoices(Section):
                 for ordinal, line in enumerate(invoice.lines, 1)
             ],
         )
+
+
+def _lock_run(tx: Tx, seller_key: int, invoice: Invoice) -> None:
+    """Let no other transaction write the invoice of this run, which may not be there yet; SQLite has one writer anyway."""
+    if not tx.is_sqlite:
+        identity = json.dumps([seller_key, invoice.customer.id, invoice.run.key, invoice.currency, invoice.revision])
+        tx.rows("SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", (identity,))
 
 
 def _ratio(value: Fraction) -> str:

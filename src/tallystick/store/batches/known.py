@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tallystick.model.instants import cell_start
 from tallystick.store.batches.reach import STRUCTURAL, Extent, Known, Notice
 from tallystick.store.engine import Tx
 
@@ -74,6 +75,21 @@ def next_cell(tx: Tx, scope_key: int, resource_key: int, at_ns: int, boot_key: i
     row = tx.row(
         "SELECT cell_ns FROM segment WHERE scope_key = ? AND resource_key = ? AND cell_ns >= ? AND last_at_ns > ? AND boot_key = ?"
         " ORDER BY cell_ns LIMIT 1",
-        (scope_key, resource_key, at_ns - at_ns % (300 * 10**9), at_ns, boot_key),
+        (scope_key, resource_key, cell_start(at_ns), at_ns, boot_key),
     )
     return None if row is None else int(row[0])
+
+
+def settle_intervals(tx: Tx, scope_key: int, resource_key: int, extent: Extent) -> None:
+    """Of several batches with a boot's first or last sample, take the interval of the one received first (metering.md, Gap)."""
+
+    def interval(column: str, at_ns: int | None) -> int | None:
+        row = tx.row(
+            f"SELECT interval_ns FROM segment WHERE scope_key = ? AND resource_key = ? AND cell_ns = ? AND boot_key = ? AND {column} = ?"
+            " ORDER BY received_at_ns, batch_key LIMIT 1",
+            (scope_key, resource_key, cell_start(at_ns or 0), extent.boot_key, at_ns),
+        )
+        return None if row is None else int(row[0])
+
+    extent.first_interval_ns = interval("first_at_ns", extent.first_at_ns) or extent.first_interval_ns
+    extent.last_interval_ns = interval("last_at_ns", extent.last_at_ns) or extent.last_interval_ns

@@ -9,7 +9,7 @@ from tallystick.model.access import Place
 from tallystick.model.outcomes import BatchResult, Outcome
 from tallystick.model.timeline import StorableBatch
 from tallystick.store.batches.identities import Candidate, insert_identities, settle_known
-from tallystick.store.batches.known import known_of, next_cell, previous_cell
+from tallystick.store.batches.known import known_of, next_cell, previous_cell, settle_intervals
 from tallystick.store.batches.marks import Marks, lock_resources
 from tallystick.store.batches.reach import Extent, Known, reach_of_first_sample
 from tallystick.store.engine import Tx
@@ -52,6 +52,7 @@ class _Writing:
     first_samples: list[tuple[Candidate, str]] = field(default_factory=list)
     to_the_end: list[tuple[int, int]] = field(default_factory=list)
     inside: list[tuple[Candidate, bool]] = field(default_factory=list)
+    tied: set[int] = field(default_factory=set)
 
 
 def write_batches(tx: Tx, surrogates: Surrogates, place: Place, batches: Sequence[StorableBatch]) -> list[BatchResult]:
@@ -73,6 +74,8 @@ def write_batches(tx: Tx, surrogates: Surrogates, place: Place, batches: Sequenc
         for candidate in new:
             results[candidate.index] = BatchResult(outcome=Outcome.STORED)
             _extend(writing, candidate)
+        for boot_key in sorted(writing.tied):
+            settle_intervals(tx, scope_key, writing.touched[boot_key], writing.boots[boot_key])
         _update_boots(tx, writing)
         _mark_reaches(tx, scope_key, writing)
         writing.marks.generations = {key: state.generation for key, state in writing.resources.items()}
@@ -178,6 +181,8 @@ def _extend(writing: _Writing, candidate: Candidate) -> None:
         if grows and not is_latest:
             resource.latest_boot_key, resource.reordered = 0, True
         writing.inside.append((candidate, grows and not is_latest))
+    if known_first == batch.first_at_ns or known_last == batch.last_at_ns:
+        writing.tied.add(candidate.boot_key)
     if known_first is None or batch.first_at_ns < known_first:
         boot.first_at_ns, boot.first_interval_ns = batch.first_at_ns, batch.interval_ns
     if known_last is None or batch.last_at_ns > known_last:

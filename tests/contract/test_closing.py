@@ -1,0 +1,231 @@
+"""Periods are closed once, when their usage is whole, on every database; and `tally check` finds what was changed behind its back."""
+
+from __future__ import annotations
+
+import threading
+from itertools import count
+
+import pytest
+
+from tallystick.app.accounts import read_account
+from tallystick.app.answers.explaining import explain_line
+from tallystick.app.answers.previews import preview
+from tallystick.app.check import check_store
+from tallystick.app.jobs.closing import close_due
+from tallystick.app.jobs.rollup import DiskHorizon, roll_up
+from tallystick.model.access import Place
+from tallystick.model.contracts import Customer, Subscription
+from tallystick.model.instants import HOUR_NS, SECOND_NS, parse_iso
+from tallystick.model.invoices import DocumentState
+from tallystick.model.resources import Fact
+from tallystick.rate.load import load_book
+from tallystick.serve.services import Depth
+from tallystick.store.registry import Agent
+from tallystick.store.store import Store
+from tests.contract.conftest import StandingClock
+from tests.contract.rows import batch, write
+
+PLACE = Place()
+START = parse_iso("2026-03-10T08:58:00Z")
+END = parse_iso("2026-03-10T09:02:30Z")
+BOOK = """
+book: lab
+effective_from: 2026-01-01T00:00:00Z
+plans:
+  - id: lab
+    name: Lab
+    currency: EUR
+    cycle: monthly
+    fees:
+      - {id: seat, name: Seat, amount: 743000}
+    charges:
+      - {id: cpu, name: CPU time, meter: cpu.used, per: core-hour, price: 3600000000}
+      - {id: up, name: Time up, meter: uptime, per: hour, price: 12}
+"""
+
+
+class NumberedIds:
+    """Ids in order."""
+
+    def __init__(self) -> None:
+        self._numbers = count(1)
+
+    def new_id(self) -> str:
+        return f"id-{next(self._numbers)}"
+
+    def new_key(self) -> str:
+        return "tsk_x"
+
+
+class Bench(StandingClock):
+    """A clock that also counts."""
+
+    def monotonic_ns(self) -> int:
+        return self.at_ns
+
+
+@pytest.fixture
+def clock() -> Bench:
+    """The clock of the store and of the jobs."""
+    found = Bench()
+    found.at_ns = START
+    return found
+
+
+@pytest.fixture
+def lab(store: Store) -> Store:
+    """A customer with one machine on a plan that ends in the middle of the month, and two minutes of samples on each side of an hour."""
+    book, mistakes = load_book(BOOK, "lab.yaml")
+    assert book is not None, mistakes
+    store.registry.create_customer(PLACE, Customer(id="acme", name="Acme", currency="EUR", time_zone="Europe/Berlin"), actor="test")
+    store.contracts.add_book(PLACE, book, BOOK, actor="test")
+    store.contracts.activate_book(PLACE, "lab", 1, actor="test")
+    subscription = Subscription(id="sub", customer_id="acme", plan_id="lab", start_ns=START, end_ns=END)
+    store.contracts.create_subscription(PLACE, subscription, actor="test")
+    with store.write() as tx:
+        store.batches.write_facts(tx, PLACE, [Fact(resource_id="vm-1", at_ns=START, received_at_ns=START, customer_id="acme", vcpus=2)])
+    write(store, batch("vm-1", 1, START, 120), batch("vm-1", 2, START + 120 * SECOND_NS, 120))
+    return store
+
+
+def heartbeat(store: Store, reported_until_ns: int, at_ns: int) -> None:
+    agent = Agent(instance_id="host", at_ns=at_ns, received_at_ns=at_ns, reported_until_ns=reported_until_ns, active_resources=("vm-1",))
+    with store.write() as tx:
+        store.registry.heartbeat(tx, PLACE, agent)
+
+
+def close(store: Store, clock: Bench, owner: str = "worker") -> int:
+    return close_due(store, clock, NumberedIds(), owner)
+
+
+def roll(store: Store, clock: Bench) -> int:
+    return roll_up(store, DiskHorizon.CLOCK, clock.now_ns())
+
+
+def test_a_period_is_closed_once_and_follows_from_its_evidence(lab: Store, clock: Bench) -> None:
+    heartbeat(lab, END + 1, END + 1)
+    clock.at_ns = END + 2 * HOUR_NS
+    assert roll(lab, clock) == 2
+    assert (close(lab, clock), close(lab, clock, "another")) == (1, 0)
+    (kept,) = lab.invoices.list(PLACE)
+    invoice = kept.invoice
+    assert (invoice.number, invoice.state, invoice.currency) == ("INV-2026-000001", DocumentState.FINALIZED, "EUR")
+    # 743,000.00 a month of 743 h (the clock changes in March) for 270 s; the counter rises by 1,000 ns a sample and falls back
+    # once: (119 + 119) x 1,000 ns at 3,600,000,000.00 an hour, which is 0.001 a nanosecond; 239 s at 12.00 an hour.
+    assert [line.amount.text for line in invoice.lines] == ["75.00", "238.00", "0.80"]
+    told = explain_line(lab, PLACE, invoice.id, 2, Depth.SAMPLES, verify=True)
+    assert told.verification is not None
+    assert told.verification.equal, told.verification.differences
+    assert len(told.samples) == 240
+    checked = check_store(lab, DiskHorizon.CLOCK, clock.now_ns())
+    assert checked.differences == ()
+    assert (checked.compared_hours, checked.compared_invoices) == (2, 1)
+    actions = [entry.action for entry in lab.audit.entries(PLACE, subject=invoice.id)]
+    assert actions == ["invoice.finalize"]
+
+
+def test_it_waits_for_the_grace_the_agents_and_the_hours(lab: Store, clock: Bench) -> None:
+    clock.at_ns = END + HOUR_NS - 1
+    roll(lab, clock)
+    assert close(lab, clock) == 0, "the grace of an hour is not over"
+    clock.at_ns = END + 3 * HOUR_NS
+    heartbeat(lab, END - 1, END + HOUR_NS)
+    assert close(lab, clock) == 0, "the agent has not reported past the end"
+    heartbeat(lab, END, END + HOUR_NS + 1)
+    write(lab, batch("vm-1", 3, START + 240 * SECOND_NS, 10))
+    assert close(lab, clock) == 0, "an hour waits to be computed"
+    roll(lab, clock)
+    assert close(lab, clock) == 1
+
+
+def test_an_agent_that_never_comes_back_is_waited_for_at_most_72_hours(lab: Store, clock: Bench) -> None:
+    heartbeat(lab, END - 1, END - 1)
+    clock.at_ns = END + 72 * HOUR_NS - 1
+    roll(lab, clock)
+    assert close(lab, clock) == 0
+    clock.at_ns = END + 72 * HOUR_NS
+    assert close(lab, clock) == 1
+
+
+def test_many_workers_close_it_once(lab: Store, clock: Bench) -> None:
+    clock.at_ns = END + 2 * HOUR_NS
+    roll(lab, clock)
+    closed: list[int] = []
+    threads = [threading.Thread(target=lambda name=name: closed.append(close(lab, clock, name))) for name in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(closed) == 1
+    assert [each.invoice.number for each in lab.invoices.list(PLACE)] == ["INV-2026-000001"]
+
+
+def test_what_cannot_be_priced_is_parked_and_takes_no_number(lab: Store, clock: Bench) -> None:
+    lab.registry.create_customer(PLACE, Customer(id="nobody", name="Nobody", currency="USD"), actor="test")
+    subscription = Subscription(id="other", customer_id="nobody", plan_id="lab", start_ns=START, end_ns=END)
+    lab.contracts.create_subscription(PLACE, subscription, actor="test")
+    clock.at_ns = END + 2 * HOUR_NS
+    roll(lab, clock)
+    assert close(lab, clock) == 2
+    states = {each.invoice.customer.id: (each.invoice.state, each.invoice.number) for each in lab.invoices.list(PLACE)}
+    assert states["nobody"] == (DocumentState.PARKED, None)
+    assert states["acme"] == (DocumentState.FINALIZED, "INV-2026-000001")
+
+
+def test_late_data_changes_its_hours_and_never_the_invoice(lab: Store, clock: Bench) -> None:
+    clock.at_ns = END + 2 * HOUR_NS
+    roll(lab, clock)
+    close(lab, clock)
+    before = lab.invoices.list(PLACE)[0].invoice
+    write(lab, batch("vm-1", 4, START - 60 * SECOND_NS, 30, level=5))
+    assert roll(lab, clock) > 0
+    assert close(lab, clock) == 0
+    assert lab.invoices.list(PLACE)[0].invoice == before
+    assert check_store(lab, DiskHorizon.CLOCK, clock.now_ns()).differences == ()
+
+
+def test_a_preview_is_the_invoice_to_come_and_is_not_stored(lab: Store, clock: Bench) -> None:
+    roll(lab, clock)
+    (draft,) = preview(lab, PLACE, "acme", END - 1, NumberedIds())
+    assert lab.invoices.list(PLACE) == []
+    clock.at_ns = END + 2 * HOUR_NS
+    close(lab, clock)
+    final = lab.invoices.list(PLACE)[0].invoice
+    assert [(line.key, line.amount) for line in draft.lines] == [(line.key, line.amount) for line in final.lines]
+
+
+def test_a_resource_of_another_scope_is_billed_beside_its_namesake(lab: Store, clock: Bench) -> None:
+    other = Place(scope_id="edge")
+    lab.registry.add_place(other)
+    with lab.write() as tx:
+        lab.batches.write_facts(tx, other, [Fact(resource_id="vm-1", at_ns=START, received_at_ns=START, customer_id="acme")])
+    write(lab, batch("vm-1", 1, START, 61), place=other)
+    roll(lab, clock)
+    account = read_account(lab, PLACE, "acme", START - START % HOUR_NS, END + HOUR_NS)
+    uptime = {
+        name: sum(hour.total("uptime") or 0 for hour in account.usage.hours if hour.resource_id == name)
+        for name in account.usage.attributes
+    }
+    assert uptime == {"vm-1": 239 * SECOND_NS, "edge/vm-1": 60 * SECOND_NS}
+
+
+DAMAGES: dict[str, tuple[str, str]] = {
+    "an hour": ("UPDATE usage_hour SET samples = samples + 1", "hour vm-1"),
+    "a lost hour": ("DELETE FROM usage_hour", "hour vm-1"),
+    "a segment": ("UPDATE segment SET samples = samples - 1", "segment vm-1"),
+    "a day": ("UPDATE usage_day SET samples = samples + 1", "day vm-1"),
+    "a month": ("UPDATE usage_month SET unknown_ns = unknown_ns + 1", "month vm-1"),
+    "the evidence": ("UPDATE evidence SET body = ?", "invoice INV-2026-000001: evidence"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_check_finds_each_damage(lab: Store, clock: Bench, name: str) -> None:
+    clock.at_ns = END + 2 * HOUR_NS
+    roll(lab, clock)
+    close(lab, clock)
+    statement, told = DAMAGES[name]
+    with lab.write() as tx:
+        tx.run(statement, (b"no evidence",) if "?" in statement else ())
+    differences = check_store(lab, DiskHorizon.CLOCK, clock.now_ns()).differences
+    assert any(difference.startswith(told) for difference in differences), differences
