@@ -17,8 +17,8 @@ from typing import Any
 import uvicorn
 
 from tallystick.app.clock import Clock
-from tallystick.app.house import House, open_house
 from tallystick.app.logs import logger, set_up_logs
+from tallystick.app.serving.house import House, open_house
 from tallystick.app.settings import Settings, split_address
 from tallystick.ingest.rpc import is_rpc_path
 from tallystick.model.access import Place

@@ -48,7 +48,7 @@ class Workers:
         wait_seconds = FIRST_WAIT_SECONDS
         while not self._ending.is_set():
             began_ns = self._clock.monotonic_ns()
-            command = [sys.executable, "-m", "tallystick.app.workers", str(os.getpid())]
+            command = [sys.executable, "-m", "tallystick.app.serving.workers", str(os.getpid())]
             child = subprocess.Popen(command, env=self._environment, stdin=subprocess.DEVNULL)  # noqa: S603 (our own interpreter)
             self._log.info("worker started", worker=number, pid=child.pid)
             while child.poll() is None and not self._ending.wait(0.2):

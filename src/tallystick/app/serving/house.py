@@ -9,11 +9,11 @@ from typing import Any
 from tallystick.app.access import Access, stored_grants
 from tallystick.app.answers.services import services_of
 from tallystick.app.clock import Clock, FileClock, RandomIds, SystemClock
-from tallystick.app.health import Health
 from tallystick.app.init import migrate_store
-from tallystick.app.metrics import ServerMetrics
+from tallystick.app.serving.health import Health
+from tallystick.app.serving.metrics import ServerMetrics
+from tallystick.app.serving.workers import Workers
 from tallystick.app.settings import Settings
-from tallystick.app.workers import Workers
 from tallystick.ingest.daemon import DaemonProfile, DaemonService
 from tallystick.ingest.native import NativeService
 from tallystick.ingest.rpc import RpcApp
