@@ -179,7 +179,8 @@ def main() -> int:
         print(f"{len(resources)} of {RESOURCES} resources were metered", file=sys.stderr)
         return 1
     share = f"agent {used[0] / MEASURED_SECONDS:.4f} of a core, bare {used[1] / MEASURED_SECONDS:.4f}"
-    what = f"agent's CPU to a bare loop of os.pread, {RESOURCES} resources, six reads each at 10 Hz and memory.stat at 1 Hz, {MEASURED_SECONDS} s, {kind}; {share}; "
+    often = f"{RESOURCES} resources, six reads each at 10 Hz and memory.stat at 1 Hz, {MEASURED_SECONDS} s, {kind}"
+    what = f"agent's CPU to a bare loop of os.pread, {often}; {share}; "
     what += f"{samples} samples, {size / max(1, samples):.1f} bytes each"
     print(json.dumps({"name": "agent_cpu_ratio", "value": round(used[0] / used[1], 3), "unit": "ratio", "what": what, "goal": 1.5}))
     what = f"largest proportional set size of the agent in {MEASURED_SECONDS} s, {RESOURCES} resources"

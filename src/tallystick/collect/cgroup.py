@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import select
@@ -169,7 +170,8 @@ class GroupReader:
         self._limits: str | None = None
         try:
             self._cpu_fd = _open(f"{group.directory}/{'cpuacct.usage' if self._v1 else 'cpu.stat'}")
-        except OSError:
+        except OSError as error:
+            tell_too_many_files(error, group.directory)
             raise GoneError(local) from None
         self._events_fd = _NONE if self._v1 else _open_or_none(f"{group.directory}/cgroup.events")
         self._complete()
@@ -353,8 +355,15 @@ def _open(path: str) -> int:
 def _open_or_none(path: str) -> int:
     try:
         return _open(path)
-    except OSError:
+    except OSError as error:
+        tell_too_many_files(error, path)
         return _NONE
+
+
+def tell_too_many_files(error: OSError, path: str) -> None:
+    """A limit on open files is no sign that something is gone: it is said, as nothing else would show it."""
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        log.error("too_many_files", extra={"path": path, "error": str(error), "detail": "raise the limit of open files of the agent"})
 
 
 def is_ended(pidfd: int) -> bool:

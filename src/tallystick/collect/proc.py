@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from tallystick.collect.cgroup import is_ended
+from tallystick.collect.cgroup import is_ended, tell_too_many_files
 from tallystick.collect.groups import read_small
 from tallystick.collect.network import Namespaces, Network
 from tallystick.collect.parse import ProcStat, proc_io_bytes
@@ -134,7 +134,8 @@ class ProcessReader:
                 self._pidfd = os.pidfd_open(found.pid)
             if self._is_other_process(found):
                 raise GoneError(found.local)
-        except OSError:
+        except OSError as error:
+            tell_too_many_files(error, self._directory)
             raise GoneError(found.local) from None
         with suppress(OSError):
             self._statm_fd = os.open(f"{self._directory}/statm", os.O_RDONLY | os.O_CLOEXEC)

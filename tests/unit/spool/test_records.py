@@ -22,9 +22,9 @@ def test_what_was_written_is_read(payloads: list[bytes]) -> None:
 
 
 @given(PAYLOADS, st.data())
-def test_a_torn_end_costs_the_last_record_only(payloads: list[bytes], data: st.DataObject) -> None:
+def test_a_torn_end_costs_the_last_record_only(payloads: list[bytes], drawn: st.DataObject) -> None:
     content = file_of(payloads)
-    cut = data.draw(st.integers(1, HEADER_BYTES + len(payloads[-1])))
+    cut = drawn.draw(st.integers(1, HEADER_BYTES + len(payloads[-1])))
     found = list(scan(content[:-cut], 4))
     assert [bytes(one.payload) for one in found if isinstance(one, Record)] == payloads[:-1]
     left = [one for one in found if isinstance(one, Damage)]
@@ -33,10 +33,10 @@ def test_a_torn_end_costs_the_last_record_only(payloads: list[bytes], data: st.D
 
 
 @given(PAYLOADS, st.data())
-def test_a_flipped_bit_costs_its_own_record_only(payloads: list[bytes], data: st.DataObject) -> None:
+def test_a_flipped_bit_costs_its_own_record_only(payloads: list[bytes], drawn: st.DataObject) -> None:
     content = bytearray(file_of(payloads))
-    at = data.draw(st.integers(4, len(content) - 1))
-    content[at] ^= 1 << data.draw(st.integers(0, 7))
+    at = drawn.draw(st.integers(4, len(content) - 1))
+    content[at] ^= 1 << drawn.draw(st.integers(0, 7))
     ends, end = [], 4
     for payload in payloads:
         end += HEADER_BYTES + len(payload)

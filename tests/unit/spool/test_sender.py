@@ -6,12 +6,13 @@ import http.client
 from array import array
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from tallystick.model.samples import LifecycleEvent, LifecycleKind
 from tallystick.proto.tallystick.v1 import ingest_pb2 as pb
-from tallystick.spool.connection import Failure, FailureKind, failure_of
+from tallystick.spool.connection import Connection, Failure, FailureKind, failure_of
 from tallystick.spool.retry import OPEN_AFTER_FAILURES, OPEN_SECONDS, Retry
 from tallystick.spool.sender import MOST_RECORDS, Pulse, Sender, SenderRules
 from tallystick.spool.spool import Spool
@@ -32,7 +33,7 @@ class Stage:
         self.sender = Sender(
             backlog=self.spool.backlog,
             quarantine=self.spool.quarantine,
-            connection=self,  # type: ignore[arg-type]
+            connection=cast(Connection, self),
             retry=Retry(lambda: 0.5),
             rules=rules,
             pulse=lambda: Pulse(active_resources=("a",), now_ns=99_000, handed_over_until_ns=90_000, missed_ticks=4),
