@@ -78,9 +78,7 @@ def ready(run: Run, seller: Seller, now_ns: int, reported_until_ns: int | None) 
     return reported or now_ns >= run.closing_ns + max(seller.grace_limit_ns, seller.grace_ns)
 
 
-def _runs_of(
-    subscription: Subscription, contract: Contract, books: Sequence[PriceBook], now_ns: int, after_ns: int
-) -> Iterator[Run]:
+def _runs_of(subscription: Subscription, contract: Contract, books: Sequence[PriceBook], now_ns: int, after_ns: int) -> Iterator[Run]:
     terms = billing_terms(contract, subscription, books)
     if after_ns < subscription.start_ns <= now_ns and _fee_in_advance(subscription, books):
         run = _run(subscription, contract, terms, subscription.start_ns)

@@ -93,9 +93,7 @@ def spans_of(resource_id: str, timeline: Sequence[Attributes], window: Window) -
     return tuple(spans)
 
 
-def owners_at(
-    subscriptions: Sequence[Subscription], resource_id: str, attributes: Attributes, cell_ns: int
-) -> tuple[Subscription, ...]:
+def owners_at(subscriptions: Sequence[Subscription], resource_id: str, attributes: Attributes, cell_ns: int) -> tuple[Subscription, ...]:
     """Who owns a cell of a resource: the one subscription, several when they tie, none when nobody does.
 
     In force at the cell's start: named before labels before all, then the seller's default plan. When none is, the first
@@ -161,9 +159,7 @@ def _attributes_at(timeline: Sequence[Attributes], cell_ns: int) -> Attributes |
     return next((each for each in timeline if cell_ns < each.from_ns < cell_ns + CELL_NS), None)
 
 
-def _span(
-    resource_id: str, cells: tuple[int, int], owners: tuple[Subscription, ...], attributes: Attributes, window: Window
-) -> Span:
+def _span(resource_id: str, cells: tuple[int, int], owners: tuple[Subscription, ...], attributes: Attributes, window: Window) -> Span:
     from_ns, until_ns = cells
     prices = window.prices[owners[0].id]
     place = next((place for place, span in enumerate(prices) if span.from_ns <= from_ns < span.until_ns), None)
