@@ -62,3 +62,7 @@ class ServerMetrics:
         """The text of a scrape and its content type, in the format that is asked for."""
         encode, content_type = choose_encoder(accept)
         return encode(self.registry), content_type
+
+    def text(self) -> str:
+        """The text of a scrape in Prometheus' own format."""
+        return self.exposition("")[0].decode()
