@@ -230,12 +230,11 @@ def _unmatched(span: Span, meter: str, naming: Sequence[Charge]) -> Finding:
 
 
 def _blocking(code: FindingCode, span: Span, record: str, detail: str) -> Finding:
-    return Finding(
-        code=code, severity=Severity.BLOCKING, resource_id=span.resource_id, at_ns=span.from_ns, record=record, detail=detail
-    )
+    return Finding(code=code, severity=Severity.BLOCKING, resource_id=span.resource_id, at_ns=span.from_ns, record=record, detail=detail)
 
 
 def _within(hours: Sequence[UsageHour], span: Span) -> tuple[tuple[UsageHour, Place], ...]:
+    """The hours of a span with the cells that lie in it; those in which nothing was used in these cells say nothing of it."""
     first = bisect_left(hours, hour_start(span.from_ns), key=lambda row: row.hour_ns)
     found = []
     for hour in hours[first:]:
@@ -243,7 +242,8 @@ def _within(hours: Sequence[UsageHour], span: Span) -> tuple[tuple[UsageHour, Pl
             break
         begin = max(span.from_ns - hour.hour_ns, 0) // CELL_NS
         end = min(span.until_ns - hour.hour_ns, HOUR_NS) // CELL_NS
-        found.append((hour, (begin, end)))
+        if any(any(cells[begin:end]) for cells in hour.cells.values()):
+            found.append((hour, (begin, end)))
     return tuple(found)
 
 

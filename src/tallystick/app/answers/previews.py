@@ -14,6 +14,7 @@ from tallystick.invoice.runs import current, usage_window
 from tallystick.model.access import Place
 from tallystick.model.contracts import Run
 from tallystick.model.invoices import Invoice
+from tallystick.rate.agreements import DEFAULT_ID
 from tallystick.rate.rate import rate
 from tallystick.store.store import Store
 
@@ -21,13 +22,16 @@ from tallystick.store.store import Store
 def preview(store: Store, place: Place, customer_id: str, at_ns: int, ids: Ids) -> tuple[Invoice, ...]:
     """The drafts of the periods open at an instant, one per cycle and currency, of the usage known up to then.
 
+    The default plan has a draft only where something is left for it to bill.
+
     Raises:
         NotFound: there is no such customer.
 
     """
     with store.read() as tx:
         contract, books = read_contract(store, place, customer_id, at_ns, tx)
-    return tuple(_draft(store, place, run, at_ns, ids) for run in current(contract, books, at_ns))
+    drafts = [_draft(store, place, run, at_ns, ids) for run in current(contract, books, at_ns)]
+    return tuple(draft for draft in drafts if not draft.is_empty or draft.run.subscription_ids != (DEFAULT_ID,))
 
 
 def _draft(store: Store, place: Place, run: Run, at_ns: int, ids: Ids) -> Invoice:

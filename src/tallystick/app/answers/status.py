@@ -11,17 +11,19 @@ from tallystick.app.clock import Clock, Ids
 from tallystick.model.access import Place
 from tallystick.model.calendar import month_of
 from tallystick.model.findings import Severity
-from tallystick.model.instants import HOUR_NS, LATEST_NS, hour_start
+from tallystick.model.instants import CELL_NS, DAY_NS, HOUR_NS, LATEST_NS, hour_start
 from tallystick.model.invoices import Invoice
 from tallystick.model.money import Money, round_minor
 from tallystick.model.resources import UNASSIGNED
-from tallystick.model.usage import Filled, UsageHour
+from tallystick.model.usage import UsageHour
 from tallystick.serve.services import AgentStatus, ResourceStatus, Status
+from tallystick.store.records import UsagePeriod
 from tallystick.store.registry import StoredResource
 from tallystick.store.store import Store
 
 KEPT_NS = 5 * 10**9
 """How long the costs of a customer are believed: rating a month for a table that is looked at each second would cost more than it tells."""
+LONGEST_MONTH_NS = 33 * DAY_NS
 Cost = tuple[Mapping[str, Money], str, tuple[Money, ...]]
 """Costs by resource, why there is none, totals."""
 
@@ -42,11 +44,11 @@ class StatusBoard:
         ever = self._store.registry.resources(place, customers=customers)
         resources = [each for each in ever if customers is None or each.customer_id in customers]
         keys = [each.row for each in resources]
-        totals = self._store.usage.totals(place, month_ns, LATEST_NS, resource_keys=keys)
-        latest = _latest(self._store.usage.hours(place, hour_start(now_ns) - HOUR_NS, LATEST_NS, resource_keys=keys))
-        unknown: dict[int, int] = defaultdict(int)
-        for key, gap in self._store.usage.gaps(place, month_ns, LATEST_NS, resource_keys=keys):
-            unknown[key] += gap.until_ns - max(gap.from_ns, month_ns) if gap.filled is Filled.UNKNOWN else 0
+        months = self._months(place, {each.row: each.customer_id for each in resources}, now_ns)
+        latest = _latest(
+            self._store.usage.hours(place, hour_start(now_ns) - HOUR_NS, LATEST_NS, resource_keys=keys),
+            {name: spans[-1].from_ns for name, spans in self._store.registry.attributes(place, keys).items() if spans},
+        )
         agents = self.agents(place)
         active = {name for agent in self._store.registry.agents(place) for name in agent.active_resources}
         costs = {each: self._cost(place, each, now_ns) for each in {one.customer_id for one in resources} - {UNASSIGNED}}
@@ -56,9 +58,8 @@ class StatusBoard:
             resources=tuple(
                 _row(
                     each,
-                    totals.get(each.row, ({}, {})),
+                    months.get(each.row),
                     latest.get(each.row),
-                    unknown[each.row],
                     active=each.id in active,
                     cost=costs.get(each.customer_id),
                 )
@@ -68,6 +69,11 @@ class StatusBoard:
             costs=_summed(cost for found in costs.values() for cost in found[2]),
             hours_waiting=self._store.usage.dirty_count(place, resource_keys=keys if customers is not None else None),
         )
+
+    def _months(self, place: Place, owners: Mapping[int, str], now_ns: int) -> Mapping[int, UsagePeriod]:
+        """The running local month of each resource, as far as it was its present customer's."""
+        found = self._store.usage.periods(place, "month", now_ns - LONGEST_MONTH_NS, now_ns + 1, resource_keys=list(owners))
+        return {key: month for key, month in found if month.customer_id == owners[key] and month.start_ns <= now_ns < month.end_ns}
 
     def agents(self, place: Place) -> tuple[AgentStatus, ...]:
         """Every agent that ever sent a heartbeat."""
@@ -103,27 +109,22 @@ def _reason(invoices: Sequence[Invoice]) -> str:
     return blocking[0].detail or blocking[0].code.value if blocking else ""
 
 
-def _latest(hours: Sequence[tuple[int, UsageHour]]) -> Mapping[int, tuple[UsageHour, int]]:
-    """The last cell of each resource in which it was up."""
+def _latest(hours: Sequence[tuple[int, UsageHour]], since_ns: Mapping[str, int]) -> Mapping[int, tuple[UsageHour, int]]:
+    """The last cell of each resource in which it was up, since it is whose it is now."""
     found: dict[int, tuple[UsageHour, int]] = {}
     for key, hour in hours:
-        up = [place for place, amount in enumerate(hour.cells.get("uptime", ())) if amount]
+        begin_ns = since_ns.get(hour.resource_id, 0)
+        up = [place for place, amount in enumerate(hour.cells.get("uptime", ())) if amount and hour.hour_ns + place * CELL_NS >= begin_ns]
         if up:
             found[key] = (hour, up[-1])
     return found
 
 
 def _row(
-    resource: StoredResource,
-    totals: tuple[Mapping[str, int], Mapping[str, int]],
-    latest: tuple[UsageHour, int] | None,
-    unknown_ns: int,
-    *,
-    active: bool,
-    cost: Cost | None,
+    resource: StoredResource, month: UsagePeriod | None, latest: tuple[UsageHour, int] | None, *, active: bool, cost: Cost | None
 ) -> ResourceStatus:
-    amounts, estimated = totals
-    guessed_ns = estimated.get("uptime", 0)
+    amounts = month.totals if month else {}
+    guessed_ns = month.estimated.get("uptime", 0) if month else 0
     return ResourceStatus(
         resource_id=resource.id,
         name=resource.name,
@@ -138,7 +139,7 @@ def _row(
         cost_reason="unassigned" if cost is None else cost[1],
         measured_ns=amounts.get("uptime", 0) - guessed_ns,
         estimated_ns=guessed_ns,
-        unknown_ns=unknown_ns,
+        unknown_ns=month.unknown_ns if month else 0,
         last_sample_at_ns=resource.last_sample_at_ns,
     )
 

@@ -14,7 +14,6 @@ from tallystick.store.store import Store
 
 JOB = "close_period"
 LEASE_SECONDS = 600
-AGAIN_SECONDS = 2
 FAILED_SECONDS = 60
 
 
@@ -55,7 +54,7 @@ def _close(store: Store, place: Place, run: Run, clock: Clock, ids: Ids, owner: 
         log.error("closing failed", customer=run.customer_id, run=run.key, error=str(error), exc_info=error)
         return None
     if closed.closing is Closing.WAITING:
-        store.jobs.failed(fence, "waits for agents or hours", AGAIN_SECONDS)
+        store.jobs.failed(fence, "waits for agents or hours", 0)
     else:
         number = closed.invoice.number if closed.invoice else None
         log.info("period closed", customer=run.customer_id, run=run.key, closing=closed.closing.value, number=number)
