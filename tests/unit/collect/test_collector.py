@@ -320,8 +320,6 @@ def test_facts_are_told_again_when_they_change(world: World) -> None:
 
 def test_a_column_that_comes_begins_a_new_batch(world: World) -> None:
     thing = Thing("a")
-        thing.presence != MEASURED_AT | CPU and thing.__dict__.setdefault("told", 0) == 0 and not thing.__dict__.update(told=1)
-    )  # type: ignore[method-assign]
     world.source.things = [thing]
     world.run(2)
     thing.presence |= MEMORY
