@@ -112,6 +112,14 @@ def test_a_snapshot_refuses_to_write(store: Store) -> None:
         store.registry.add_place(Place(seller_id="x", scope_id="y"), tx=tx)
 
 
+def test_a_result_not_read_to_its_end_holds_no_snapshot(store: Store) -> None:
+    write(store, *(batch(f"vm-{number}") for number in range(50)))
+    with store.read() as tx:
+        assert tx.row("SELECT resource_id FROM resource ORDER BY resource_key") == ("vm-0",)
+    with pytest.raises(Exception, match=r"(?i)closed"):
+        tx.row("SELECT 1")
+
+
 CASES = [
     ("the hours of a batch", [], [(1, 3590, 20)], [0, 1]),
     ("the hour of the neighbour before it", [(1, 0, 60)], [(2, 2 * 3600, 60)], [0, 1, 2]),

@@ -135,6 +135,10 @@ class Tx:
         for action in self._after_commit:
             action()
 
+    def finish(self) -> None:
+        """Let go of results that were not read to their end: they would hold a snapshot, and the log could not be shortened."""
+        self._cursor.close()
+
     def driver(self) -> Any:
         """The connection of the driver itself, for what SQLAlchemy has no word for (COPY)."""
         return self.connection.connection.driver_connection
@@ -158,9 +162,12 @@ class Database:
         with self._turnstile.turn() if self._turnstile else nullcontext(), self.engine.connect() as connection:
             if self.dialect is Dialect.SQLITE:
                 connection = connection.execution_options(begin_with="BEGIN IMMEDIATE")  # noqa: PLW2901 (the same connection)
-            tx = Tx(connection, self.dialect, writing=True)
             with connection.begin():
-                yield tx
+                tx = Tx(connection, self.dialect, writing=True)
+                try:
+                    yield tx
+                finally:
+                    tx.finish()
         tx.committed()
 
     @contextmanager
@@ -170,7 +177,11 @@ class Database:
             if self.dialect is Dialect.POSTGRESQL:
                 connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)  # noqa: PLW2901 (the same)
             with connection.begin():
-                yield Tx(connection, self.dialect, writing=False)
+                tx = Tx(connection, self.dialect, writing=False)
+                try:
+                    yield tx
+                finally:
+                    tx.finish()
 
     def transact(self, body: Callable[[Tx], Result]) -> Result:
         """Run `body` in a write transaction, again if PostgreSQL ended it for a deadlock.
