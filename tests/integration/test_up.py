@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 SECONDS = 8
+BURN = "import time\nwhile True: [0 for _ in range(10**6)]; time.sleep(0.05)"
 
 
 def command(state: Path, *words: str, **environment: str) -> tuple[list[str], dict[str, str]]:
@@ -44,6 +45,15 @@ def left_over(state: Path) -> list[str]:
     return found
 
 
+def wait_metering(log: Path, seconds: float = 60) -> None:
+    """Until the agent has found something, and a moment more."""
+    until = time.monotonic() + seconds
+    while not (log.exists() and "resource_found" in log.read_text()):
+        assert time.monotonic() < until, "the agent found nothing"
+        time.sleep(0.1)
+    time.sleep(3)
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -64,10 +74,15 @@ def test_it_meters_this_machine_and_prints_the_last_table(tmp_path: Path) -> Non
 def test_ctrl_c_flushes_what_was_measured_last(tmp_path: Path) -> None:
     words, environment = command(tmp_path, "--json", TALLY_LISTEN=f"127.0.0.1:{free_port()}", TALLY_AGENT_SOURCE="proc")
     running = subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    time.sleep(SECONDS)
-    asked_ns = time.time_ns()
-    running.send_signal(signal.SIGINT)
-    told, wrong = running.communicate(timeout=60)
+    busy = subprocess.Popen([sys.executable, "-c", BURN])
+    try:
+        wait_metering(tmp_path / "agent.log")
+        asked_ns = time.time_ns()
+        running.send_signal(signal.SIGINT)
+        told, wrong = running.communicate(timeout=60)
+    finally:
+        busy.kill()
+        busy.wait()
     assert running.returncode == 0, wrong
     status = json.loads(told)
     assert status["resources"]

@@ -37,8 +37,12 @@ READY_SECONDS = 60
 STOP_SECONDS = 30
 REFRESH_SECONDS = 1.0
 SETTLE_SECONDS = 10
-LIVELY = {"TALLY_AGENT_BATCH_SECONDS": "2", "TALLY_AGENT_HEARTBEAT_INTERVAL_SECONDS": "2"}
-"""A batch a minute is right for a fleet; who looks at a table wants to see it move."""
+LIVELY = {
+    "TALLY_AGENT_BATCH_SECONDS": "2",
+    "TALLY_AGENT_HEARTBEAT_INTERVAL_SECONDS": "2",
+    "TALLY_AGENT_PROC_MINIMUM_CPU_MS": "20",
+}
+"""A batch a minute, of what is worth a bill, is right for a fleet; who looks at a table wants to see it move."""
 NOT_FOUND = 404
 PLAIN_WIDTH = 120
 SHOWN_LINES = 12
