@@ -284,11 +284,14 @@ def _measure(store: Store, place: Place, resource_id: str, word: str, owners: tu
         store.usage.replace_hours(tx, seen, HoursResult(hours=hours, gaps=(gap,), findings=findings))
 
 
-def services(store: Store, clock: StandingClock) -> Services:
-    """Stand-ins for what the rest of the product computes; each keeps to its place."""
-    made = iter(range(10**9))
+class StandIns:
+    """What the rest of the product computes, made up; each keeps to its place."""
 
-    def read_book(text: str) -> BookReading:
+    def __init__(self, store: Store, clock: StandingClock) -> None:
+        self.store = store
+        self.clock = clock
+
+    def read_book(self, text: str) -> BookReading:
         if "mistake" in text or "plans" not in text:
             mistakes = (
                 BookMistake(line=3, field="price", found="-1", allowed="0 or more"),
@@ -297,58 +300,58 @@ def services(store: Store, clock: StandingClock) -> Services:
             return BookReading(book=None, mistakes=mistakes)
         return BookReading(book=PriceBook(id="main", version=2, effective_from_ns=NOW_NS, plans=()), mistakes=())
 
-    def add_book(place: Place, actor: str, text: str) -> BookReading:
-        reading = read_book(text)
+    def add_book(self, place: Place, actor: str, text: str) -> BookReading:
+        reading = self.read_book(text)
         if reading.book is None:
             return reading
-        return BookReading(book=store.contracts.add_book(place, reading.book, text, actor=actor), mistakes=())
+        return BookReading(book=self.store.contracts.add_book(place, reading.book, text, actor=actor), mistakes=())
 
-    def activate_book(place: Place, actor: str, book_id: str, version: int) -> PriceBook:
+    def activate_book(self, place: Place, actor: str, book_id: str, version: int) -> PriceBook:
         try:
-            return store.contracts.activate_book(place, book_id, version, actor=actor).book
+            return self.store.contracts.activate_book(place, book_id, version, actor=actor).book
         except NotFound:
             raise not_found("version", f"{book_id} version {version}") from None
         except Clash as error:
             raise conflict("version", str(version), str(error)) from None
 
-    def subscribe(place: Place, actor: str, subscription: Subscription) -> Subscription:
-        if store.registry.customer(place, subscription.customer_id) is None:
+    def subscribe(self, place: Place, actor: str, subscription: Subscription) -> Subscription:
+        if self.store.registry.customer(place, subscription.customer_id) is None:
             raise invalid("customer_id", subscription.customer_id, "customer_id: there is no such customer")
-        known = store.contracts.subscription(place, subscription.id)
+        known = self.store.contracts.subscription(place, subscription.id)
         if known is not None and known != subscription:
             raise conflict("id", subscription.id, "there is another")
         if known is None:
-            store.contracts.create_subscription(place, subscription, actor=actor)
+            self.store.contracts.create_subscription(place, subscription, actor=actor)
         return subscription
 
-    def end_subscription(place: Place, actor: str, subscription_id: str, end_ns: int) -> Subscription:
-        known = store.contracts.subscription(place, subscription_id)
+    def end_subscription(self, place: Place, actor: str, subscription_id: str, end_ns: int) -> Subscription:
+        known = self.store.contracts.subscription(place, subscription_id)
         assert known is not None
         ended = replace(known, end_ns=end_ns)
-        store.contracts.change_subscription(place, ended, actor=actor, action="subscription.end")
+        self.store.contracts.change_subscription(place, ended, actor=actor, action="subscription.end")
         return ended
 
-    def preview(place: Place, customer_id: str, at_ns: int) -> tuple[Invoice, ...]:
-        customer = store.registry.customer(place, customer_id)
+    def preview(self, place: Place, customer_id: str, at_ns: int) -> tuple[Invoice, ...]:
+        customer = self.store.registry.customer(place, customer_id)
         if customer is None:
             raise not_found("customer_id", customer_id)
         return (replace(example(state="draft"), customer=customer),)
 
-    def estimate(place: Place, request: EstimateRequest) -> Estimate:
+    def estimate(self, place: Place, request: EstimateRequest) -> Estimate:
         if request.plan_id not in (None, "standard"):
             raise invalid("plan", request.plan_id or "", "plan: there is no such plan")
         return Estimate(
             plan_id="standard", book_id="main", book_version=1, lines=example().lines[:1], total=Money(minor=3420, currency="USD")
         )
 
-    def explain(place: Place, invoice_id: str, number: int, depth: Depth, verify: bool) -> Explanation:
-        found = store.invoices.get(place, invoice_id)
+    def explain(self, place: Place, invoice_id: str, number: int, depth: Depth, verify: bool) -> Explanation:
+        found = self.store.invoices.get(place, invoice_id)
         assert found is not None
         line = found.lines[number - 1]
         checked = Verification(equal=True, quantity=line.quantity, unrounded=Fraction(1, 3), differences=()) if verify else None
         return Explanation(invoice=found, line=line, samples=(), samples_left_out=0, verification=checked, text=line.description)
 
-    def totals(place: Place, query: UsageQuery) -> tuple[UsageTotal, ...]:
+    def totals(self, place: Place, query: UsageQuery) -> tuple[UsageTotal, ...]:
         return tuple(
             UsageTotal(
                 resource_id=each.id,
@@ -365,13 +368,13 @@ def services(store: Store, clock: StandingClock) -> Services:
                 estimated_ns=0,
                 unknown_ns=0,
             )
-            for each in store.registry.resources(place, customers=query.customers)
+            for each in self.store.registry.resources(place, customers=query.customers)
             if query.resource_id in (None, each.id)
         )
 
-    def status(place: Place, customers: frozenset[str] | None) -> Status:
+    def status(self, place: Place, customers: frozenset[str] | None) -> Status:
         return Status(
-            at_ns=clock.now_ns(),
+            at_ns=self.clock.now_ns(),
             month_start_ns=parse_iso("2026-04-01T00:00:00Z"),
             resources=tuple(
                 ResourceStatus(
@@ -391,15 +394,15 @@ def services(store: Store, clock: StandingClock) -> Services:
                     unknown_ns=0,
                     last_sample_at_ns=each.last_sample_at_ns,
                 )
-                for each in store.registry.resources(place, customers=customers)
+                for each in self.store.registry.resources(place, customers=customers)
                 if customers is None or each.customer_id in customers
             ),
-            agents=agents(place) if customers is None else (),
+            agents=self.agents(place) if customers is None else (),
             costs=(Money(minor=3420, currency="EUR"),),
             hours_waiting=0,
         )
 
-    def agents(place: Place) -> tuple[AgentStatus, ...]:
+    def agents(self, place: Place) -> tuple[AgentStatus, ...]:
         return tuple(
             AgentStatus(
                 agent_id=each.instance_id,
@@ -409,27 +412,32 @@ def services(store: Store, clock: StandingClock) -> Services:
                 samples_sent=None,
                 samples_waiting=0,
             )
-            for each in store.registry.agents(place)
+            for each in self.store.registry.agents(place)
         )
 
+
+def services(store: Store, clock: StandingClock) -> Services:
+    """Stand-ins for what the rest of the product computes."""
+    made = iter(range(10**9))
+    standing = StandIns(store, clock)
     return Services(
         new_id=lambda: f"made-{next(made)}",
         new_key=lambda: f"tsk_made-{next(made)}",
-        read_book=read_book,
-        add_book=add_book,
-        activate_book=activate_book,
-        subscribe=subscribe,
-        end_subscription=end_subscription,
-        preview_invoice=preview,
+        read_book=standing.read_book,
+        add_book=standing.add_book,
+        activate_book=standing.activate_book,
+        subscribe=standing.subscribe,
+        end_subscription=standing.end_subscription,
+        preview_invoice=standing.preview,
         invoice_json=to_json,
         invoice_pdf=pdf,
         invoice_text=text,
-        estimate=estimate,
-        explain_line=explain,
-        usage_days=totals,
-        usage_months=totals,
-        status=status,
-        agents=agents,
+        estimate=standing.estimate,
+        explain_line=standing.explain,
+        usage_days=standing.totals,
+        usage_months=standing.totals,
+        status=standing.status,
+        agents=standing.agents,
         metrics=lambda: "# HELP x x\nx 1\n",
         not_ready=tuple,
     )
