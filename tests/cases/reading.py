@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
-from tallystick.model.contracts import Contract, Coverage, Customer, Seller, Subscription
+from tallystick.model.billing.contracts import Contract, Coverage, Customer, Seller, Subscription
+from tallystick.model.billing.invoices import Usage
+from tallystick.model.billing.price_book import PriceBook
 from tallystick.model.instants import CELL_NS, CELLS_PER_HOUR, HOUR_NS, LATEST_NS, hour_start, parse_iso
-from tallystick.model.invoices import Usage
-from tallystick.model.price_book import PriceBook
 from tallystick.model.resources import SIZES, Attributes
 from tallystick.model.usage import UsageHour
 from tallystick.rate.load import load_book

@@ -14,9 +14,9 @@ from tallystick.app.check import check_store
 from tallystick.app.jobs.closing import close_due
 from tallystick.app.jobs.rollup import DiskHorizon, roll_up
 from tallystick.model.access import Place
-from tallystick.model.contracts import Customer, Subscription
+from tallystick.model.billing.contracts import Customer, Subscription
+from tallystick.model.billing.invoices import DocumentState
 from tallystick.model.instants import HOUR_NS, SECOND_NS, parse_iso
-from tallystick.model.invoices import DocumentState
 from tallystick.model.resources import Fact
 from tallystick.rate.load import load_book
 from tallystick.serve.services import Depth

@@ -22,12 +22,12 @@ from tallystick.app.answers.services import services_of
 from tallystick.app.clock import RandomIds
 from tallystick.invoice.codec import to_json
 from tallystick.model.access import Grant, Place, Role
-from tallystick.model.contracts import Customer, Seller, Subscription
+from tallystick.model.billing.contracts import Customer, Seller, Subscription
+from tallystick.model.billing.invoices import DocumentState, Invoice
+from tallystick.model.billing.money import Money
+from tallystick.model.billing.price_book import Plan, PriceBook
 from tallystick.model.findings import Finding, FindingCode, Severity
 from tallystick.model.instants import CELL_NS, HOUR_NS, parse_iso
-from tallystick.model.invoices import DocumentState, Invoice
-from tallystick.model.money import Money
-from tallystick.model.price_book import Plan, PriceBook
 from tallystick.model.resources import Fact, Origin
 from tallystick.model.usage import Filled, Gap, HoursResult, UsageHour
 from tallystick.render.pdf import pdf

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from tallystick.model.access import Place
-from tallystick.model.contracts import Contract
-from tallystick.model.invoices import Usage
-from tallystick.model.price_book import PriceBook
+from tallystick.model.billing.contracts import Contract
+from tallystick.model.billing.invoices import Usage
+from tallystick.model.billing.price_book import PriceBook
 from tallystick.model.resources import Attributes
 from tallystick.model.usage import Gap, UsageHour
 from tallystick.rate.agreements import with_default

@@ -19,8 +19,8 @@ from tallystick.invoice.numbers import number_text
 from tallystick.meter.fold import fold
 from tallystick.meter.hours import needs_samples, usage_hours
 from tallystick.model.access import Place
+from tallystick.model.billing.invoices import DocumentState, Invoice
 from tallystick.model.instants import HOUR_NS, LATEST_NS, hour_start, iso
-from tallystick.model.invoices import DocumentState, Invoice
 from tallystick.model.timeline import Timeline
 from tallystick.model.usage import UsageHour
 from tallystick.rate.rate import rate

@@ -17,8 +17,8 @@ from tallystick.invoice.evidence import Frozen, evidence_of, freeze
 from tallystick.invoice.numbers import fiscal_year, number_text
 from tallystick.invoice.runs import ready, usage_window
 from tallystick.model.access import Place
-from tallystick.model.contracts import Run
-from tallystick.model.invoices import DocumentState, Invoice
+from tallystick.model.billing.contracts import Run
+from tallystick.model.billing.invoices import DocumentState, Invoice
 from tallystick.rate.rate import rate
 from tallystick.store.engine import Tx
 from tallystick.store.records import Fence

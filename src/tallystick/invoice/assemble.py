@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from tallystick.invoice.content import content_hash
 from tallystick.invoice.fees import fee_lines
+from tallystick.model.billing.contracts import Contract, Run
+from tallystick.model.billing.invoices import DocumentState, Invoice, RatingResult
+from tallystick.model.billing.money import Money
+from tallystick.model.billing.price_book import PriceBook
 from tallystick.model.calendar import day_start, local_date
-from tallystick.model.contracts import Contract, Run
 from tallystick.model.findings import Finding, FindingCode, Severity
-from tallystick.model.invoices import DocumentState, Invoice, RatingResult
-from tallystick.model.money import Money
-from tallystick.model.price_book import PriceBook
 
 NOT_COMPUTED = "not_computed"
 

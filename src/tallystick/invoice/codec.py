@@ -15,9 +15,9 @@ from functools import lru_cache
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from tallystick.model.billing.invoices import Invoice
+from tallystick.model.billing.money import Money, fraction_text, parse_fraction, parse_money
 from tallystick.model.instants import iso, parse_iso
-from tallystick.model.invoices import Invoice
-from tallystick.model.money import Money, fraction_text, parse_fraction, parse_money
 
 DURATIONS = frozenset({"measured_ns", "estimated_ns", "unknown_ns", "grace_ns", "grace_limit_ns"})
 HOUR_AND_CELLS = tuple[int, tuple[int, ...]]

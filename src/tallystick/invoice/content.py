@@ -6,7 +6,7 @@ import json
 from hashlib import sha256
 
 from tallystick.invoice.codec import Json, encode
-from tallystick.model.invoices import Invoice
+from tallystick.model.billing.invoices import Invoice
 
 NOT_CONTENT = ("id", "number", "state", "issued_at", "due_at", "content_hash")
 """What the document adds to its content: who it is and when, and the hash itself."""

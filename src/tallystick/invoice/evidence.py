@@ -10,10 +10,10 @@ from hashlib import sha256
 
 from tallystick.invoice.codec import decode, encode
 from tallystick.invoice.content import canonical_bytes
-from tallystick.model.contracts import Contract, Run
+from tallystick.model.billing.contracts import Contract, Run
+from tallystick.model.billing.invoices import Evidence, Usage
+from tallystick.model.billing.price_book import PriceBook
 from tallystick.model.instants import CELL_NS, cell_end, hour_start
-from tallystick.model.invoices import Evidence, Usage
-from tallystick.model.price_book import PriceBook
 from tallystick.model.resources import UNASSIGNED, Attributes
 
 LEVEL = 9

@@ -10,10 +10,10 @@ from itertools import pairwise
 
 from tallystick.invoice.assemble import assemble
 from tallystick.invoice.content import canonical, content_hash
-from tallystick.model.contracts import Contract, Run
-from tallystick.model.invoices import Evidence, Invoice, Line, LineKind, RatingResult, Usage
-from tallystick.model.money import Money, Rounding, exact_text, round_parts
-from tallystick.model.price_book import PriceBook
+from tallystick.model.billing.contracts import Contract, Run
+from tallystick.model.billing.invoices import Evidence, Invoice, Line, LineKind, RatingResult, Usage
+from tallystick.model.billing.money import Money, Rounding, exact_text, round_parts
+from tallystick.model.billing.price_book import PriceBook
 
 Rate = Callable[[Usage, Contract, Sequence[PriceBook], Run], RatingResult]
 """The one formula, handed in: `rate.rate.rate`."""

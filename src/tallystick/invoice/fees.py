@@ -7,11 +7,11 @@ from fractions import Fraction
 
 from tallystick.invoice.periods import period_at
 from tallystick.invoice.proration import fee_share
-from tallystick.model.contracts import Contract, Period, Run, Subscription
+from tallystick.model.billing.contracts import Contract, Period, Run, Subscription
+from tallystick.model.billing.invoices import Derivation, Line, LineKind, Step, line_key
+from tallystick.model.billing.money import exact_text, round_minor
+from tallystick.model.billing.price_book import Fee, FeeTiming, PriceBook, PriceSpan, price_spans
 from tallystick.model.instants import CELL_NS, cell_start
-from tallystick.model.invoices import Derivation, Line, LineKind, Step, line_key
-from tallystick.model.money import exact_text, round_minor
-from tallystick.model.price_book import Fee, FeeTiming, PriceBook, PriceSpan, price_spans
 
 
 def fee_lines(contract: Contract, books: Sequence[PriceBook], run: Run) -> tuple[Line, ...]:

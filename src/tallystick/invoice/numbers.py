@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from tallystick.model.billing.contracts import Seller
 from tallystick.model.calendar import local_date
-from tallystick.model.contracts import Seller
 
 PREFIX = re.compile(r"[A-Z0-9]{1,12}(-[A-Z0-9]{1,12})*")
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
+from tallystick.model.billing.contracts import Period
+from tallystick.model.billing.price_book import Cycle
 from tallystick.model.calendar import add_months, day_start, local_date, next_day
-from tallystick.model.contracts import Period
 from tallystick.model.instants import HOUR_NS
-from tallystick.model.price_book import Cycle
 
 MONTHS = {"month": 1, "year": 12}
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from tallystick.invoice.periods import anchor_of, period_at
-from tallystick.model.contracts import Contract, Run, Seller, Subscription
+from tallystick.model.billing.contracts import Contract, Run, Seller, Subscription
+from tallystick.model.billing.price_book import Cycle, FeeTiming, PriceBook, price_spans
 from tallystick.model.instants import HOUR_NS, cell_end, hour_start
-from tallystick.model.price_book import Cycle, FeeTiming, PriceBook, price_spans
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tallystick.model.contracts import Contract, Coverage, Subscription
+from tallystick.model.billing.contracts import Contract, Coverage, Subscription
+from tallystick.model.billing.price_book import PriceBook, price_spans
 from tallystick.model.instants import iso
-from tallystick.model.price_book import PriceBook, price_spans
 from tallystick.rate.books.consistency import contradict, default_plan
 
 DEFAULT_ID = "default"

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
+from tallystick.model.billing.contracts import Contract, Coverage, Run, Subscription
+from tallystick.model.billing.price_book import PriceBook, PriceSpan, price_spans
 from tallystick.model.calendar import month_of
-from tallystick.model.contracts import Contract, Coverage, Run, Subscription
 from tallystick.model.instants import CELL_NS, cell_end, cell_start
-from tallystick.model.price_book import PriceBook, PriceSpan, price_spans
 from tallystick.model.resources import Attributes
 
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from tallystick.model.contracts import Subscription
-from tallystick.model.invoices import Derivation, Line, LineKind, Share, Step, line_key
-from tallystick.model.money import Money, exact_text, round_parts
+from tallystick.model.billing.contracts import Subscription
+from tallystick.model.billing.invoices import Derivation, Line, LineKind, Share, Step, line_key
+from tallystick.model.billing.money import Money, exact_text, round_parts
 from tallystick.rate.adjustments import free_allowance
 from tallystick.rate.models.registry import rule_of
 from tallystick.rate.slices import Position, Priced, Slice, Terms

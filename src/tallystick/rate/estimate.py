@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 
-from tallystick.model.contracts import Contract, Customer, Run, Seller, Subscription
+from tallystick.model.billing.contracts import Contract, Customer, Run, Seller, Subscription
+from tallystick.model.billing.invoices import RatingResult, Usage
+from tallystick.model.billing.price_book import Plan, PriceBook
 from tallystick.model.instants import CELL_NS, CELLS_PER_HOUR, HOUR_NS, LATEST_NS
-from tallystick.model.invoices import RatingResult, Usage
-from tallystick.model.price_book import Plan, PriceBook
 from tallystick.model.resources import SIZES, Attributes
 from tallystick.model.usage import STORED_METERS, Cells, UsageHour
 from tallystick.rate.rate import rate

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from tallystick.model.price_book import Mistake, PriceBook
+from tallystick.model.billing.price_book import Mistake, PriceBook
 from tallystick.rate.books.consistency import conflicts_inside
 from tallystick.rate.books.document import digest_of
 from tallystick.rate.books.reader import Reader, line_of

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
 
+from tallystick.model.billing.invoices import Share, Usage
+from tallystick.model.billing.price_book import Charge, Filters
 from tallystick.model.findings import Finding, FindingCode, Severity
 from tallystick.model.instants import CELL_NS, CELLS_PER_HOUR, HOUR_NS, hour_start
-from tallystick.model.invoices import Share, Usage
-from tallystick.model.price_book import Charge, Filters
 from tallystick.model.resources import Attributes
 from tallystick.model.usage import METERS, Cells, Filled, Gap, UsageHour
 from tallystick.rate.attribution import Span, Window, spans_of

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from operator import add
 
-from tallystick.model.contracts import Contract, Run, Subscription
+from tallystick.model.billing.contracts import Contract, Run, Subscription
+from tallystick.model.billing.invoices import Line, RatingResult, Usage, UsagePart
+from tallystick.model.billing.price_book import Charge, PriceBook
 from tallystick.model.instants import cell_end
-from tallystick.model.invoices import Line, RatingResult, Usage, UsagePart
-from tallystick.model.price_book import Charge, PriceBook
 from tallystick.model.usage import Cells
 from tallystick.rate.attribution import Window, active_share, covers_all_of, window_of
 from tallystick.rate.charge import GroupUsage, price_charge

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from tallystick.model.invoices import Step, UsagePart
-from tallystick.model.price_book import Charge, PriceSpan
+from tallystick.model.billing.invoices import Step, UsagePart
+from tallystick.model.billing.price_book import Charge, PriceSpan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from fractions import Fraction
 
-from tallystick.model.invoices import Share, Statement
+from tallystick.model.billing.invoices import Share, Statement
 from tallystick.model.usage import METERS
 from tallystick.rate.pool import SpanUsage, added
 from tallystick.rate.units import METER_UNITS

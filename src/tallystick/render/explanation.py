@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 
+from tallystick.model.billing.invoices import Invoice, Line, UsagePart
+from tallystick.model.billing.money import fraction_text
 from tallystick.model.instants import CELL_NS, iso
-from tallystick.model.invoices import Invoice, Line, UsagePart
-from tallystick.model.money import fraction_text
 from tallystick.model.usage import METERS, Cells
 
 SampleText = tuple[int, str]

@@ -12,7 +12,7 @@ from typing import Literal
 
 import typst
 
-from tallystick.model.invoices import Invoice
+from tallystick.model.billing.invoices import Invoice
 from tallystick.render.printed import Printed, printed
 
 STANDARDS: list[Literal["a-3b"]] = ["a-3b"]

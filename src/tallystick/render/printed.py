@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
+from tallystick.model.billing.contracts import Address
+from tallystick.model.billing.invoices import DocumentState, Invoice, Line, Share, Statement
+from tallystick.model.billing.money import Money, decimal_text, minor_digits
 from tallystick.model.calendar import day_start, local_date, zone
-from tallystick.model.contracts import Address
 from tallystick.model.instants import SECOND_NS
-from tallystick.model.invoices import DocumentState, Invoice, Line, Share, Statement
-from tallystick.model.money import Money, decimal_text, minor_digits
 
 QUANTITY_DECIMALS = 6
 PRICE_DECIMALS = 12

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from textwrap import wrap
 
-from tallystick.model.invoices import Invoice
+from tallystick.model.billing.invoices import Invoice
 from tallystick.render.printed import Party, Printed, PrintedLine, printed
 
 WIDTH = 100

@@ -11,10 +11,10 @@ from enum import StrEnum
 from fractions import Fraction
 
 from tallystick.model.access import Place
-from tallystick.model.contracts import Subscription
-from tallystick.model.invoices import Invoice, Line
-from tallystick.model.money import Money
-from tallystick.model.price_book import PriceBook
+from tallystick.model.billing.contracts import Subscription
+from tallystick.model.billing.invoices import Invoice, Line
+from tallystick.model.billing.money import Money
+from tallystick.model.billing.price_book import PriceBook
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from tallystick.model.access import Place
-from tallystick.model.contracts import Seller, Subscription
-from tallystick.model.price_book import BookState, PriceBook
+from tallystick.model.billing.contracts import Seller, Subscription
+from tallystick.model.billing.price_book import BookState, PriceBook
 from tallystick.store.documents import read_document, write_document
 from tallystick.store.engine import Tx, Values
 from tallystick.store.records import Clash, NotFound

@@ -11,8 +11,8 @@ from fractions import Fraction
 from backports import zstd
 
 from tallystick.model.access import Place
-from tallystick.model.contracts import Run
-from tallystick.model.invoices import DocumentState, Invoice
+from tallystick.model.billing.contracts import Run
+from tallystick.model.billing.invoices import DocumentState, Invoice
 from tallystick.store.documents import read_document, write_document
 from tallystick.store.engine import Tx, Values
 from tallystick.store.records import Clash, NotFound

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tallystick.model.access import Place
 from tallystick.model.attributes import attributes
-from tallystick.model.contracts import Customer
+from tallystick.model.billing.contracts import Customer
 from tallystick.model.resources import UNASSIGNED, Attributes, Fact
 from tallystick.store.batches.notices import facts_of
 from tallystick.store.documents import read_document, write_document

@@ -14,11 +14,20 @@ from tallystick.invoice.assemble import assemble, finalize
 from tallystick.invoice.codec import encode, from_json, to_json
 from tallystick.invoice.content import canonical, content_hash
 from tallystick.invoice.numbers import fiscal_year, number_text
-from tallystick.model.contracts import Seller
+from tallystick.model.billing.contracts import Seller
+from tallystick.model.billing.invoices import DocumentState, Evidence, Invoice, Share
+from tallystick.model.billing.money import (
+    Money,
+    decimal_text,
+    exact_text,
+    largest_remainder,
+    minor_digits,
+    parse_money,
+    round_minor,
+    round_parts,
+)
 from tallystick.model.findings import FindingCode
 from tallystick.model.instants import iso, parse_iso
-from tallystick.model.invoices import DocumentState, Evidence, Invoice, Share
-from tallystick.model.money import Money, decimal_text, exact_text, largest_remainder, minor_digits, parse_money, round_minor, round_parts
 from tallystick.model.resources import Attributes
 from tallystick.model.usage import Filled, Gap
 from tallystick.rate.rate import rate

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from tallystick.invoice.periods import anchor_of, local_days, next_period, period_at
 from tallystick.invoice.proration import fee_share
+from tallystick.model.billing.contracts import Period
+from tallystick.model.billing.price_book import Cycle, Proration
 from tallystick.model.calendar import add_months, day_start, local_date, month_of, zone
-from tallystick.model.contracts import Period
 from tallystick.model.instants import CELL_NS, DAY_NS, HOUR_NS, iso, parse_iso
-from tallystick.model.price_book import Cycle, Proration
 
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Pacific/Chatham"]
 ZONES += ["America/Sao_Paulo", "Australia/Lord_Howe", "Pacific/Apia"]

@@ -10,10 +10,10 @@ import pytest
 
 from tallystick.invoice import runs
 from tallystick.invoice.assemble import assemble
-from tallystick.model.contracts import Contract, Run
+from tallystick.model.billing.contracts import Contract, Run
+from tallystick.model.billing.invoices import Usage
+from tallystick.model.billing.price_book import PriceBook
 from tallystick.model.instants import HOUR_NS, iso, parse_iso
-from tallystick.model.invoices import Usage
-from tallystick.model.price_book import PriceBook
 from tallystick.rate.agreements import refusals, with_default
 from tallystick.rate.load import load_book
 from tallystick.rate.rate import rate

@@ -13,8 +13,8 @@ from typing import get_args
 import pytest
 from hypothesis import given
 
+from tallystick.model.billing.price_book import Model, PriceBook, UnitModel, price_spans
 from tallystick.model.instants import parse_iso
-from tallystick.model.price_book import Model, PriceBook, UnitModel, price_spans
 from tallystick.rate.books.consistency import conflicts_between, default_plan
 from tallystick.rate.books.document import digest_of, document, to_json
 from tallystick.rate.books.schema import BOOK_KEYS, CHARGE_KEYS, CYCLE_KEYS, CYCLES, FEE_KEYS, FILTER_KEYS, PLAN_KEYS

@@ -8,10 +8,10 @@ from fractions import Fraction
 import pytest
 
 from tallystick.invoice import assemble, codec, evidence, explain, runs
-from tallystick.model.contracts import Contract
+from tallystick.model.billing.contracts import Contract
+from tallystick.model.billing.invoices import DocumentState, Evidence, Invoice, Line
+from tallystick.model.billing.money import round_minor
 from tallystick.model.instants import LATEST_NS, iso, parse_iso
-from tallystick.model.invoices import DocumentState, Evidence, Invoice, Line
-from tallystick.model.money import round_minor
 from tallystick.rate.agreements import with_default
 from tallystick.rate.estimate import Machine, estimate
 from tallystick.rate.rate import rate

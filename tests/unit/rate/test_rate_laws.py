@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tallystick.invoice import assemble, codec, evidence, explain
+from tallystick.model.billing.invoices import Line, RatingResult, Usage
+from tallystick.model.billing.money import Money, round_minor
+from tallystick.model.billing.price_book import PriceBook
 from tallystick.model.instants import CELL_NS, DAY_NS
-from tallystick.model.invoices import Line, RatingResult, Usage
-from tallystick.model.money import Money, round_minor
-from tallystick.model.price_book import PriceBook
 from tallystick.rate.rate import rate
 from tests.unit.rate.worlds import END_NS, START_NS, World, repriced, worlds
 

@@ -8,11 +8,11 @@ from itertools import pairwise
 
 from hypothesis import strategies as st
 
-from tallystick.model.contracts import Contract, Coverage, Customer, Run, Seller, Subscription
+from tallystick.model.billing.contracts import Contract, Coverage, Customer, Run, Seller, Subscription
+from tallystick.model.billing.invoices import Usage
+from tallystick.model.billing.money import Rounding
+from tallystick.model.billing.price_book import Charge, Cycle, Filters, Plan, PriceBook, UnitModel
 from tallystick.model.instants import CELLS_PER_HOUR, DAY_NS, HOUR_NS, LATEST_NS, parse_iso
-from tallystick.model.invoices import Usage
-from tallystick.model.money import Rounding
-from tallystick.model.price_book import Charge, Cycle, Filters, Plan, PriceBook, UnitModel
 from tallystick.model.resources import SIZES, Attributes
 from tallystick.model.usage import Filled, Gap, UsageHour
 

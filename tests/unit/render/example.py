@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 
+from tallystick.model.billing.contracts import Address, Customer, Run, Seller
+from tallystick.model.billing.invoices import Derivation, DocumentState, Invoice, Line, LineKind, Share, Statement
+from tallystick.model.billing.money import Money, round_minor
+from tallystick.model.billing.price_book import Cycle
 from tallystick.model.calendar import month_of
-from tallystick.model.contracts import Address, Customer, Run, Seller
 from tallystick.model.findings import Finding, FindingCode, Severity
 from tallystick.model.instants import HOUR_NS, parse_iso
-from tallystick.model.invoices import Derivation, DocumentState, Invoice, Line, LineKind, Share, Statement
-from tallystick.model.money import Money, round_minor
-from tallystick.model.price_book import Cycle
 
 ZONE = "Europe/Berlin"
 START, END = month_of(parse_iso("2026-03-15T00:00:00Z"), ZONE)

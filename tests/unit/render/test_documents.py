@@ -11,7 +11,7 @@ from fractions import Fraction
 import pytest
 from pypdf import PdfReader
 
-from tallystick.model.invoices import Invoice
+from tallystick.model.billing.invoices import Invoice
 from tallystick.render.pdf import pdf
 from tallystick.render.printed import money_text, period_text, price_text, quantity_text, share_texts
 from tallystick.render.text import text

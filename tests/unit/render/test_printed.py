@@ -4,9 +4,9 @@ from fractions import Fraction
 
 import pytest
 
+from tallystick.model.billing.invoices import Share
+from tallystick.model.billing.money import Money
 from tallystick.model.instants import parse_iso
-from tallystick.model.invoices import Share
-from tallystick.model.money import Money
 from tallystick.render.printed import instant_text, money_text, period_text, plain, price_text, quantity_text, share_texts
 
 

@@ -27,7 +27,7 @@ REFUSED = [
     ("no_skips", "tests/unit/test_a.py", "numpy = pytest.importorskip('numpy')"),
     ("reference_alone", "tests/reference/a.py", "import tallystick.meter.hours"),
     ("reference_alone", "tests/reference/a.py", "from tallystick import meter"),
-    ("witness_alone", "tools/bill/pricing.py", "from tallystick.model import money"),
+    ("witness_alone", "tools/bill/pricing.py", "from tallystick.model.billing import money"),
     ("locks_without_address", "requirements/run.lock", "--extra-index-url x"),
     ("locks_with_hashes", "requirements/run.lock", "a==1"),
     ("gates_can_fail", ".ci/run", "make check || true"),

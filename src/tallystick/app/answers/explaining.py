@@ -11,8 +11,8 @@ from tallystick.invoice.explain import verify_invoice, verify_line
 from tallystick.meter.planes import decode
 from tallystick.meter.samples import present
 from tallystick.model.access import Place
+from tallystick.model.billing.invoices import Invoice, Line, UsagePart
 from tallystick.model.instants import CELL_NS, iso
-from tallystick.model.invoices import Invoice, Line, UsagePart
 from tallystick.model.outcomes import Refusal
 from tallystick.model.samples import COLUMNS, MEASURED_AT
 from tallystick.rate.rate import rate

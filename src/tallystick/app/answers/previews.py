@@ -12,8 +12,8 @@ from tallystick.invoice.assemble import assemble
 from tallystick.invoice.evidence import evidence_of
 from tallystick.invoice.runs import current, usage_window
 from tallystick.model.access import Place
-from tallystick.model.contracts import Run
-from tallystick.model.invoices import Invoice
+from tallystick.model.billing.contracts import Run
+from tallystick.model.billing.invoices import Invoice
 from tallystick.rate.agreements import DEFAULT_ID
 from tallystick.rate.rate import rate
 from tallystick.store.store import Store

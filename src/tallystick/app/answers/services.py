@@ -12,11 +12,11 @@ from tallystick.app.answers.status import StatusBoard
 from tallystick.app.clock import Clock, Ids
 from tallystick.invoice.codec import to_json
 from tallystick.model.access import Place
-from tallystick.model.contracts import Subscription
+from tallystick.model.billing.contracts import Subscription
+from tallystick.model.billing.invoices import Invoice
+from tallystick.model.billing.money import Money
+from tallystick.model.billing.price_book import PriceBook
 from tallystick.model.instants import iso
-from tallystick.model.invoices import Invoice
-from tallystick.model.money import Money
-from tallystick.model.price_book import PriceBook
 from tallystick.rate import estimate as pricing
 from tallystick.rate.agreements import refusals
 from tallystick.rate.books.consistency import conflicts_between, default_plan

@@ -9,11 +9,11 @@ from tallystick.app.accounts import holdings_of
 from tallystick.app.answers.previews import cost_by_resource, preview
 from tallystick.app.clock import Clock, Ids
 from tallystick.model.access import Place
+from tallystick.model.billing.invoices import Invoice
+from tallystick.model.billing.money import Money, round_minor
 from tallystick.model.calendar import month_of
 from tallystick.model.findings import Severity
 from tallystick.model.instants import CELL_NS, DAY_NS, HOUR_NS, LATEST_NS, hour_start
-from tallystick.model.invoices import Invoice
-from tallystick.model.money import Money, round_minor
 from tallystick.model.resources import UNASSIGNED
 from tallystick.model.usage import UsageHour
 from tallystick.serve.services import AgentStatus, ResourceStatus, Status

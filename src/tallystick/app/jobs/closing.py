@@ -8,7 +8,7 @@ from tallystick.app.close_period import Closed, Closing, close_period
 from tallystick.app.logs import logger
 from tallystick.invoice.runs import due
 from tallystick.model.access import Place
-from tallystick.model.contracts import Run
+from tallystick.model.billing.contracts import Run
 from tallystick.store.records import LostLease
 from tallystick.store.store import Store
 

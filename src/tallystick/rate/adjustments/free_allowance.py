@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tallystick.model.invoices import Step
-from tallystick.model.money import exact_text
+from tallystick.model.billing.invoices import Step
+from tallystick.model.billing.money import exact_text
 from tallystick.rate.slices import Slice, Terms
 
 NAME = "free_allowance"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
+from tallystick.model.billing.price_book import Charge, Filters, Plan, PriceBook
 from tallystick.model.instants import iso
-from tallystick.model.price_book import Charge, Filters, Plan, PriceBook
 from tallystick.rate.books.reader import UNREADABLE
 
 

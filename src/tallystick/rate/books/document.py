@@ -8,9 +8,9 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
+from tallystick.model.billing.money import Rounding, exact_text
+from tallystick.model.billing.price_book import Charge, Cycle, Fee, FeeTiming, Filters, Plan, PriceBook, Proration
 from tallystick.model.instants import iso
-from tallystick.model.money import Rounding, exact_text
-from tallystick.model.price_book import Charge, Cycle, Fee, FeeTiming, Filters, Plan, PriceBook, Proration
 from tallystick.rate.books.schema import CYCLES
 from tallystick.rate.models.registry import rule_of
 

@@ -7,8 +7,8 @@ from fractions import Fraction
 
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 
-from tallystick.model.money import MINOR_DIGITS, Rounding
-from tallystick.model.price_book import Charge, Cycle, Fee, FeeTiming, Filters, Plan, PriceBook, Proration
+from tallystick.model.billing.money import MINOR_DIGITS, Rounding
+from tallystick.model.billing.price_book import Charge, Cycle, Fee, FeeTiming, Filters, Plan, PriceBook, Proration
 from tallystick.rate.books.reader import Fields, Reader, shown
 from tallystick.rate.models.registry import MODELS
 from tallystick.rate.units import METER_UNITS, unit_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from tallystick.model.price_book import Model, UnitModel
+from tallystick.model.billing.price_book import Model, UnitModel
 from tallystick.rate.books.reader import Fields
 from tallystick.rate.models import unit
 from tallystick.rate.slices import Position, Priced, Slice

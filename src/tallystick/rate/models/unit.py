@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tallystick.model.invoices import Step
-from tallystick.model.money import exact_text
-from tallystick.model.price_book import UnitModel
+from tallystick.model.billing.invoices import Step
+from tallystick.model.billing.money import exact_text
+from tallystick.model.billing.price_book import UnitModel
 from tallystick.rate.books.reader import Fields
 from tallystick.rate.slices import Position, Priced, Slice
 

@@ -7,8 +7,8 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 from tallystick.model.access import Role
+from tallystick.model.billing.contracts import Address, Coverage, Customer, Seller, Subscription
 from tallystick.model.calendar import zone
-from tallystick.model.contracts import Address, Coverage, Customer, Seller, Subscription
 from tallystick.model.instants import iso
 from tallystick.serve.documents.values import CurrencyCode, Document, Id, Instant, Integer, Labels, Name, ShownInstant, shown_instant
 

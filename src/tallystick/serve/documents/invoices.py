@@ -9,9 +9,9 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
+from tallystick.model.billing.invoices import DocumentState, Invoice, LineKind
 from tallystick.model.findings import FindingCode, Severity
 from tallystick.model.instants import iso
-from tallystick.model.invoices import DocumentState, Invoice, LineKind
 from tallystick.serve.documents.accounts import AddressDocument
 from tallystick.serve.documents.usage import ShownFinding, shown_finding
 from tallystick.serve.documents.values import (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from tallystick.model.invoices import Line
-from tallystick.model.price_book import BookState
+from tallystick.model.billing.invoices import Line
+from tallystick.model.billing.price_book import BookState
 from tallystick.serve.documents.values import DecimalText, Document, Exact, Id, ShownInstant, ShownMoney, exact, shown_money
 from tallystick.serve.services import BookMistake, Estimate, EstimateRequest
 

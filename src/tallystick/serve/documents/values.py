@@ -8,8 +8,8 @@ from typing import Annotated, Generic, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
+from tallystick.model.billing.money import MINOR_DIGITS, Money, decimal_text, fraction_text
 from tallystick.model.instants import LATEST_NS, iso, parse_iso
-from tallystick.model.money import MINOR_DIGITS, Money, decimal_text, fraction_text
 
 LONGEST_NAME = 200
 LARGEST_INTEGER = 2**63 - 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from tallystick.model.contracts import Subscription
+from tallystick.model.billing.contracts import Subscription
 from tallystick.serve.documents.accounts import (
     EndOfSubscription,
     NewCustomer,

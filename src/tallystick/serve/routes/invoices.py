@@ -9,7 +9,7 @@ from fastapi import Path as InPath
 from starlette.responses import PlainTextResponse, Response
 
 from tallystick.model.access import Role
-from tallystick.model.invoices import DocumentState, Invoice
+from tallystick.model.billing.invoices import DocumentState, Invoice
 from tallystick.serve.documents.invoices import (
     ExplanationDocument,
     InvoiceDocument,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tallystick.model.billing.price_book import Cycle
 from tallystick.model.instants import cell_end, cell_start
-from tallystick.model.price_book import Cycle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

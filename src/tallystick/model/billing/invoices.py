@@ -8,11 +8,11 @@ from enum import StrEnum
 from fractions import Fraction
 from urllib.parse import quote
 
-from tallystick.model.contracts import Contract, Customer, Run, Seller
+from tallystick.model.billing.contracts import Contract, Customer, Run, Seller
+from tallystick.model.billing.money import Money
+from tallystick.model.billing.price_book import PriceBook
 from tallystick.model.findings import Finding
 from tallystick.model.instants import iso
-from tallystick.model.money import Money
-from tallystick.model.price_book import PriceBook
 from tallystick.model.resources import Attributes
 from tallystick.model.usage import Cells, Gap, UsageHour
 

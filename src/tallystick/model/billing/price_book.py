@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
 
+from tallystick.model.billing.money import Rounding
 from tallystick.model.instants import cell_end, cell_start
-from tallystick.model.money import Rounding
 
 
 class BookState(StrEnum):

@@ -1,0 +1,1 @@
+"""The vocabulary of billing: money, price books, contracts, invoices."""
