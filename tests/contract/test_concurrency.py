@@ -50,7 +50,7 @@ def test_the_same_batches_at_two_servers_are_stored_once(servers: tuple[Store, S
 
     def send(store: Store, some: Sequence[object]) -> None:
         for low in range(0, len(batches), 10):
-            outcomes.extend(write(store, *some[low : low + 10]))  # type: ignore[arg-type]
+            outcomes.extend(write(store, *some[low : low + 10]))
 
     at_once(*(lambda store=store, some=some: send(store, some) for store in servers for some in (batches, batches[::-1])))
     assert (outcomes.count("stored"), outcomes.count("repeated")) == (70, 210)
@@ -124,7 +124,7 @@ def test_what_is_stored_while_an_hour_is_computed_is_not_lost(servers: tuple[Sto
 
         def replace(seen: object = seen) -> None:
             with other.write() as tx:
-                other.usage.replace_hours(tx, seen, HoursResult(hours=(), gaps=(), findings=()))  # type: ignore[arg-type]
+                other.usage.replace_hours(tx, seen, HoursResult(hours=(), gaps=(), findings=()))
 
         def send(number: int = number) -> None:
             write(one, batch(sequence=2 * number + 2, at_ns=T + (2 * number + 1) * 60 * SECOND))

@@ -116,7 +116,7 @@ def invoice(total: int = 3420, revision: int = 0, run: Run = RUN, **changes: obj
         content_hash=f"content-{total}",
         evidence_hash=f"evidence-{total}",
     )
-    return replace(made, **changes)  # type: ignore[arg-type]
+    return replace(made, **changes)
 
 
 def draft(store: Store, wanted: Invoice) -> Invoice:

@@ -95,5 +95,5 @@ def test_spans_cover_all_time_in_whole_cells_in_whatever_order(facts: list[Fact]
         assert one.until_ns == next_one.from_ns
         assert one.until_ns % C == 0
     shuffled = list(facts)
-    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    random.shuffle(shuffled)
     assert attributes(shuffled) == spans
