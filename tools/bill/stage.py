@@ -92,7 +92,7 @@ class Stage:
             "TALLY_AGENT_KEY_FILE": str(key_file),
             "TALLY_AGENT_SPOOL_DIRECTORY": str(self.folder / "spool"),
             "TALLY_AGENT_HOST": HOST,
-            "TALLY_AGENT_BATCH_SECONDS": str(BATCH_SECONDS),
+            "TALLY_AGENT_BATCH_SECONDS": "1" if self.witness else str(BATCH_SECONDS),
             "TALLY_AGENT_HEARTBEAT_INTERVAL_SECONDS": str(HEARTBEAT_SECONDS),
             "TALLY_AGENT_SOURCE": "cgroup" if self.in_groups else "proc",
             "TALLY_AGENT_PROC_MATCH": "*tools/bill/load.py*",
