@@ -278,8 +278,12 @@ class GroupReader:
 
     def _refresh_memory(self) -> None:
         if self._stat_fd >= 0:
-            with suppress(OSError, ValueError):
-                self._inactive = inactive_file_bytes(os.pread(self._stat_fd, 16384, 0), v1=self._memory_v1)
+            try:
+                inactive = inactive_file_bytes(os.pread(self._stat_fd, 8192, 0), v1=self._memory_v1)
+            except (OSError, ValueError):
+                return
+            if inactive != self._inactive:
+                self._inactive = inactive
                 self._raws = []
 
     def _complete(self) -> None:

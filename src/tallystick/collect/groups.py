@@ -130,7 +130,9 @@ class GroupFinder:
             for group, is_candidate in groups:
                 identity = (group.directory, group.inode)
                 present.add(identity)
-                if is_candidate and (identity in running or self._is_here(group, walk.chosen)):
+                if identity in running:
+                    walk.chosen.append(group)
+                elif is_candidate and self._is_here(group, walk.chosen):
                     walk.chosen.append(group)
                     self._past.add(identity)
                 elif identity in self._past or self._has_past(group):
