@@ -29,7 +29,7 @@ def first_bill(out: Path, *options: str) -> dict[str, object]:
 
 @pytest.mark.timeout(260)
 def test_five_kills_change_no_line(tmp_path: Path) -> None:
-    checked = first_bill(tmp_path, "--seconds", "24", "--kills", "5", "--seed", "7")
+    checked = first_bill(tmp_path, "--seconds", "18", "--kills", "5", "--seed", "7")
     assert checked["kills"] == 5
     batches = checked["batches"]
     assert isinstance(batches, dict)
@@ -40,5 +40,5 @@ def test_five_kills_change_no_line(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(260)
 def test_without_groups_processes_are_billed(tmp_path: Path) -> None:
-    checked = first_bill(tmp_path, "--seconds", "12", "--no-cgroups")
+    checked = first_bill(tmp_path, "--seconds", "8", "--no-cgroups")
     assert checked["kills"] == 0

@@ -52,9 +52,8 @@ def check(stage: Stage, accounts: Accounts, invoices: Sequence[dict[str, Any]], 
         print(f"  {row['customer_id']:<8}{row['line']:<32}{row['invoice']['amount']:>10} {row['currency']}  {verdict}")
     for row in cpu:
         print(f"  kernel  {row['resource_id']:<32}{row['kernel_ns']:>16} ns  {'equal' if row['equal'] else 'DIFFERENT'}")
-    print(
-        f"  {batches['acknowledged']} acknowledged batches seen on the wire, {batches['stored']} stored, {len(batches['missing'])} missing"
-    )
+    seen = f"{batches['acknowledged']} seen acknowledged on the wire, " if stage.witness else ""
+    print(f"  batches: {seen}{batches['stored']} stored, {len(batches['missing'])} missing")
     print(f"{'all is equal' if ok else 'THERE ARE DIFFERENCES'}: {folder / 'check.json'}")
     return int(not ok)
 
