@@ -388,6 +388,7 @@ class StandIns:
                     memory_used_byte_ns=10**25,
                     network_tx_bytes=None,
                     cost=Money(minor=3420, currency="EUR"),
+                    cost_micros=34_200_000,
                     cost_reason="",
                     measured_ns=1,
                     estimated_ns=0,
@@ -399,6 +400,7 @@ class StandIns:
             ),
             agents=self.agents(place) if customers is None else (),
             costs=(Money(minor=3420, currency="EUR"),),
+            costs_micros=(("EUR", 34_200_000),),
             hours_waiting=0,
         )
 

@@ -68,12 +68,8 @@ def read_contract(store: Store, place: Place, customer_id: str, at_ns: int, tx: 
         customer=customer,
         subscriptions=tuple(sorted((each.subscription for each in stored), key=lambda each: (each.start_ns, each.id))),
     )
-    firsts = [
-        each.first_sample_at_ns if each.first_sample_at_ns is not None else each.first_seen_at_ns
-        for holdings in holdings_of(store, place, customer_id, tx)
-        for each in holdings.resources
-    ]
-    return with_default(contract, books, min(firsts, default=None), at_ns), books
+    firsts = [store.usage.first_hour(each.place, each.keys, tx=tx) for each in holdings_of(store, place, customer_id, tx)]
+    return with_default(contract, books, min((each for each in firsts if each is not None), default=None), at_ns), books
 
 
 def read_account(store: Store, place: Place, customer_id: str, from_ns: int, until_ns: int, *, at_ns: int | None = None) -> Account:

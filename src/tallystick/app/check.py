@@ -44,7 +44,7 @@ class Checked:
 
 def run_check(settings: Settings) -> Checked:
     """Check the whole store of these settings; it may be in use meanwhile."""
-    clock = clock_of()
+    clock = clock_of(settings.clock_file)
     store = open_store(settings.url, clock)
     try:
         return check_store(store, DiskHorizon(settings.disk_horizon), clock.now_ns())

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import base64
-import os
 import secrets
 import time
 import uuid
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -67,10 +65,9 @@ class FileClock:
         return time.monotonic_ns()
 
 
-def clock_of(environment: Mapping[str, str] | None = None) -> Clock:
-    """The clock that `TALLY_CLOCK_FILE` names, or the machine's own."""
-    path = (os.environ if environment is None else environment).get("TALLY_CLOCK_FILE", "")
-    return FileClock(Path(path)) if path else SystemClock()
+def clock_of(file: Path | None) -> Clock:
+    """The clock that stands in a file (the setting `clock_file`), or the machine's own."""
+    return FileClock(file) if file else SystemClock()
 
 
 class Ids(Protocol):

@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from tallystick.app.access import KEY_PREFIX
-from tallystick.app.clock import Clock, FileClock, Ids, RandomIds, SystemClock
+from tallystick.app.clock import Clock, Ids, RandomIds, clock_of
 from tallystick.app.settings import Settings
 from tallystick.model.access import Grant, Place, Role
 from tallystick.rate.load import load_book
@@ -54,7 +54,7 @@ def init_store(settings: Settings, clock: Clock | None = None, ids: Ids | None =
 
     """
     migrate_store(settings)
-    told = clock or (FileClock(settings.clock_file) if settings.clock_file else SystemClock())
+    told = clock or clock_of(settings.clock_file)
     store = open_store(settings.url, told)
     url, dialect = parse_url(settings.url)
     shown = url.set(drivername=dialect.value).render_as_string(hide_password=True)

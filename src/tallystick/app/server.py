@@ -16,7 +16,7 @@ from typing import Any
 
 import uvicorn
 
-from tallystick.app.clock import Clock
+from tallystick.app.clock import Clock, clock_of
 from tallystick.app.logs import logger, set_up_logs
 from tallystick.app.serving.house import House, open_house
 from tallystick.app.settings import Settings, split_address
@@ -85,13 +85,14 @@ def build_app(settings: Settings, clock: Clock | None = None) -> Server:
 
 def run_server(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT: requests under way are answered, what waits is stored, workers end. 0, or 1 if it cannot begin."""
+    clock = clock_of(settings.clock_file)
+    set_up_logs(settings.log_level, clock.now_ns)
     try:
-        app = build_app(settings)
+        app = build_app(settings, clock)
         sockets = [_listen(address) for address in (settings.listen, *(each.listen for each in settings.listeners))]
     except (StoreInUse, SchemaMismatch, StoreUrlError, OSError, ValueError) as error:
         sys.stderr.write(f"tally serve: {error}\n")
         return 1
-    set_up_logs(settings.log_level, app.house.clock.now_ns)
     for listening, each in zip(sockets[1:], settings.listeners, strict=True):
         app.house.access.trust(listening.getsockname()[:2], Place(seller_id=each.seller, scope_id=each.scope))
     _keep_freed_memory()

@@ -56,7 +56,12 @@ def approximately(value: Fraction) -> str:
 def _part(line: Line, part: UsagePart, cells: bool, samples: Sequence[SampleText]) -> Iterator[str]:
     unit = METERS.get(line.meter, "")
     yield f"  {part.resource_id}: {part.amount} {unit} / {fraction_text(part.divisor)} = {fraction_text(part.quantity)} {line.unit}"
+    idle = sum(1 for _, amounts in part.hours if not any(amounts))
+    if idle:
+        yield f"    {idle} hours without usage"
     for hour_ns, amounts in part.hours:
+        if not any(amounts):
+            continue
         yield f"    {iso(hour_ns)}  {sum(amounts)} {unit}"
         if cells or samples:
             yield from _cells(hour_ns, amounts, samples)

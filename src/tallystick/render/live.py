@@ -39,14 +39,14 @@ def _row(one: Mapping[str, Any], *, network: bool) -> tuple[str, ...]:
         _scaled(one["cpu_used_core_ns"], HOUR_NS, 4),
         _scaled(one["memory_used_byte_ns"], GIB * HOUR_NS, 4),
         *((_scaled(one["network_tx_bytes"], GIB, 3),) if network else ()),
-        _money(one["cost"]) if one["cost"] else one["cost_reason"] or UNKNOWN,
+        _cost(one["cost_micros"], one["cost"]["currency"]) if one["cost"] else one["cost_reason"] or UNKNOWN,
         _covered(one),
     )
 
 
 def _closing(status: Mapping[str, Any]) -> Iterable[str]:
     active = sum(1 for one in status["resources"] if one["active"])
-    cost = " + ".join(map(_money, status["costs"])) or "0"
+    cost = " + ".join(_cost(micros, currency) for currency, micros in status["costs_micros"].items()) or "0"
     yield f"{active} of {len(status['resources'])} resources running, cost so far this month: {cost}"
     yield f"{_count(status['samples_sent'])} samples sent, {_count(status['samples_waiting'])} waiting"
     if status["hours_waiting"]:
@@ -67,8 +67,9 @@ def _scaled(value: int | None, one: int, digits: int, unit: str = "") -> str:
     return f"{whole}.{rest:0{digits}d}{unit}"
 
 
-def _money(money: Mapping[str, str]) -> str:
-    return f"{money['amount']} {money['currency']}"
+def _cost(micros: int, currency: str) -> str:
+    """A cost in millionths to four decimals: a machine that costs a cent an hour shows it within the first minute."""
+    return f"{_scaled(micros, 10**6, 4)} {currency}"
 
 
 def _count(number: int | None) -> str:

@@ -136,7 +136,8 @@ class ResourceStatus:
     """One line of the live table. None is "not known", never 0.
 
     `cores_now` is cores used over the last measured span, in thousandths; `cost` the month so far, as the one formula
-    has it, None when it cannot be priced (then `cost_reason` says why); `measured_ns`, `estimated_ns`, `unknown_ns` are
+    has it, rounded as if it were a bill of its own, and `cost_micros` the same exact to a millionth, cut; both are None when
+    it cannot be priced (then `cost_reason` says why); `measured_ns`, `estimated_ns`, `unknown_ns` are
     the coverage of the month so far.
     """
 
@@ -150,6 +151,7 @@ class ResourceStatus:
     memory_used_byte_ns: int | None
     network_tx_bytes: int | None
     cost: Money | None
+    cost_micros: int | None
     cost_reason: str
     measured_ns: int
     estimated_ns: int
@@ -171,13 +173,18 @@ class AgentStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """What `tally up` shows. `costs` are the totals of the month so far, one per currency; `month_start_ns` is UTC."""
+    """What `tally up` shows; `month_start_ns` is UTC.
+
+    `costs` are the totals of the month so far, one per currency, `costs_micros` those of usage before rounding, in
+    millionths by currency.
+    """
 
     at_ns: int
     month_start_ns: int
     resources: tuple[ResourceStatus, ...]
     agents: tuple[AgentStatus, ...]
     costs: tuple[Money, ...]
+    costs_micros: tuple[tuple[str, int], ...]
     hours_waiting: int
 
 

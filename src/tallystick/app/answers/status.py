@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
 
 from tallystick.app.accounts import holdings_of
 from tallystick.app.answers.previews import cost_by_resource, preview
@@ -24,8 +25,8 @@ from tallystick.store.store import Store
 KEPT_NS = 5 * 10**9
 """How long the costs of a customer are believed: rating a month for a table that is looked at each second would cost more than it tells."""
 LONGEST_MONTH_NS = 33 * DAY_NS
-Cost = tuple[Mapping[str, Money], str, tuple[Money, ...]]
-"""Costs by resource, why there is none, totals."""
+Cost = tuple[Mapping[str, tuple[Fraction, str]], str, tuple[Money, ...]]
+"""Exact costs by resource with their currency, why there is none, totals."""
 
 
 class StatusBoard:
@@ -67,6 +68,7 @@ class StatusBoard:
             ),
             agents=agents if customers is None else (),
             costs=_summed(cost for found in costs.values() for cost in found[2]),
+            costs_micros=_micros(each for found in costs.values() for each in found[0].values()),
             hours_waiting=self._store.usage.dirty_count(place, resource_keys=keys if customers is not None else None),
         )
 
@@ -94,7 +96,7 @@ class StatusBoard:
         if self._clock.monotonic_ns() - at_ns < KEPT_NS:
             return kept
         invoices = preview(self._store, place, customer_id, now_ns, self._ids)
-        costs = {name: round_minor(amount, currency) for name, (amount, currency) in cost_by_resource(invoices).items()}
+        costs = cost_by_resource(invoices)
         with self._store.read() as tx:
             names = {
                 holdings.name(one.id): one.id for holdings in holdings_of(self._store, place, customer_id, tx) for one in holdings.resources
@@ -125,6 +127,7 @@ def _row(
 ) -> ResourceStatus:
     amounts = month.totals if month else {}
     guessed_ns = month.estimated.get("uptime", 0) if month else 0
+    exact = cost[0].get(resource.id) if cost else None
     return ResourceStatus(
         resource_id=resource.id,
         name=resource.name,
@@ -135,7 +138,8 @@ def _row(
         cpu_used_core_ns=amounts.get("cpu.used"),
         memory_used_byte_ns=amounts.get("memory.used"),
         network_tx_bytes=amounts.get("network.tx"),
-        cost=cost[0].get(resource.id) if cost else None,
+        cost=round_minor(*exact) if exact else None,
+        cost_micros=_cut(exact[0]) if exact else None,
         cost_reason="unassigned" if cost is None else cost[1],
         measured_ns=amounts.get("uptime", 0) - guessed_ns,
         estimated_ns=guessed_ns,
@@ -158,3 +162,15 @@ def _summed(costs: Iterable[Money]) -> tuple[Money, ...]:
     for cost in costs:
         sums[cost.currency] += cost.minor
     return tuple(Money(minor=minor, currency=currency) for currency, minor in sorted(sums.items()))
+
+
+def _micros(costs: Iterable[tuple[Fraction, str]]) -> tuple[tuple[str, int], ...]:
+    """The exact sum per currency, in millionths, cut."""
+    sums: dict[str, Fraction] = defaultdict(Fraction)
+    for amount, currency in costs:
+        sums[currency] += amount
+    return tuple((currency, _cut(amount)) for currency, amount in sorted(sums.items()))
+
+
+def _cut(amount: Fraction) -> int:
+    return amount.numerator * 10**6 // amount.denominator

@@ -62,7 +62,7 @@ def _mark_disk_hours(store: Store, clock: Clock) -> int:
 
 def run_worker(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT; what is under way is finished or, at the latest by its lease, done by another."""
-    clock, ids = clock_of(), RandomIds()
+    clock, ids = clock_of(settings.clock_file), RandomIds()
     set_up_logs(settings.log_level, clock.now_ns)
     ending = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

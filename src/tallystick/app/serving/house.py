@@ -8,7 +8,7 @@ from typing import Any
 
 from tallystick.app.access import Access, stored_grants
 from tallystick.app.answers.services import services_of
-from tallystick.app.clock import Clock, FileClock, RandomIds, SystemClock
+from tallystick.app.clock import Clock, RandomIds, clock_of
 from tallystick.app.init import migrate_store
 from tallystick.app.serving.health import Health
 from tallystick.app.serving.metrics import ServerMetrics
@@ -60,7 +60,7 @@ def open_house(settings: Settings, clock: Clock | None = None) -> House:
         SchemaMismatch: a PostgreSQL store needs `tally migrate`.
 
     """
-    told = clock or (FileClock(settings.clock_file) if settings.clock_file else SystemClock())
+    told = clock or clock_of(settings.clock_file)
     if parse_url(settings.url)[1] is Dialect.SQLITE:
         migrate_store(settings)
     store = open_store(settings.url, told, server=True)

@@ -8,7 +8,10 @@ from tallystick.serve.services import AgentStatus, ResourceStatus, Status
 
 
 class ShownResourceStatus(Document):
-    """One resource in the live table. Null is "not known", never 0; `cost` null says why in `cost_reason`."""
+    """One resource in the live table. Null is "not known", never 0; `cost` null says why in `cost_reason`.
+
+    `cost_micros` is the cost before rounding, in millionths of its currency.
+    """
 
     resource_id: str
     name: str
@@ -20,6 +23,7 @@ class ShownResourceStatus(Document):
     memory_used_byte_ns: int | None
     network_tx_bytes: int | None
     cost: ShownMoney | None
+    cost_micros: int | None
     cost_reason: str
     measured_ns: int
     estimated_ns: int
@@ -40,13 +44,17 @@ class ShownAgent(Document):
 
 
 class ShownStatus(Document):
-    """What `tally up` shows. Usage and cost are of the UTC month so far; `costs` are the totals, one per currency."""
+    """What `tally up` shows. Usage and cost are of the UTC month so far; `costs` are the totals, one per currency.
+
+    `costs_micros` are the totals of usage before rounding, in millionths, by currency.
+    """
 
     at: ShownInstant
     month_start: ShownInstant
     resources: tuple[ShownResourceStatus, ...]
     agents: tuple[ShownAgent, ...]
     costs: tuple[ShownMoney, ...]
+    costs_micros: dict[str, int]
     hours_waiting: int
 
 
@@ -77,6 +85,7 @@ def shown_status(status: Status) -> ShownStatus:
         resources=tuple(map(_resource, status.resources)),
         agents=tuple(map(shown_agent, status.agents)),
         costs=tuple(map(shown_money, status.costs)),
+        costs_micros=dict(status.costs_micros),
         hours_waiting=status.hours_waiting,
     )
 
@@ -93,6 +102,7 @@ def _resource(one: ResourceStatus) -> ShownResourceStatus:
         memory_used_byte_ns=one.memory_used_byte_ns,
         network_tx_bytes=one.network_tx_bytes,
         cost=None if one.cost is None else shown_money(one.cost),
+        cost_micros=one.cost_micros,
         cost_reason=one.cost_reason,
         measured_ns=one.measured_ns,
         estimated_ns=one.estimated_ns,
