@@ -68,8 +68,8 @@ def _scaled(value: int | None, one: int, digits: int, unit: str = "") -> str:
 
 
 def _cost(micros: int, currency: str) -> str:
-    """A cost in millionths to four decimals: a machine that costs a cent an hour shows it within the first minute."""
-    return f"{_scaled(micros, 10**6, 4)} {currency}"
+    """A cost in millionths to six decimals: even a machine that costs a cent an hour shows something within seconds."""
+    return f"{_scaled(micros, 10**6, 6)} {currency}"
 
 
 def _count(number: int | None) -> str:
