@@ -42,6 +42,7 @@ def set_up_logs(level: str, now_ns: Callable[[], int]) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(LEVELS[level], logging.INFO))
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # that a schema is as it should be is no news
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True

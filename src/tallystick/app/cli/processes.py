@@ -99,7 +99,8 @@ def serve(config: Config = None, store: Store = None, listen: Listen = None, as_
 
     settings = settings_of(config, store_url=store, listen=listen)
     with told_plainly():
-        run_server(settings)
+        status = run_server(settings)
+    raise typer.Exit(status)
 
 
 def worker(config: Config = None, store: Store = None, as_json: AsJson = False) -> None:
