@@ -169,7 +169,13 @@ def test_notices_and_sizes_reach_from_the_last_point_to_the_end(store: Store) ->
     assert dirty_hours(store) == {"vm-1": [0, 1, 2, 3]}
     sweep(store)
     assert declare(store, replace(size, received_at_ns=T + 5 * HOUR_NS)) == ["repeated"]
-    assert declare(store, Fact(resource_id="vm-1", at_ns=T, received_at_ns=T, name="web", customer_id="acme")) == ["stored"]
+    assert declare(store, Fact(resource_id="vm-1", at_ns=T, received_at_ns=T, name="web")) == ["stored"]
+    assert dirty_hours(store) == {}
+    # Whose it is changes no hour, but whose days and months they are in.
+    assert declare(store, Fact(resource_id="vm-1", at_ns=T, received_at_ns=T, customer_id="acme")) == ["stored"]
+    assert dirty_hours(store) == {"vm-1": [0, 1, 3]}
+    sweep(store)
+    assert declare(store, Fact(resource_id="vm-1", at_ns=T + 9, received_at_ns=T, customer_id="acme")) == ["stored"]
     assert dirty_hours(store) == {}
     assert declare(store, replace(size, at_ns=size.at_ns + SECOND, vcpus=4)) == ["stored"]
     assert dirty_hours(store) == {"vm-1": [2, 3]}

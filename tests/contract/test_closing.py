@@ -16,8 +16,8 @@ from tallystick.app.jobs.rollup import DiskHorizon, roll_up
 from tallystick.model.access import Place
 from tallystick.model.billing.contracts import Customer, Subscription
 from tallystick.model.billing.invoices import DocumentState
-from tallystick.model.instants import HOUR_NS, SECOND_NS, parse_iso
-from tallystick.model.resources import Fact
+from tallystick.model.instants import HOUR_NS, LATEST_NS, SECOND_NS, parse_iso
+from tallystick.model.resources import Fact, Origin
 from tallystick.rate.load import load_book
 from tallystick.serve.services import Depth
 from tallystick.store.registry import Agent
@@ -229,3 +229,40 @@ def test_check_finds_each_damage(lab: Store, clock: Bench, name: str) -> None:
         tx.run(statement, (b"no evidence",) if "?" in statement else ())
     differences = check_store(lab, DiskHorizon.CLOCK, clock.now_ns()).differences
     assert any(difference.startswith(told) for difference in differences), differences
+
+
+def test_a_resource_that_is_assigned_later_has_its_days_with_its_customer(lab: Store, clock: Bench) -> None:
+    write(lab, batch("vm-9", 1, START, 60))
+    roll(lab, clock)
+    assert owners_of_days(lab, "vm-9") == {("", "UTC", 59 * SECOND_NS)}
+    assign(lab, "vm-9", "acme", START + HOUR_NS)
+    roll(lab, clock)
+    assert owners_of_days(lab, "vm-9") == {("acme", "Europe/Berlin", 59 * SECOND_NS)}
+
+
+def test_a_day_that_two_customers_share_is_whole_for_both_whatever_is_computed_again(lab: Store, clock: Bench) -> None:
+    lab.registry.create_customer(PLACE, Customer(id="next", name="Next", currency="EUR", time_zone="Asia/Kolkata"), actor="test")
+    assign(lab, "vm-1", "next", parse_iso("2026-03-10T09:00:00Z"))
+    shared = {("acme", "Europe/Berlin", 120 * SECOND_NS), ("next", "Asia/Kolkata", 119 * SECOND_NS)}
+    roll(lab, clock)
+    assert owners_of_days(lab, "vm-1") == shared
+    write(lab, batch("vm-1", 1, START, 5, spool="again"))
+    roll(lab, clock)
+    assert owners_of_days(lab, "vm-1") == shared
+    assert check_store(lab, DiskHorizon.CLOCK, clock.now_ns()).differences == ()
+
+
+def assign(store: Store, resource_id: str, customer_id: str, at_ns: int) -> None:
+    fact = Fact(resource_id=resource_id, at_ns=at_ns, received_at_ns=at_ns, customer_id=customer_id, origin=Origin.PERSON)
+    with store.write() as tx:
+        store.batches.write_facts(tx, PLACE, [fact])
+
+
+def owners_of_days(store: Store, resource_id: str) -> set[tuple[str, str, int]]:
+    """(customer, zone, uptime) of every usage day, which its month repeats."""
+    found = {}
+    for kind in ("day", "month"):
+        periods = [each for _, each in store.usage.periods(PLACE, kind, 0, LATEST_NS) if each.resource_id == resource_id]
+        found[kind] = {(each.customer_id, each.zone, each.totals["uptime"]) for each in periods}
+    assert found["day"] == found["month"]
+    return found["day"]

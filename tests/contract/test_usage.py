@@ -8,8 +8,8 @@ import pytest
 
 from tallystick.model.findings import Finding, FindingCode, Severity
 from tallystick.model.instants import DAY_NS, HOUR_NS
-from tallystick.model.usage import Filled, Gap, GapCause, HoursResult, UsageHour
-from tallystick.store.records import DirtyHour, UsagePeriod
+from tallystick.model.usage import Filled, Gap, GapCause, HoursResult, UsageHour, UsagePeriod
+from tallystick.store.records import DirtyHour
 from tallystick.store.store import Store
 from tests.contract.rows import PLACE, SECOND, T, batch, dirty_hours, sweep, write
 

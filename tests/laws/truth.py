@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tallystick.meter.days import day_totals, local_days
+from tallystick.meter.days import Owned, usage_days
 from tallystick.model.findings import FindingCode
+from tallystick.model.instants import LATEST_NS
 from tallystick.model.usage import METERS, HoursResult, UsageHour
 from tests.laws.memory import Memory
 
@@ -87,17 +88,19 @@ def _days(results: dict[str, HoursResult], stream: Row, truth: Row) -> Iterator[
         if not result.hours:
             continue
         zone = truth["customers"][customer[name]]["timezone"]
-        for day in local_days(zone, result.hours[0].hour_ns, result.hours[-1].hour_ns + 1):
-            found = day_totals(result.hours, day).get(name)
-            row = want.get((name, day.date.isoformat()))
-            if found is None or row is None:
-                if row is not None or (found is not None and any(found.totals.values())):
-                    yield f"day {name} {day.date}: {'missing' if found is None else 'extra'}"
+        owned = [Owned(customer_id=customer[name], zone=zone, from_ns=0, until_ns=LATEST_NS)]
+        first, last = result.hours[0].hour_ns, result.hours[-1].hour_ns + 1
+        for day in usage_days(name, owned, hours=result.hours, gaps=(), from_ns=first, until_ns=last):
+            row = want.get((name, day.date))
+            if row is None:
+                if any(day.totals.values()):
+                    yield f"day {name} {day.date}: extra"
                 continue
-            seen.add((name, day.date.isoformat()))
+            seen.add((name, day.date))
             if (day.start_ns, day.end_ns) != (row["day_start_ns"], row["day_end_ns"]):
                 yield f"day {name} {day.date}: [{day.start_ns}, {day.end_ns})"
-            yield from (f"day {name} {day.date}: {text}" for text in _amounts(dict(found.totals), dict(found.estimated), row))
+            totals = {meter: total for meter in METERS if (total := day.total(meter)) is not None}
+            yield from (f"day {name} {day.date}: {text}" for text in _amounts(totals, dict(day.estimated), row))
     yield from (f"day {key}: missing" for key in want.keys() - seen if any(map(int, want[key]["meters"].values())))
 
 

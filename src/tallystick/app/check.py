@@ -10,12 +10,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tallystick.app.clock import clock_of
-from tallystick.app.jobs.days import Zones, months_of, sums_of_days
+from tallystick.app.jobs.days import Zones
 from tallystick.app.jobs.rollup import DiskHorizon, disk_until_ns, open_samples
 from tallystick.app.settings import Settings
 from tallystick.invoice.evidence import thaw
 from tallystick.invoice.explain import verify_invoice
 from tallystick.invoice.numbers import number_text
+from tallystick.meter.days import usage_days, usage_months
 from tallystick.meter.fold import fold
 from tallystick.meter.hours import needs_samples, usage_hours
 from tallystick.model.access import Place
@@ -149,8 +150,8 @@ def _check_periods(tally: _Tally, store: Store, place: Place, resource: StoredRe
     gaps = [gap for _, gap in store.usage.gaps(place, resource_keys=[resource.row], tx=tx)]
     first = min((hour.hour_ns for hour in hours), default=0)
     last = max((hour.hour_ns for hour in hours), default=0) + HOUR_NS
-    days = sums_of_days(resource.id, zones, hours=hours, gaps=gaps, from_ns=first, until_ns=last)
-    for kind, again in (("day", days), ("month", months_of(days))):
+    days = usage_days(resource.id, zones.owned(resource.id), hours=hours, gaps=gaps, from_ns=first, until_ns=last)
+    for kind, again in (("day", days), ("month", usage_months(days))):
         stored = [period for _, period in store.usage.periods(place, kind, 0, LATEST_NS, resource_keys=[resource.row], tx=tx)]
         keyed = [{(each.customer_id, each.zone, each.start_ns): each for each in found} for found in (stored, again)]
         for key in sorted(keyed[0].keys() | keyed[1].keys()):

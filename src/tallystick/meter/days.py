@@ -1,128 +1,156 @@
-"""Usage hours into days and months of a customer's zone, which are made of whole cells (metering.md, usage day)."""
+"""Usage hours into the days and months of their customers' zones, which are made of whole cells (metering.md, usage day)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
-from zoneinfo import ZoneInfo
 
-from tallystick.model.instants import CELL_NS, CELLS_PER_HOUR, SECOND_NS
-from tallystick.model.usage import METERS, UsageHour
+from tallystick.model.calendar import day_start, local_date, month_of, next_day
+from tallystick.model.instants import CELL_NS, CELLS_PER_HOUR
+from tallystick.model.usage import Filled, Gap, UsageHour, UsagePeriod
 
-_EPOCH = date(1970, 1, 1)
-_SEARCH_SECONDS = 3 * 24 * 3600
-"""No local date begins farther than this from its noon in UTC: zones move by a day at most."""
-_SET_BACK_SECONDS = 3 * 3600
-"""Clocks are set back by no more than this over a midnight."""
-_STEP_SECONDS = 60
+Span = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LocalDay:
-    """All instants of a local date: [start_ns, end_ns). It need not have 24 hours, nor begin at a midnight."""
+class Owned:
+    """[from_ns, until_ns) in which a resource was one customer's (or nobody's: ""), and the zone of its days then."""
 
-    date: date
-    start_ns: int
-    end_ns: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DayTotals:
-    """Sums of the cells of a day: by meter of `METERS`, sums of two included; `estimated` where a part lies inside gaps."""
-
-    resource_id: str
-    day: LocalDay
-    totals: Mapping[str, int]
-    estimated: Mapping[str, int]
+    customer_id: str
+    zone: str
+    from_ns: int
+    until_ns: int
 
 
-def local_days(zone: str, from_ns: int, until_ns: int) -> tuple[LocalDay, ...]:
-    """The local days of a zone that [from_ns, until_ns) touches, in order; a date that is left out has none.
+def usage_days(
+    resource_id: str, owned: Sequence[Owned], *, hours: Sequence[UsageHour], gaps: Sequence[Gap], from_ns: int, until_ns: int
+) -> list[UsagePeriod]:
+    """The local days of each customer of a resource that [from_ns, until_ns) touches: sums of the cells of `hours`.
+
+    `hours` and `gaps` are all that touch those days. A day without any usage hour has no row. Kathmandu begins its days at
+    18:15 UTC: three cells of the hour 18:00 are of the day before, nine of the day after.
 
     Raises:
-        ValueError: a day does not begin at a whole cell; the message names zone and date.
-        zoneinfo.ZoneInfoNotFoundError: no such zone.
+        ValueError: a zone whose days do not begin at whole cells, or no such zone.
 
     """
-    days = []
-    at = from_ns
-    while at < until_ns:
-        today = _date(at, ZoneInfo(zone))
-        begin, end = _begin(zone, today), _begin(zone, today + timedelta(days=1))
-        if end <= at:  # a clock set back over midnight: its date began before, and this instant belongs to it
-            begin, end = end, _begin(zone, today + timedelta(days=2))
-        days.append(LocalDay(date=_date(begin, ZoneInfo(zone)), start_ns=begin, end_ns=end))
-        at = end
-    return tuple(days)
+    found = []
+    unknown = [gap for gap in gaps if gap.filled is Filled.UNKNOWN]
+    for customer_id, zone in sorted({(each.customer_id, each.zone) for each in owned}):
+        spans = [(each.from_ns, each.until_ns) for each in owned if (each.customer_id, each.zone) == (customer_id, zone)]
+        for date, start_ns, end_ns in local_days(zone, from_ns, until_ns):
+            mine = [(max(since, start_ns), min(until, end_ns)) for since, until in spans if since < end_ns and until > start_ns]
+            sums = _sum(mine, hours)
+            if sums is not None:
+                found.append(
+                    UsagePeriod(
+                        resource_id=resource_id,
+                        customer_id=customer_id,
+                        zone=zone,
+                        date=date,
+                        start_ns=start_ns,
+                        end_ns=end_ns,
+                        totals=sums.totals,
+                        estimated=sums.estimated,
+                        samples=sums.samples,
+                        memory_peak_bytes=sums.memory_peak_bytes,
+                        runs=sums.runs,
+                        unknown_ns=sum(
+                            max(0, min(gap.until_ns, until) - max(gap.from_ns, since)) for gap in unknown for since, until in mine
+                        ),
+                    )
+                )
+    return found
 
 
-def _date(at_ns: int, zone: ZoneInfo) -> date:
-    return datetime.fromtimestamp(at_ns // SECOND_NS, UTC).astimezone(zone).date()
+def usage_months(days: Sequence[UsagePeriod]) -> list[UsagePeriod]:
+    """The months of days, per customer and zone: each the sum of the days that are given of it."""
+    found: dict[tuple[str, str, int, int], list[UsagePeriod]] = defaultdict(list)
+    for day in days:
+        found[day.customer_id, day.zone, *month_of(day.start_ns, day.zone)].append(day)
+    return [_month((start, end), found[customer, zone, start, end]) for customer, zone, start, end in sorted(found)]
 
 
-@lru_cache(maxsize=4096)
-def _begin(zone: str, day: date) -> int:
-    """The first instant of a local date, or where it is left out of the one after it: by bisection of whole seconds.
+def local_days(zone: str, from_ns: int, until_ns: int) -> Iterator[tuple[str, int, int]]:
+    """(date, start, end) of the local days of a zone that [from_ns, until_ns) touches; a date that is left out has none.
 
-    Where a clock is set back over midnight the date is reached twice: the first time counts.
+    A day need not have 24 hours, nor begin at a midnight.
     """
-    place = ZoneInfo(zone)
-    noon = ((day - _EPOCH).days * 24 + 12) * 3600
-    reached = _reached(place, day, noon - _SEARCH_SECONDS, noon + _SEARCH_SECONDS)
-    for earlier in range(reached - _SET_BACK_SECONDS, reached, _STEP_SECONDS):
-        if _date(earlier * SECOND_NS, place) >= day:
-            reached = _reached(place, day, earlier - _STEP_SECONDS, earlier)
-            break
-    if reached * SECOND_NS % CELL_NS:
-        raise ValueError(f"time zone {zone}: {day} begins at {reached} s since the epoch, which is no whole five-minute cell")
-    return reached * SECOND_NS
+    day = local_date(from_ns, zone)
+    start_ns = day_start(day, zone)
+    while start_ns < until_ns:
+        day = next_day(day)
+        end_ns = day_start(day, zone)
+        if max(start_ns, from_ns) < end_ns:
+            yield local_date(start_ns, zone).isoformat(), start_ns, end_ns
+        start_ns = end_ns
 
 
-def _reached(zone: ZoneInfo, day: date, before: int, reached: int) -> int:
-    """The first second at which the date is `day` or later, between one at which it is not and one at which it is."""
-    while reached - before > 1:
-        middle = (before + reached) // 2
-        if _date(middle * SECOND_NS, zone) >= day:
-            reached = middle
-        else:
-            before = middle
-    return reached
+def whole_months(zone: str, from_ns: int, until_ns: int) -> Span:
+    """From the beginning of the local month that holds the first instant to the end of that which holds the last."""
+    return month_of(from_ns, zone)[0], month_of(until_ns - 1, zone)[1]
 
 
-def day_totals(hours: Iterable[UsageHour], day: LocalDay) -> dict[str, DayTotals]:
-    """The totals of a day by resource, from the usage hours that touch it; hours outside it add nothing.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sums:
+    totals: Mapping[str, int]
+    estimated: Mapping[str, int]
+    samples: int
+    memory_peak_bytes: int | None
+    runs: int
 
-    A meter that nothing measured in the day is absent. Cells belong to the day that holds their start.
-    """
-    totals: dict[str, dict[str, int]] = {}
-    estimated: dict[str, dict[str, int]] = {}
+
+def _sum(mine: Sequence[Span], hours: Sequence[UsageHour]) -> _Sums | None:
+    """The cells that are in `mine`; None without any. Samples and peaks are kept by hour: those of hours that begin in it."""
+    totals: dict[str, int] = defaultdict(int)
+    estimated: dict[str, int] = defaultdict(int)
+    samples, runs, peaks, found = 0, 0, [], False
     for hour in hours:
-        inside = slice(*_cells_inside(hour.hour_ns, day))
-        if inside.start >= inside.stop:
+        inside = [place for place in range(CELLS_PER_HOUR) if _covers(mine, hour.hour_ns + place * CELL_NS)]
+        if not inside:
             continue
-        mine = totals.setdefault(hour.resource_id, {})
-        guessed = estimated.setdefault(hour.resource_id, {})
-        for meter, cells in _meters(hour):
-            mine[meter] = mine.get(meter, 0) + sum(cells[inside])
-        for meter, cells in hour.estimated.items():
-            guessed[meter] = guessed.get(meter, 0) + sum(cells[inside])
-    return {
-        resource_id: DayTotals(resource_id=resource_id, day=day, totals=mine, estimated=estimated[resource_id])
-        for resource_id, mine in totals.items()
-    }
+        found = True
+        for sums, by_meter in ((totals, hour.cells), (estimated, hour.estimated)):
+            for meter, cells in by_meter.items():
+                sums[meter] += sum(cells[place] for place in inside)
+        if inside[0] == 0:
+            samples += hour.samples
+            peaks += [hour.memory_peak_bytes] if hour.memory_peak_bytes is not None else []
+        runs += sum(_covers(mine, at) for at in hour.runs)
+    if not found:
+        return None
+    return _Sums(totals=dict(totals), estimated=dict(estimated), samples=samples, memory_peak_bytes=max(peaks, default=None), runs=runs)
 
 
-def _meters(hour: UsageHour) -> Iterator[tuple[str, tuple[int, ...]]]:
-    for meter in METERS:
-        cells = hour.meter_cells(meter)
-        if cells is not None:
-            yield meter, cells
+def _overlap(gap: Gap, span: Span) -> int:
+    return max(0, min(gap.until_ns, span[1]) - max(gap.from_ns, span[0]))
 
 
-def _cells_inside(hour_ns: int, day: LocalDay) -> tuple[int, int]:
-    """The cells [low, high) of an hour that lie in a day."""
-    low = max(day.start_ns - hour_ns, 0) // CELL_NS
-    high = min(day.end_ns - hour_ns, CELLS_PER_HOUR * CELL_NS) // CELL_NS
-    return low, max(high, low)
+def _covers(spans: Sequence[Span], at_ns: int) -> bool:
+    return any(since <= at_ns < until for since, until in spans)
+
+
+def _month(whole: Span, days: Sequence[UsagePeriod]) -> UsagePeriod:
+    totals: dict[str, int] = defaultdict(int)
+    estimated: dict[str, int] = defaultdict(int)
+    for day in days:
+        for meter, amount in day.totals.items():
+            totals[meter] += amount
+        for meter, amount in day.estimated.items():
+            estimated[meter] += amount
+    first = days[0]
+    return UsagePeriod(
+        resource_id=first.resource_id,
+        customer_id=first.customer_id,
+        zone=first.zone,
+        date=local_date(whole[0], first.zone).isoformat()[:7],
+        start_ns=whole[0],
+        end_ns=whole[1],
+        totals=dict(totals),
+        estimated=dict(estimated),
+        samples=sum(day.samples for day in days),
+        memory_peak_bytes=max((day.memory_peak_bytes for day in days if day.memory_peak_bytes is not None), default=None),
+        runs=sum(day.runs for day in days),
+        unknown_ns=sum(day.unknown_ns for day in days),
+    )

@@ -55,7 +55,7 @@ STORED_METERS = (
 )
 """What a usage hour keeps: `disk.io`, `disk.ops` and `network.io` are sums of two of these."""
 
-SUM_METERS: Mapping[str, tuple[str, str]] = {
+SUM_METERS: Mapping[str, tuple[str, ...]] = {
     "disk.io": ("disk.read", "disk.write"),
     "disk.ops": ("disk.read_ops", "disk.write_ops"),
     "network.io": ("network.rx", "network.tx"),
@@ -139,3 +139,29 @@ class HoursResult:
     hours: tuple[UsageHour, ...]
     gaps: tuple[Gap, ...]
     findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsagePeriod:
+    """The usage of one resource over a local day or month [start_ns, end_ns) of `zone`, as far as it was `customer_id`'s.
+
+    `totals` and `estimated` are by stored meter, in base units; `unknown_ns` is the length of gaps that nothing filled.
+    """
+
+    resource_id: str
+    customer_id: str
+    zone: str
+    date: str
+    start_ns: int
+    end_ns: int
+    totals: Mapping[str, int]
+    estimated: Mapping[str, int]
+    samples: int
+    memory_peak_bytes: int | None
+    runs: int
+    unknown_ns: int
+
+    def total(self, meter: str) -> int | None:
+        """The exact total of any meter of `METERS`, sums included, in its base unit; None if nothing measured it."""
+        parts = [self.totals[part] for part in SUM_METERS.get(meter, (meter,)) if part in self.totals]
+        return sum(parts) if parts else None

@@ -64,27 +64,6 @@ class ReplacedHours:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UsagePeriod:
-    """The usage of one resource over a local day or month [start_ns, end_ns) of `zone`, as far as it was `customer_id`'s.
-
-    `totals` and `estimated` are by stored meter, in base units; `unknown_ns` is the length of gaps that nothing filled.
-    """
-
-    resource_id: str
-    customer_id: str
-    zone: str
-    date: str
-    start_ns: int
-    end_ns: int
-    totals: Mapping[str, int]
-    estimated: Mapping[str, int]
-    samples: int
-    memory_peak_bytes: int | None
-    runs: int
-    unknown_ns: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Fence:
     """A claimed job: whoever holds the highest fence is its only owner."""
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from tallystick.model.access import Place
-from tallystick.model.usage import METERS, SUM_METERS
+from tallystick.model.usage import METERS, UsagePeriod
 from tallystick.serve.services import UsageQuery, UsageTotal
-from tallystick.store.records import UsagePeriod
 from tallystick.store.store import Store
 
 
@@ -20,7 +19,7 @@ def usage_periods(store: Store, place: Place, kind: str, query: UsageQuery) -> t
 
 def _total(period: UsagePeriod) -> UsageTotal:
     guessed_ns = period.estimated.get("uptime", 0)
-    amounts = {meter: _amount(period, meter) for meter in METERS}
+    amounts = {meter: period.total(meter) for meter in METERS}
     return UsageTotal(
         resource_id=period.resource_id,
         customer_id=period.customer_id,
@@ -36,8 +35,3 @@ def _total(period: UsagePeriod) -> UsageTotal:
         estimated_ns=guessed_ns,
         unknown_ns=period.unknown_ns,
     )
-
-
-def _amount(period: UsagePeriod, meter: str) -> int | None:
-    parts = [period.totals[part] for part in SUM_METERS.get(meter, (meter, meter)[:1]) if part in period.totals]
-    return sum(parts) if parts else None

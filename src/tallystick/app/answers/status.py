@@ -16,9 +16,8 @@ from tallystick.model.calendar import month_of
 from tallystick.model.findings import Severity
 from tallystick.model.instants import CELL_NS, DAY_NS, HOUR_NS, LATEST_NS, hour_start
 from tallystick.model.resources import UNASSIGNED
-from tallystick.model.usage import UsageHour
+from tallystick.model.usage import UsageHour, UsagePeriod
 from tallystick.serve.services import AgentStatus, ResourceStatus, Status
-from tallystick.store.records import UsagePeriod
 from tallystick.store.registry import StoredResource
 from tallystick.store.store import Store
 

@@ -107,7 +107,7 @@ def _compute(store: Store, stretches: Sequence[Stretch], horizon: DiskHorizon, n
 
 
 def _replace(tx: Tx, store: Store, stretch: Stretch, result: HoursResult, zones: Zones, *, silent_from_ns: int | None) -> None:
-    """Hours, and the days and months of those that changed, in one transaction.
+    """Hours, and the days and months that they lie in, in one transaction: whose they are may have changed where they have not.
 
     With `silent_from_ns` (replays: the horizon of a disk is the end of this stretch) the hours since then that nothing was
     told of are marked as well: the clock marks none of them there.
@@ -119,7 +119,7 @@ def _replace(tx: Tx, store: Store, stretch: Stretch, result: HoursResult, zones:
         for hour_ns in range(silent_from_ns, stretch.from_ns, HOUR_NS):
             if hour_ns not in known:
                 store.batches.mark_hours(tx, place, key, hour_ns, hour_ns + HOUR_NS)
-    if replaced.changed:
+    if replaced.replaced:
         mark = stretch.marks[0]
         write_days(
             tx,
@@ -127,9 +127,9 @@ def _replace(tx: Tx, store: Store, stretch: Stretch, result: HoursResult, zones:
             place=mark.place,
             resource_key=mark.resource_key,
             resource_id=mark.resource_id,
-            zones=zones,
-            from_ns=replaced.changed[0],
-            until_ns=replaced.changed[-1] + HOUR_NS,
+            owned=zones.owned(mark.resource_id),
+            from_ns=replaced.replaced[0],
+            until_ns=replaced.replaced[-1] + HOUR_NS,
         )
 
 

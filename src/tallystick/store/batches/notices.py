@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 
 from tallystick.model.access import Place
 from tallystick.model.attributes import attributes
-from tallystick.model.instants import HOUR_NS, hour_start
+from tallystick.model.instants import HOUR_NS, LATEST_NS, hour_start
 from tallystick.model.outcomes import BatchResult, Outcome
-from tallystick.model.resources import UNASSIGNED, Fact, Origin
+from tallystick.model.resources import UNASSIGNED, Attributes, Fact, Origin
 from tallystick.model.samples import LifecycleEvent, LifecycleKind
 from tallystick.store.batches.known import SIZED, known_of
 from tallystick.store.batches.marks import Marks, lock_resources, mark
@@ -57,11 +58,15 @@ def write_facts(tx: Tx, surrogates: Surrogates, place: Place, facts: Sequence[Fa
     keys = surrogates.resources(tx, scope_key, {fact.resource_id for fact in facts}, facts[0].received_at_ns)
     lock_resources(tx, list(keys.values()))
     marks, results = Marks(), []
+    assigned = {fact.resource_id for fact in facts if fact.customer_id is not None}
+    before = {name: attributes(facts_of(tx, scope_key, {keys[name]: name}).get(keys[name], [])) for name in sorted(assigned)}
     for fact in facts:
         key = keys[fact.resource_id]
         results.append(_write_fact(tx, scope_key, key, fact, marks))
     for resource_id, key in keys.items():
-        _update_resource(tx, scope_key, key, resource_id)
+        after = _update_resource(tx, scope_key, key, resource_id)
+        if resource_id in before:
+            _mark_owners(tx, scope_key, key, before[resource_id], after, marks)
     mark(tx, scope_key, marks)
     return results
 
@@ -117,6 +122,25 @@ def _mark_size(tx: Tx, scope_key: int, resource_key: int, fact: Fact, marks: Mar
     marks.add(resource_key, *reach_of_size(known, fact.at_ns, first=has_size is None, completed_ns=completed_ns))
 
 
+def _mark_owners(
+    tx: Tx, scope_key: int, resource_key: int, before: Sequence[Attributes], after: Sequence[Attributes], marks: Marks
+) -> None:
+    """Mark the hours with usage in which the resource is now another customer's: their days and months are."""
+    bounds = sorted({span.from_ns for span in (*before, *after)})
+    for from_ns, until_ns in pairwise([*bounds, LATEST_NS]):
+        if _owner(before, from_ns) != _owner(after, from_ns):
+            hours = tx.rows(
+                "SELECT hour_ns FROM usage_hour WHERE scope_key = ? AND resource_key = ? AND hour_ns >= ? AND hour_ns < ?",
+                (scope_key, resource_key, hour_start(from_ns), until_ns),
+            )
+            for (hour_ns,) in hours:
+                marks.add(resource_key, hour_ns, hour_ns)
+
+
+def _owner(spans: Sequence[Attributes], at_ns: int) -> str:
+    return next((span.customer_id for span in spans if span.from_ns <= at_ns < span.until_ns), UNASSIGNED)
+
+
 def _content_hash(fact: Fact) -> bytes:
     content = [
         fact.customer_id,
@@ -165,8 +189,8 @@ def _fact(resource_id: str, row: Values) -> Fact:
     )
 
 
-def _update_resource(tx: Tx, scope_key: int, resource_key: int, resource_id: str) -> None:
-    """Keep beside a resource what holds of it now, whose it ever was, and how long its disk is held."""
+def _update_resource(tx: Tx, scope_key: int, resource_key: int, resource_id: str) -> tuple[Attributes, ...]:
+    """Keep beside a resource what holds of it now, whose it ever was, and how long its disk is held; what holds of it, by time."""
     facts = facts_of(tx, scope_key, {resource_key: resource_id}).get(resource_key, [])
     spans = attributes(facts)
     now = spans[-1]
@@ -192,6 +216,7 @@ def _update_resource(tx: Tx, scope_key: int, resource_key: int, resource_id: str
         "INSERT INTO resource_customer (scope_key, customer_id, resource_key) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
         [(scope_key, owner, resource_key) for owner in owners],
     )
+    return spans
 
 
 def events_of(tx: Tx, scope_key: int, resource_keys: dict[int, str]) -> dict[int, list[LifecycleEvent]]:

@@ -9,9 +9,9 @@ from typing import Any
 from tallystick.model.access import Place
 from tallystick.model.findings import Finding, FindingCode, Severity
 from tallystick.model.instants import DAY_NS, HOUR_NS
-from tallystick.model.usage import Filled, Gap, GapCause, HoursResult, UsageHour
+from tallystick.model.usage import Filled, Gap, GapCause, HoursResult, UsageHour, UsagePeriod
 from tallystick.store.engine import Tx, Values
-from tallystick.store.records import DirtyHour, ReplacedHours, UsagePeriod
+from tallystick.store.records import DirtyHour, ReplacedHours
 from tallystick.store.registry import limited
 from tallystick.store.section import Section
 from tallystick.store.usage import integrals
