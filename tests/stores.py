@@ -134,7 +134,7 @@ def start_postgres() -> PostgresServer:
 
 
 def postgres_binaries() -> Path:
-    """The folder of `initdb` and `postgres`, looked for as `tools/postgresql.sh` does: on the path, where Debian puts them, in the wheel."""
+    """The folder of `initdb` and `postgres`, looked for as `tools/postgresql.sh` does: on the path, where Debian puts it, in the wheel."""
     on_path = shutil.which("initdb")
     found = [Path(on_path).resolve()] if on_path else _newest_first(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not found:

