@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -94,13 +95,25 @@ def test_keys_have_256_bits_and_differ() -> None:
     assert all(key.startswith("tsk_") and len(key) == 47 for key in keys)
 
 
-def test_a_clock_can_stand_in_a_file(tmp_path: object) -> None:
-    path = tmp_path / "clock"  # type: ignore[operator] - a Path
+def test_a_clock_can_stand_in_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "clock"
     path.write_text("1772000000000000000\n")
-    clock = clock_of({"TALLY_CLOCK_FILE": str(path)})
+    clock = clock_of(path)
     assert clock.now_ns() == 1_772_000_000_000_000_000
     path.write_text("soon")
     with pytest.raises(ValueError, match="holds 'soon'"):
         clock.now_ns()
     with pytest.raises(ValueError, match="nowhere"):
         FileClock(path.parent / "nowhere")
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "::"])
+def test_a_listener_of_every_address_is_known_at_each(address: str) -> None:
+    stand = Stand()
+    access = Access(stand.find, stand)
+    access.trust((address, 8443), Place(scope_id="hosts"))
+    access.trust(("127.0.0.1", 8081), Place())
+    assert ask(access, ("10.0.0.7", 8443)).place == Place(scope_id="hosts")
+    for other in (("10.0.0.7", 8081), ("10.0.0.7", 8444)):
+        with pytest.raises(Denied):
+            ask(access, other)
