@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import signal
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tallystick.app.server import load_certificate
 from tallystick.proto.tallystick.v1 import ingest_pb2 as wire
 from tests.integration.serving import AT_NS, SEND, Served
 from tests.integration.test_ingest import binary
@@ -137,11 +139,49 @@ def test_a_second_server_on_the_same_file_is_refused(served_sqlite: Served) -> N
     assert served_sqlite.send(EMPTY).status == 200
 
 
-def test_the_server_serves_tls_itself(tmp_path: Path) -> None:
-    certificate, key = tmp_path / "server.crt", tmp_path / "server.key"
+def certified(folder: Path, name: str) -> tuple[Path, Path]:
+    """A certificate that names this machine, and its key, in new files."""
+    certificate, key = folder / f"{name}.crt", folder / f"{name}.key"
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
     subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
     subprocess.run([*command, *subject, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
+    return certificate, key
+
+
+def shown_certificate(context: ssl.SSLContext) -> bytes:
+    """What a client is shown, in a handshake without a network."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client_context.check_hostname, client_context.verify_mode = False, ssl.CERT_NONE
+    client = client_context.wrap_bio(to_client, to_server)
+    server = context.wrap_bio(to_server, to_client, server_side=True)
+    for side in (client, server, client):
+        with contextlib.suppress(ssl.SSLWantReadError):
+            side.do_handshake()
+    return client.getpeercert(binary_form=True) or b""
+
+
+def test_a_new_certificate_without_its_key_leaves_the_old_one(tmp_path: Path) -> None:
+    old, new = certified(tmp_path, "old"), certified(tmp_path, "new")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    load_certificate(context, *old)
+    with pytest.raises(ssl.SSLError, match="mismatch"):
+        load_certificate(context, new[0], old[1])
+    assert shown_certificate(context) == ssl.PEM_cert_to_DER_cert(old[0].read_text())
+    load_certificate(context, *new)
+    assert shown_certificate(context) == ssl.PEM_cert_to_DER_cert(new[0].read_text())
+
+
+def test_files_that_are_no_certificate_are_refused_at_start(tmp_path: Path) -> None:
+    certificate, key = certified(tmp_path, "server")
+    for given, name in (((key, key), "tls_certificate"), ((certificate, certificate), "tls_key"), ((certificate, key), "tls_client_ca")):
+        files = {"TALLY_TLS_CERTIFICATE": str(given[0]), "TALLY_TLS_KEY": str(given[1])}
+        with pytest.raises(RuntimeError, match=f"tally serve: .*{name} = '{tmp_path}"):
+            ServerProcess(tmp_path / "state", {**files, "TALLY_TLS_CLIENT_CA": str(key)}).start()
+
+
+def test_the_server_serves_tls_itself(tmp_path: Path) -> None:
+    certificate, key = certified(tmp_path, "server")
     with ServerProcess(tmp_path / "state", {"TALLY_TLS_CERTIFICATE": str(certificate), "TALLY_TLS_KEY": str(key)}) as server:
         context = ssl.create_default_context(cafile=str(certificate))
         request = urllib.request.Request(f"https://127.0.0.1:{server.port}{SEND}", b"{}", {"content-type": "application/json"})

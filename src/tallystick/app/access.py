@@ -15,6 +15,7 @@ KEY_PREFIX = "tsk_"
 REMEMBERED_NS = 2 * 10**9
 """How long a key that was looked up is believed: a key revoked on another server ends within two seconds."""
 REMEMBERED_KEYS = 10_000
+EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 (what a listener is compared with; nothing is bound here)
 
 FindGrant = Callable[[bytes], Grant | None]
 """The grant of a key by its SHA-256, or None: it does not exist, is revoked or expired."""
@@ -87,8 +88,13 @@ class Access:
         at_ns, grant = self._remembered.get(key_hash(token), (0, None))
         return grant if grant is not None and self._clock.monotonic_ns() - at_ns < REMEMBERED_NS else None
 
+    def _of_address(self, came_in_at: tuple[str, int]) -> Place | None:
+        """The place of a listener of this address, or of one that listens at this port of every address."""
+        addresses = (came_in_at[0], *EVERY_ADDRESS)
+        return next((self._listeners[each, came_in_at[1]] for each in addresses if (each, came_in_at[1]) in self._listeners), None)
+
     def _of_listener(self, listener: tuple[str, int] | None) -> Grant:
-        place = self._listeners.get((listener[0], listener[1])) if listener else None
+        place = self._of_address(listener) if listener else None
         if place is None:
             raise Denied("a key is needed: Authorization: Bearer tsk_...", known=False)
         return Grant(key_id=f"listener:{listener[1] if listener else 0}", role=Role.AGENT, place=place)

@@ -89,6 +89,7 @@ def run_server(settings: Settings) -> int:
     set_up_logs(settings.log_level, clock.now_ns)
     try:
         app = build_app(settings, clock)
+        tls = _tls(settings)
         sockets = [_listen(address) for address in (settings.listen, *(each.listen for each in settings.listeners))]
     except (StoreInUse, SchemaMismatch, StoreUrlError, OSError, ValueError) as error:
         sys.stderr.write(f"tally serve: {error}\n")
@@ -111,7 +112,7 @@ def run_server(settings: Settings) -> int:
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=END_SECONDS,
-        **_tls(settings),
+        **tls,
     )
     addresses = [f"{name[0]}:{name[1]}" for name in (each.getsockname() for each in sockets)]
     log.info("listening", addresses=addresses, tls=settings.tls_certificate is not None, store=app.house.store.name)
@@ -160,16 +161,43 @@ async def _watch_certificate(config: uvicorn.Config, certificate: Path, key: Pat
         try:
             now = certificate.stat().st_mtime_ns
             if now != seen and config.ssl is not None:
-                config.ssl.load_cert_chain(certificate, key)
+                load_certificate(config.ssl, certificate, key)
                 seen = now
                 logger("server").info("certificate loaded", file=str(certificate))
         except (OSError, ssl.SSLError) as error:
             logger("server").error("certificate not loaded, the old one stays", file=str(certificate), error=str(error))
 
 
+def load_certificate(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
+    """Give new connections this certificate. It is tried elsewhere first: loading one whose key is not there yet takes the key
+    of the old one away, and no connection could be made until both files fit again.
+
+    Raises:
+        OSError: a file is not there, holds no certificate or key, or the two do not belong together; the old certificate stays.
+
+    """  # noqa: D205 (the reason is one sentence)
+    ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    context.load_cert_chain(certificate, key)
+
+
 def _tls(settings: Settings) -> dict[str, Any]:
+    """What uvicorn is told of TLS.
+
+    Raises:
+        ValueError: a file cannot be read or holds something else.
+
+    """
     if settings.tls_certificate is None:
         return {}
+    trial = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        trial.load_cert_chain(settings.tls_certificate, settings.tls_key)
+    except OSError as error:
+        raise ValueError(f"tls_certificate = {str(settings.tls_certificate)!r}, tls_key = {str(settings.tls_key)!r}: {error}") from None
+    try:
+        trial.load_verify_locations(settings.tls_client_ca or settings.tls_certificate)
+    except OSError as error:
+        raise ValueError(f"tls_client_ca = {str(settings.tls_client_ca)!r}: {error}") from None
     found: dict[str, Any] = {"ssl_certfile": str(settings.tls_certificate), "ssl_keyfile": str(settings.tls_key)}
     if settings.tls_client_ca is not None:
         found.update(ssl_ca_certs=str(settings.tls_client_ca), ssl_cert_reqs=ssl.CERT_REQUIRED)

@@ -7,7 +7,7 @@ import re
 import zlib
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import TypeVar
 
 from backports.zstd import DecompressionParameter, ZstdCompressor, ZstdDecompressor, ZstdError
@@ -28,9 +28,13 @@ M = TypeVar("M", bound=Message)
 LARGEST_EXPONENT = 40
 """No field holds a number of more digits."""
 
+GZIP_WBITS = 31
+"""Of zlib: the largest window, with the gzip header and trailer."""
 ZSTD_LEVEL = 1
 ZSTD_WINDOW_LOG_MAX = 23
 """8 MiB: what RFC 8878 asks a decoder to support. A larger window would only take memory."""
+MOST_FRAMES = 1000
+"""Frames or members of one body: senders make one. Millions of empty ones would hold the server for a minute."""
 
 PARSED_FIELD = re.compile(r"Failed to parse (\w+) field: ")
 UNKNOWN_FIELD = re.compile(r'no field named "(?P<field>[^"]*)" at "(?P<place>[^"]*)"')
@@ -58,6 +62,8 @@ class Zstd(Compression):
         found: list[bytes] = []
         rest: bytes | bytearray | memoryview = body
         while rest:
+            if len(found) == MOST_FRAMES:
+                raise ConnectError(Code.INVALID_ARGUMENT, f"content-encoding zstd: more than {MOST_FRAMES} frames")
             decoder = ZstdDecompressor(options={DecompressionParameter.window_log_max: ZSTD_WINDOW_LOG_MAX})
             try:
                 opened = decoder.decompress(rest, limit)
@@ -84,10 +90,26 @@ class Gzip(GzipCompression):
             ConnectError: `resource_exhausted` over the limit, `invalid_argument` if a member is damaged or cut.
 
         """
-        try:
-            return super().decompress(body, read_max_bytes)
-        except (EOFError, zlib.error, OSError) as error:
-            raise ConnectError(Code.INVALID_ARGUMENT, f"content-encoding gzip: {error}") from None
+        limit = 0 if read_max_bytes is None else read_max_bytes + 1
+        found: list[bytes] = []
+        rest: bytes | bytearray | memoryview = body
+        while rest:
+            if len(found) == MOST_FRAMES:
+                raise ConnectError(Code.INVALID_ARGUMENT, f"content-encoding gzip: more than {MOST_FRAMES} members")
+            decoder = zlib.decompressobj(wbits=GZIP_WBITS)
+            try:
+                opened = decoder.decompress(rest, limit)
+            except zlib.error as error:
+                raise ConnectError(Code.INVALID_ARGUMENT, f"content-encoding gzip: {error}") from None
+            found.append(opened)
+            if read_max_bytes is not None:
+                limit -= len(opened)
+                if limit <= 0:
+                    raise ConnectError(Code.RESOURCE_EXHAUSTED, f"message is larger than configured max {read_max_bytes}")
+            if not decoder.eof:
+                raise ConnectError(Code.INVALID_ARGUMENT, "content-encoding gzip: the body ends inside a member")
+            rest = decoder.unused_data
+        return b"".join(found)
 
 
 class StrictJson(Codec[Message, M]):
@@ -158,17 +180,30 @@ def _parsed(tree: dict[str, object], message_class: type[M]) -> M:
 
     """
     try:
-        return ParseDict(tree, message_class())
+        return _read(tree, message_class())
     except ParseError as error:
         readable, misread = _apart(tree) if message_class is wire.SendRequest else (tree, {})
         if not misread:
             raise ConnectError(Code.INVALID_ARGUMENT, _words(error)) from None
     try:
-        message = ParseDict(readable, message_class())
+        message = _read(readable, message_class())
     except ParseError as error:
         raise ConnectError(Code.INVALID_ARGUMENT, _words(error)) from None
     MISREAD.set(misread)
     return message
+
+
+def _read(tree: object, message: M) -> M:
+    """The message of a JSON value.
+
+    Raises:
+        ParseError: it has none.
+
+    """
+    try:
+        return ParseDict(tree, message)  # type: ignore[arg-type]  # what is no object is refused by it
+    except SystemError:  # protobuf's way to say that it cannot look up a name which UTF-8 cannot hold
+        raise ParseError("a name or a value of an enumeration holds an unpaired surrogate") from None
 
 
 def _apart(tree: dict[str, object]) -> tuple[dict[str, object], dict[tuple[str, int], Refusal]]:
@@ -182,7 +217,7 @@ def _apart(tree: dict[str, object]) -> tuple[dict[str, object], dict[tuple[str, 
         kept = list(items)
         for index, item in enumerate(items):
             try:
-                ParseDict(item, record())
+                _read(item, record())
             except (ParseError, AttributeError, TypeError) as error:
                 misread[name, index] = _misread(name, str(error))
                 kept[index] = {}
@@ -211,7 +246,10 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _exact(text: str) -> float | int:
     """A number with a point or an exponent: a whole one exactly, by its digits, as 1e18 may stand for an integer."""
-    number = Decimal(text)
+    try:
+        number = Decimal(text)
+    except InvalidOperation:  # an exponent beyond any that a decimal may have
+        raise ValueError(f"{text[:60]} is too large or too small a number") from None
     if number.adjusted() > LARGEST_EXPONENT:
         raise ValueError(f"{text[:60]} is too large a number")
     return int(number) if number == number.to_integral_value() else float(number)

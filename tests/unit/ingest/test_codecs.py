@@ -9,7 +9,7 @@ from backports.zstd import ZstdCompressor, compress
 from connectrpc.code import Code
 from connectrpc.errors import ConnectError
 
-from tallystick.ingest.codecs import MISREAD, Binary, Gzip, StrictJson, Zstd
+from tallystick.ingest.codecs import MISREAD, MOST_FRAMES, Binary, Gzip, StrictJson, Zstd
 from tallystick.proto.billing.v1 import billing_pb2 as rows
 from tallystick.proto.tallystick.v1 import ingest_pb2 as wire
 
@@ -40,6 +40,14 @@ class TestCompressions:
         assert caught.value.code is Code.INVALID_ARGUMENT
 
 
+@pytest.mark.parametrize("codec", [Gzip(), Zstd()], ids=lambda each: each.name())
+def test_a_body_of_countless_empty_frames_is_refused(codec: Gzip | Zstd) -> None:
+    assert codec.decompress(packed(codec.name(), b"") * MOST_FRAMES, 10) == b""
+    with pytest.raises(ConnectError, match="more than 1000") as caught:
+        codec.decompress(packed(codec.name(), b"") * (MOST_FRAMES + 1), 10)
+    assert caught.value.code is Code.INVALID_ARGUMENT
+
+
 def test_a_frame_without_its_length_opens() -> None:
     writer = ZstdCompressor()
     body = writer.compress(BODY, mode=ZstdCompressor.FLUSH_BLOCK) + writer.flush(ZstdCompressor.FLUSH_FRAME)
@@ -55,6 +63,10 @@ def test_a_frame_without_its_length_opens() -> None:
         (b'{"batches": [], "batches": []}', "'batches' stands twice"),
         (b'{"heartbeat": {"at": NaN}}', "NaN"),
         (b'{"heartbeat": {"at": 1e99}}', "too large"),
+        (b'{"heartbeat": {"at": 1e99999999999999999999}}', "too large"),
+        (b'{"heartbeat": {"at": 1e-99999999999999999999}}', "too small"),
+        (b'{"\\ud800": 1}', "surrogate"),
+        (b'{"heartbeat": {"\\ud800": 1}}', "surrogate"),
         (b'{"heartbeat": {"at": 9223372036854775808}}', "9223372036854775808"),
         (b'{"heartbeat": {"at": ' + b"9" * 5000 + b"}}", "JSON body"),
         (b'{"heartbeat": {"at": 1.5}}', "1.5"),
@@ -84,6 +96,13 @@ def test_a_record_that_cannot_be_read_never_costs_its_neighbour() -> None:
     assert found["batches", 2][0] == "damaged"
     assert found["batches", 3] == ("out_of_range", "interval_ns", "99999999999999999999")
     assert found["facts", 0][:2] == ("damaged", "vcpus")
+
+
+@pytest.mark.parametrize("name", ["batches", "events", "facts"])
+def test_a_name_that_utf8_cannot_hold_costs_only_its_record(name: str) -> None:
+    message = StrictJson().decode(b'{"%s": [{"\\ud800": 1}, {"resource_id": "a"}]}' % name.encode(), wire.SendRequest)
+    assert [each.resource_id for each in getattr(message, name)] == ["", "a"]
+    assert (MISREAD.get() or {})[name, 0].code.value == "damaged"
 
 
 def test_binary_that_is_no_message_is_refused() -> None:
