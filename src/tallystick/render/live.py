@@ -19,10 +19,18 @@ def live_table(status: Mapping[str, Any]) -> Group:
 
     `samples_sent` and `samples_waiting` are the agent's own counts since it started; None: it has not told them yet.
     """
+    # Narrow enough that 80 columns show every figure whole: only names are folded.
     network = any(one["network_tx_bytes"] is not None for one in status["resources"])
-    table = Table(title=f"usage and cost since {status['month_start']}", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("resource", overflow="fold", min_width=14)
-    for name in ("cores", "memory", "core-hours", "GiB-hours", *(("GiB out",) if network else ()), "cost", "covered"):
+    table = Table(
+        title=f"usage and cost since {status['month_start']}",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        show_edge=False,
+        collapse_padding=True,
+    )
+    table.add_column("resource", overflow="fold", min_width=9)
+    for name in ("cores", "memory", "core-h", "GiB-h", *(("GiB out",) if network else ()), "cost", "covered"):
         table.add_column(name, justify="right", no_wrap=True)
     ordered = sorted(status["resources"], key=lambda one: (not one["active"], -(one["cpu_used_core_ns"] or 0), one["resource_id"]))
     for one in ordered[:SHOWN_RESOURCES]:
