@@ -42,8 +42,9 @@ def status(network: int | None) -> dict[str, Any]:
 
 @pytest.mark.parametrize("network", [None, 2**30])
 def test_eighty_columns_show_every_figure(network: int | None) -> None:
-    console = Console(file=io.StringIO(), width=80)
+    screen = io.StringIO()
+    console = Console(file=screen, width=80)
     console.print(live_table(status(network)))
-    shown = console.file.getvalue()  # type: ignore[attr-defined] - a StringIO
+    shown = screen.getvalue()
     for figure in (*FIGURES, *(("1.000",) if network else ()), "1,000 samples sent, unknown waiting"):
         assert figure in shown, shown
