@@ -194,3 +194,11 @@ def test_the_same_id_in_another_scope_is_another_resource(served: Served) -> Non
     assert outcomes(served.send({"batches": [batch("vm-1")]})) == ["stored"]
     assert outcomes(served.send({"batches": [batch("vm-1")]}, key=elsewhere)) == ["stored"]
     assert outcomes(served.send({"batches": [batch("vm-1", columns=columns(AT_NS + 1, AT_NS + 2))]}, key=elsewhere)) == ["conflict"]
+
+
+def test_more_notices_than_are_stored_at_once_are_to_be_split(served: Served) -> None:
+    facts = [wire.ResourceFacts(resource_id=f"many-{number}", at=AT_NS, vcpus=1) for number in range(10_001)]
+    reply = served.server.rpc(SEND, wire.SendRequest(facts=facts), served.agent)
+    assert (reply.status, reply.json["code"]) == (429, "resource_exhausted")
+    assert "10001" in reply.json["message"]
+    assert "retry-after" not in reply.headers, "what is split is sent at once"

@@ -33,6 +33,11 @@ class NativeService:
         grant = caller()
         received_at_ns = self._clock.now_ns()
         misread = MISREAD.get() or {}
+        notes = len(request.events) + len(request.facts)
+        if notes > MOST_NOTICES:
+            raise ConnectError(
+                Code.RESOURCE_EXHAUSTED, f"events and facts: {notes}, at most {MOST_NOTICES} in a request: send them in parts"
+            )
         beat = notices.heartbeat(request.heartbeat, received_at_ns) if request.HasField("heartbeat") else None
         if isinstance(beat, Refusal):
             raise ConnectError(Code.INVALID_ARGUMENT, beat.sentence())
@@ -54,6 +59,8 @@ class NativeService:
         )
 
 
+MOST_NOTICES = 10_000
+"""Events and facts of one request. Each is written by itself, in 1 ms on PostgreSQL, while all others wait."""
 MOST_SAMPLES = 1_000_000
 """Samples of one request: four times what ordinary batches of 4 MiB hold. A few bytes could declare any number of them."""
 
