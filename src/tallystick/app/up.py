@@ -37,6 +37,7 @@ READY_SECONDS = 60
 STOP_SECONDS = 30
 REFRESH_SECONDS = 1.0
 SETTLE_SECONDS = 10
+COSTS_SECONDS = 0.7
 LIVELY = {
     "TALLY_AGENT_BATCH_SECONDS": "2",
     "TALLY_AGENT_HEARTBEAT_INTERVAL_SECONDS": "2",
@@ -252,11 +253,12 @@ def _look(client: Client, agent: Child) -> dict[str, Any]:
 
 
 def _settled(client: Client, agent: Child) -> dict[str, Any]:
-    """The last look: once what was flushed last is in its usage hours, waiting a little for it."""
+    """The last look: once what was flushed last is in its usage hours, waiting a little for it, and its costs are not those kept before."""
     until = _now() + SETTLE_SECONDS
-    while (status := _look(client, agent))["hours_waiting"] and _now() < until:
+    while _look(client, agent)["hours_waiting"] and _now() < until:
         time.sleep(0.2)
-    return status
+    time.sleep(COSTS_SECONDS)
+    return _look(client, agent)
 
 
 def _address(settings: Settings, *, chosen: bool) -> str:

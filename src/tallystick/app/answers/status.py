@@ -18,11 +18,14 @@ from tallystick.model.instants import CELL_NS, DAY_NS, HOUR_NS, LATEST_NS, hour_
 from tallystick.model.resources import UNASSIGNED
 from tallystick.model.usage import UsageHour, UsagePeriod
 from tallystick.serve.services import AgentStatus, ResourceStatus, Status
+from tallystick.store.records import NotFound
 from tallystick.store.registry import StoredResource
 from tallystick.store.store import Store
 
 KEPT_NS = 5 * 10**9
-"""How long the costs of a customer are believed: rating a month for a table that is looked at each second would cost more than it tells."""
+KEPT_TIMES = 10
+"""How long the costs of a customer are believed: ten times as long as rating took, at most five seconds. A table that is looked at each
+second would else cost more than it tells; and where rating is quick, costs are as new as the usage beside them."""
 LONGEST_MONTH_NS = 33 * DAY_NS
 Cost = tuple[Mapping[str, tuple[Fraction, str]], str, tuple[Money, ...]]
 """Exact costs by resource with their currency, why there is none, totals."""
@@ -91,17 +94,22 @@ class StatusBoard:
         )
 
     def _cost(self, place: Place, customer_id: str, now_ns: int) -> Cost:
-        at_ns, kept = self._costs.get((place, customer_id), (-KEPT_NS, ({}, "", ())))
-        if self._clock.monotonic_ns() - at_ns < KEPT_NS:
-            return kept
-        invoices = preview(self._store, place, customer_id, now_ns, self._ids)
+        asked_ns = self._clock.monotonic_ns()
+        kept = self._costs.get((place, customer_id))
+        if kept and asked_ns < kept[0]:
+            return kept[1]
+        try:
+            invoices = preview(self._store, place, customer_id, now_ns, self._ids)
+        except NotFound:  # agents may name a customer before it is created
+            return {}, f"there is no customer {customer_id!r}: create it", ()
         costs = cost_by_resource(invoices)
         with self._store.read() as tx:
             names = {
                 holdings.name(one.id): one.id for holdings in holdings_of(self._store, place, customer_id, tx) for one in holdings.resources
             }
         found = ({names.get(name, name): cost for name, cost in costs.items()}, _reason(invoices), tuple(one.net for one in invoices))
-        self._costs[place, customer_id] = (self._clock.monotonic_ns(), found)
+        made_ns = self._clock.monotonic_ns()
+        self._costs[place, customer_id] = (made_ns + min(KEPT_NS, KEPT_TIMES * (made_ns - asked_ns)), found)
         return found
 
 

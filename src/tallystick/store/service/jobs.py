@@ -30,7 +30,7 @@ class Jobs(Section):
                 f" VALUES (?, ?, ?, 'run', ?, 1, {now} + ?, 1, {now}) ON CONFLICT (job, scope, period) DO UPDATE SET"
                 " state = 'run', owner = excluded.owner, fence = job_run.fence + 1, lease_until_ms = excluded.lease_until_ms,"
                 " attempts = job_run.attempts + 1, claimed_at_ms = excluded.claimed_at_ms"
-                f" WHERE job_run.state <> 'done' AND job_run.lease_until_ms < {now} RETURNING fence",
+                f" WHERE job_run.state <> 'done' AND job_run.lease_until_ms <= {now} RETURNING fence",
                 (job, scope, period, owner, lease_seconds * 1000),
             )
         return None if row is None else Fence(job=job, scope=scope, period=period, owner=owner, fence=row[0])
@@ -78,7 +78,7 @@ class Jobs(Section):
                 (row[0], row[1])
                 for row in reading.rows(
                     "SELECT scope, period FROM job_run WHERE job = ?"
-                    f" AND (state = 'done' OR lease_until_ms >= {NOW_MS[reading.is_sqlite]})",
+                    f" AND (state = 'done' OR lease_until_ms > {NOW_MS[reading.is_sqlite]})",
                     (job,),
                 )
             }
