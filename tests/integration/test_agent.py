@@ -25,6 +25,8 @@ from tests.integration.receiver import Receiver, error
 
 ROOT = Path(__file__).resolve().parents[2]
 CGROUP = Path("/sys/fs/cgroup")
+MARK = f"tally-test-{os.getpid()}-load"
+"""In the name of everything metered here: tests that run beside these have workloads of their own."""
 LOAD = """
 import sys, time
 sys.stdin.readline()
@@ -64,7 +66,7 @@ class Workload:
 
     def __init__(self, root: Path | None, name: str) -> None:
         self.root, self.name = root, name
-        self.child = subprocess.Popen([sys.executable, "-S", "-c", LOAD, "1.5", "tally-test-load"], stdin=subprocess.PIPE)
+        self.child = subprocess.Popen([sys.executable, "-S", "-c", LOAD, "1.5", MARK], stdin=subprocess.PIPE)
         if root:
             self.group = root / name
             self.group.mkdir()
@@ -125,8 +127,8 @@ class Stage:
             "spool_directory": str(self.folder / "spool"),
             "host": "h",
             "source": "cgroup" if self.root else "proc",
-            "cgroup_match": "tally-test-*",
-            "proc_match": "*tally-test-load*",
+            "cgroup_match": f"{MARK}-*",
+            "proc_match": f"*{MARK}*",
             "proc_minimum_cpu_ms": "0",
             "batch_seconds": "1",
             "heartbeat_interval_seconds": "1",
@@ -145,7 +147,7 @@ class Stage:
         return [line for line in lines if line["message"] == message]
 
     def workload(self, name: str = "a") -> Workload:
-        made = Workload(self.root, f"tally-test-{os.getpid()}-{name}")
+        made = Workload(self.root, f"{MARK}-{name}")
         self.workloads.append(made)
         return made
 
