@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -82,6 +83,9 @@ def show_readings(config: Path | None, resource: str | None, as_json: bool) -> N
     from tallystick.app.agent_settings import AgentSettingsError, load_settings
     from tallystick.collect.mapping import MappingError
 
+    told = logging.StreamHandler()
+    told.setFormatter(logging.Formatter("%(message)s: %(detail)s", defaults={"detail": ""}))
+    logging.getLogger().addHandler(told)
     try:
         readings = once(load_settings(config), resource)
     except (AgentSettingsError, MappingError, OSError) as error:

@@ -32,6 +32,8 @@ class RefusedError(Exception):
         what = str(told.get("detail") or told.get("title") or told.get("message") or "refused")
         field, value, code = told.get("field"), told.get("value"), told.get("code")
         shown = f" = {value!r}" if value not in (None, "") else ""
+        if shown and f"{value}" not in what:
+            what = what.removeprefix(f"{field}: ")
         place = f"{field}{shown}: " if field and not what.startswith(str(field)) else ""
         yield f"{place}{what}" + (f" [{code}]" if code else "")
         for mistake in told.get("mistakes") or ():
