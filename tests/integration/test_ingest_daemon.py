@@ -118,3 +118,12 @@ def test_json_rows_with_an_unknown_field_are_refused_by_name(served: Served) -> 
     assert "'gpu'" in reply.json["message"]
     taken = send(served, "SendMetricsBatch", {"vmId": "vm-json", "metrics": [{"timestamp": "2026-02-25T08:00:00.5Z", "cpuTimeNanos": "7"}]})
     assert taken.json == {"success": True}
+
+
+def test_the_live_table_is_shown_though_an_agent_named_a_customer_that_is_not_there(served: Served) -> None:
+    assert send(served, "SendMetricsBatch", rows("vm-stranger", (AT_S, 1), customer="stranger")).status == 200
+    reply = served.server.call("GET", "/v1/status", headers={"authorization": f"Bearer {served.key('admin')}"})
+    assert reply.status == 200, reply.body
+    (row,) = (each for each in reply.json["resources"] if each["resource_id"] == "vm-stranger")
+    assert (row["customer_id"], row["cost"]) == ("stranger", None)
+    assert "no customer 'stranger'" in row["cost_reason"]

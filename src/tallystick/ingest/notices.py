@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from tallystick.ingest.submission import Heartbeat
 from tallystick.model.access import Grant
 from tallystick.model.outcomes import Refusal, RefusalCode
@@ -10,6 +12,7 @@ from tallystick.model.samples import FUTURE_LIMIT_NS, LARGEST, BatchIdentity, Li
 from tallystick.proto.tallystick.v1 import ingest_pb2 as wire
 
 LONGEST_ID = 512
+CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 LONGEST_TEXT = 4096
 MOST_LABELS = 64
 LARGEST_COUNT = 2**31 - 1
@@ -22,12 +25,21 @@ KINDS = {
 
 
 def id_refusal(field: str, value: str, *, needed: bool = False) -> Refusal | None:
-    """Why a text cannot be an id, or None: it is needed and empty, longer than 512 bytes, or holds a NUL (no store keeps one)."""
+    """Why a text cannot be an id, or None: it is needed and empty, or what REST could not ask for: longer than 512 bytes, with
+    control characters (no store keeps a NUL), or with a blank at one of its ends.
+    """  # noqa: D205 (the reason is one sentence)
+    if value[:1].isspace() or value[-1:].isspace():
+        return Refusal(code=RefusalCode.OUT_OF_RANGE, field=field, value=repr(value[:60]))
+    return text_refusal(field, value, needed=needed)
+
+
+def text_refusal(field: str, value: str, *, needed: bool = False) -> Refusal | None:
+    """Why a text cannot be told of a resource, or None: it is needed and empty, longer than 512 bytes, or has control characters."""
     if not value:
         return Refusal(code=RefusalCode.EMPTY_ID, field=field) if needed else None
     if len(value) > LONGEST_ID // 4 and len(value.encode()) > LONGEST_ID:
         return Refusal(code=RefusalCode.TOO_LARGE, field=field, value=f"{value[:60]}… ({len(value.encode())} bytes, at most {LONGEST_ID})")
-    if "\0" in value:
+    if CONTROLS.search(value) is not None:
         return Refusal(code=RefusalCode.OUT_OF_RANGE, field=field, value=repr(value[:60]))
     return None
 
@@ -101,8 +113,8 @@ def _fact_refusal(sent: wire.ResourceFacts, received_at_ns: int, grant: Grant) -
         id_refusal("resource_id", sent.resource_id, needed=True)
         or instant_refusal("at", sent.at, received_at_ns)
         or id_refusal("customer_id", sent.customer_id)
-        or id_refusal("name", sent.name)
-        or id_refusal("kind", sent.kind)
+        or text_refusal("name", sent.name)
+        or text_refusal("kind", sent.kind)
         or id_refusal("region", sent.region)
         or _labels_refusal(sent)
     )
@@ -123,7 +135,7 @@ def _labels_refusal(sent: wire.ResourceFacts) -> Refusal | None:
     if len(values) > MOST_LABELS:
         return Refusal(code=RefusalCode.TOO_LARGE, field="labels", value=f"{len(values)} labels, at most {MOST_LABELS}")
     for name in sorted(values):
-        refusal = id_refusal("labels", name, needed=True) or id_refusal(f"labels.{name}", values[name])
+        refusal = id_refusal("labels", name, needed=True) or text_refusal(f"labels.{name}", values[name])
         if refusal is not None:
             return refusal
     return None

@@ -27,6 +27,10 @@ def said(found: object) -> tuple[str, str, str]:
     [
         ({"resource_id": "", "kind": 1, "at": NOW}, ("empty_id", "resource_id", "")),
         ({"resource_id": "a\0", "kind": 1, "at": NOW}, ("out_of_range", "resource_id", "'a\\x00'")),
+        ({"resource_id": "a\n", "kind": 1, "at": NOW}, ("out_of_range", "resource_id", "'a\\n'")),
+        ({"resource_id": " a", "kind": 1, "at": NOW}, ("out_of_range", "resource_id", "' a'")),
+        ({"resource_id": "a\xa0", "kind": 1, "at": NOW}, ("out_of_range", "resource_id", "'a\\xa0'")),
+        ({"resource_id": "a\u2028b", "kind": 1, "at": NOW}, ("out_of_range", "resource_id", "'a\\u2028b'")),
         ({"resource_id": "a", "kind": 0, "at": NOW}, ("unsupported", "kind", "0")),
         ({"resource_id": "a", "kind": 9, "at": NOW}, ("unsupported", "kind", "9")),
         ({"resource_id": "a", "kind": 1, "at": 0}, ("out_of_range", "at", "0")),

@@ -12,6 +12,8 @@ from tallystick.model.billing.money import MINOR_DIGITS, Money, decimal_text, fr
 from tallystick.model.instants import LATEST_NS, iso, parse_iso
 
 LONGEST_NAME = 200
+LONGEST_ID = 512
+"""The names of nested control groups are ids, and long."""
 LARGEST_INTEGER = 2**63 - 1
 NO_CONTROLS = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
 NO_BLANK_ENDS = r"^[^\x00-\x20\x7f-\xa0\u2028\u2029]([^\x00-\x1f\x7f-\x9f\u2028\u2029]*[^\x00-\x20\x7f-\xa0\u2028\u2029])?$"
@@ -56,8 +58,8 @@ def _currency(value: str) -> str:
     return value
 
 
-Id = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_NAME, pattern=NO_BLANK_ENDS)]
-"""An id as its source names it: any text of 1 to 200 characters without control characters and without blanks at its ends."""
+Id = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_ID, pattern=NO_BLANK_ENDS)]
+"""An id as its source names it: any text of 1 to 512 characters without control characters and without blanks at its ends."""
 
 Name = Annotated[str, StringConstraints(max_length=LONGEST_NAME, pattern=NO_CONTROLS)]
 
