@@ -77,8 +77,7 @@ class Jobs(Section):
             taken = {
                 (row[0], row[1])
                 for row in reading.rows(
-                    "SELECT scope, period FROM job_run WHERE job = ?"
-                    f" AND (state = 'done' OR lease_until_ms > {NOW_MS[reading.is_sqlite]})",
+                    f"SELECT scope, period FROM job_run WHERE job = ? AND (state = 'done' OR lease_until_ms > {NOW_MS[reading.is_sqlite]})",
                     (job,),
                 )
             }
