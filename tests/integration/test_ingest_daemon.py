@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from tallystick.app.clock import SystemClock
 from tallystick.proto.billing.v1 import billing_pb2 as wire
+from tallystick.store.store import open_store
 from tests.integration.serving import AT_NS, SECOND_NS, Served
 from tests.servers import Reply
 
@@ -127,3 +129,18 @@ def test_the_live_table_is_shown_though_an_agent_named_a_customer_that_is_not_th
     (row,) = (each for each in reply.json["resources"] if each["resource_id"] == "vm-stranger")
     assert (row["customer_id"], row["cost"]) == ("stranger", None)
     assert "no customer 'stranger'" in row["cost_reason"]
+
+
+def test_a_limited_key_sets_nothing_aside_for_another_customer(served: Served) -> None:
+    assert send(served, "SendMetricsBatch", rows("vm-theirs", (AT_S, 1), customer="globex")).status == 200
+    limited = served.key("agent", customers=["acme"])
+    for sent in (rows("vm-theirs", (0, 1)), rows("vm-theirs", (0, 1), (AT_S + 1, 2))):
+        assert send(served, "SendMetricsBatch", sent, key=limited).status in (400, 403)
+    assert send(served, "SendMetricsBatch", rows("vm-ours", (0, 1), (AT_S, 2)), key=limited).status == 200
+    store = open_store(served.url, SystemClock())
+    try:
+        with store.read() as tx:
+            aside = tx.rows("SELECT resource_id FROM quarantine WHERE resource_id IN (?, ?)", ("vm-theirs", "vm-ours"))
+    finally:
+        store.close()
+    assert [resource_id for (resource_id,) in aside] == ["vm-ours"]

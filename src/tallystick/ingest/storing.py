@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import TypeVar
 
@@ -94,12 +94,14 @@ class Storing:
         grant = opened.submission.grant
         if not grant.customers and not grant.regions:
             return opened
+        aside = opened.submission.quarantined
         named = {_resource_of(each) for each in chain(opened.batches, opened.events, opened.facts)} - {""}
+        named |= {each.resource_id for each in aside}
         others = {resource_id for resource_id in named if not self._may_write(tx, grant, resource_id)}
         if not others:
             return opened
         return _Opened(
-            opened.submission,
+            replace(opened.submission, quarantined=[each for each in aside if each.resource_id not in others]),
             [_unless_other(each, others) for each in opened.batches],
             [_unless_other(each, others) for each in opened.events],
             [_unless_other(each, others) for each in opened.facts],
