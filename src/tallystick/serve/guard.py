@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from tallystick.model.access import Grant, Place, Role
 from tallystick.serve.problems import FORBIDDEN, TOO_LARGE, UNKNOWN_FIELD, UNSUPPORTED_TYPE, Problem, not_found
-from tallystick.serve.repeats import answer_once
+from tallystick.serve.repeats import Asker, answer_once
 from tallystick.serve.services import Services
 from tallystick.store.store import Store
 
@@ -165,7 +165,9 @@ class GuardedRoute(APIRoute):
                 _refuse_type(request, reads_json=reads_json)
                 await _read_limited(request)
                 if allows:
-                    return await answer_once(request, request.state.call, inner)
+                    call: Call = request.state.call
+                    asker = Asker(repeats=call.desk.store.repeats, place=call.place, actor=call.actor)
+                    return await answer_once(request, asker, inner)
             return await inner(request)
 
         return guarded

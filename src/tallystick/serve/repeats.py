@@ -6,16 +6,15 @@ import hashlib
 import json
 import re
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from tallystick.model.access import Place
 from tallystick.serve.problems import KEY_REUSED, Problem, conflict, invalid
-
-if TYPE_CHECKING:
-    from tallystick.serve.guard import Call
+from tallystick.store.service.repeats import Repeats
 
 HEADER = "idempotency-key"
 KEY = re.compile(r"[\x21-\x7e]{1,200}")
@@ -30,7 +29,16 @@ KEPT = frozenset(range(200, 300))
 """Answers that are kept. A refusal did nothing, so its request may simply be sent again."""
 
 
-async def answer_once(request: Request, call: Call, handler: Handler) -> Response:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asker:
+    """Who asks, and where answers are kept: keys of two callers never meet."""
+
+    repeats: Repeats
+    place: Place
+    actor: str
+
+
+async def answer_once(request: Request, asker: Asker, handler: Handler) -> Response:
     """The answer of `handler`, or the one that was given to the same request under the same key before.
 
     The body must have been read. A request without the header is handled as it is.
@@ -45,19 +53,19 @@ async def answer_once(request: Request, call: Call, handler: Handler) -> Respons
     if not KEY.fullmatch(key):
         raise invalid("Idempotency-Key", key, "Idempotency-Key: is 1 to 200 visible ASCII characters")
     digest = fingerprint(request.method, request.url.path, request.url.query, await request.body())
-    kept = await run_in_threadpool(_claim, call, key, digest)
+    kept = await run_in_threadpool(_claim, asker, key, digest)
     if kept is not None:
         return kept
     try:
         response = await handler(request)
     except BaseException:
-        await run_in_threadpool(_release, call, key)
+        await run_in_threadpool(_release, asker, key)
         raise
     if response.status_code in KEPT:
         body = bytes(response.body)
-        await run_in_threadpool(_keep, call, key, response.status_code, body)
+        await run_in_threadpool(_keep, asker, key, response.status_code, body)
     else:
-        await run_in_threadpool(_release, call, key)
+        await run_in_threadpool(_release, asker, key)
     return response
 
 
@@ -78,9 +86,9 @@ def without_secrets(body: bytes) -> bytes:
     return body
 
 
-def _claim(call: Call, key: str, digest: bytes) -> Response | None:
+def _claim(asker: Asker, key: str, digest: bytes) -> Response | None:
     """The answer that is kept, or None when the request is now ours to answer."""
-    kept = call.desk.store.repeats.claim(call.place, call.actor, key, digest, STALE_NS)
+    kept = asker.repeats.claim(asker.place, asker.actor, key, digest, STALE_NS)
     if kept is None:
         return None
     if kept.request_hash != digest:
@@ -90,9 +98,9 @@ def _claim(call: Call, key: str, digest: bytes) -> Response | None:
     return Response(kept.answer, kept.status, media_type="application/json", headers={"Idempotency-Replayed": "true"})
 
 
-def _keep(call: Call, key: str, status: int, body: bytes) -> None:
-    call.desk.store.repeats.keep(call.place, call.actor, key, status, without_secrets(body))
+def _keep(asker: Asker, key: str, status: int, body: bytes) -> None:
+    asker.repeats.keep(asker.place, asker.actor, key, status, without_secrets(body))
 
 
-def _release(call: Call, key: str) -> None:
-    call.desk.store.repeats.release(call.place, call.actor, key)
+def _release(asker: Asker, key: str) -> None:
+    asker.repeats.release(asker.place, asker.actor, key)

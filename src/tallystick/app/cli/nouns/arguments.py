@@ -25,10 +25,10 @@ def instant(text: str | None) -> str | None:
 
 
 def size(text: str) -> int:
-    """Bytes of `4GiB`, `512MiB` or `1024`.
+    """Bytes of `4GiB`, `512MiB` or `4294967296`. A number without a unit below a MiB is surely not meant as bytes.
 
     Raises:
-        typer.BadParameter: it is no such text, or no whole number of bytes.
+        typer.BadParameter: it is no such text, no whole number of bytes, or has no unit and is small.
 
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]iB|B|)", text.strip())
@@ -37,6 +37,8 @@ def size(text: str) -> int:
     amount = Fraction(found[1]) * BYTES[found[2]]
     if amount.denominator != 1:
         raise typer.BadParameter(f"{text!r} is no whole number of bytes")
+    if found[2] == "" and 0 < amount < BYTES["MiB"]:
+        raise typer.BadParameter(f"{text!r} would be {amount} bytes: name the unit, as in {text.strip()}GiB")
     return amount.numerator
 
 
