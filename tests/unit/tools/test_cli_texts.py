@@ -13,15 +13,16 @@ from tallystick.app.cli.output import at
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"), [("1024", 1024), ("4GiB", 4 * 2**30), ("1.5 MiB", 3 * 2**19), ("512KiB", 2**19), ("7B", 7), ("2TiB", 2**41)]
+    ("text", "expected"),
+    [("4294967296", 2**32), ("0", 0), ("4GiB", 4 * 2**30), ("1.5 MiB", 3 * 2**19), ("512KiB", 2**19), ("7B", 7), ("2TiB", 2**41)],
 )
 def test_sizes(text: str, expected: int) -> None:
     assert size(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "lots", "4GB", "-1GiB", "1.3B", "4 G"])
+@pytest.mark.parametrize("text", ["", "lots", "4GB", "-1GiB", "1.3B", "4 G", "1024", "4"])
 def test_no_sizes(text: str) -> None:
-    with pytest.raises(typer.BadParameter, match=r"size|whole number"):
+    with pytest.raises(typer.BadParameter, match=r"size|whole number|name the unit"):
         size(text)
 
 
