@@ -95,7 +95,7 @@ class AgentSettings:
 
 _BOUNDS: Mapping[str, tuple[int, int]] = {
     "collection_interval_ms": (10, 3_600_000),
-    "batch_size": (1, 100_000),
+    "batch_size": (1, 40_000),
     "batch_seconds": (1, 3600),
     "heartbeat_interval_seconds": (1, 3600),
     "proc_minimum_cpu_ms": (0, 3_600_000),

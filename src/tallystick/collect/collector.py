@@ -398,11 +398,14 @@ class Collector:
         """Meter what was found: its start if the last look did not see it, its facts if they are not known, its first sample at once."""
         try:
             reader: Reader = source.open(found)
-            row = reader.read(self.now_ns())
         except GoneError:
             return
-        except (ValueError, OverflowError) as error:
-            log.error("read_failed", extra={"resource": found.local, "error": str(error)})
+        try:
+            row = reader.read(self.now_ns())
+        except (GoneError, ValueError, OverflowError) as error:
+            reader.close()
+            if not isinstance(error, GoneError):
+                log.error("read_failed", extra={"resource": found.local, "error": str(error)})
             return
         self._tokens += 1
         one = Sampled(found, self.declarations.resource_id(found), reader, self._tokens)

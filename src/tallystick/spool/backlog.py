@@ -77,10 +77,11 @@ class Backlog:
             self._files.append(file)
 
     def arrived(self, entries: Iterable[tuple[int, Entry]], *, urgent: bool) -> None:
-        """These are on disk now, in the last file."""
+        """These are on disk now, each in the file that it names: a burst may have filled more than one."""
         with self._changed:
+            files = {file.number: file for file in self._files}
             for token, entry in entries:
-                self._files[-1].add(entry)
+                files[entry.file].add(entry)
                 self._writing_first_at.pop(token, None)
             self._urgent = self._urgent or urgent
             self._changed.notify_all()
@@ -107,15 +108,16 @@ class Backlog:
 
     # The sender's side
 
-    def take(self, most: int, most_bytes: int) -> list[Entry]:
-        """The oldest that wait, in order: at least one if any waits, else as many as fit into both limits. They stay until `done`."""
+    def take(self, most: int, most_bytes: int, most_samples: int = 2**63) -> list[Entry]:
+        """The oldest that wait, in order: at least one if any waits, else as many as fit into all limits. They stay until `done`."""
         with self._changed:
             taken: list[Entry] = []
-            size = 0
+            size = samples = 0
             for file in self._files:
                 for entry in file.load() if file.records else ():
                     size += entry.length
-                    if taken and (len(taken) >= most or size > most_bytes):
+                    samples += entry.samples
+                    if taken and (len(taken) >= most or size > most_bytes or samples > most_samples):
                         return taken
                     taken.append(entry)
                 if len(taken) >= most:

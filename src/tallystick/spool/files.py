@@ -85,8 +85,13 @@ class Appender:
         self.fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         self.size = 0
         self.dirty = False
-        self.append(pack_header(spool_id))
-        sync_directory(directory)
+        try:
+            self.append(pack_header(spool_id))
+            sync_directory(directory)
+        except OSError:  # a full disk is tried each second: nothing is left behind each time
+            os.close(self.fd)
+            self.path.unlink(missing_ok=True)
+            raise
 
     def append(self, content: bytes) -> int:
         """Write at the end; the offset at which it stands. It is durable after `sync`."""

@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 MOST_RECORDS = 60
 MOST_BYTES = 3_500_000
 """Of a request: under the 4 MiB that servers take by default, with room for a heartbeat."""
+MOST_SAMPLES = 500_000
+"""Of a request, unless one batch alone has more: servers refuse batches beyond a million."""
 ENOUGH_RECORDS = 20
 """So many waiting are worth a request (stack.md: 20 batches a request cost a third of one by one)."""
 
@@ -141,7 +143,7 @@ class Sender:
 
     def _send_one(self) -> bool:
         """One request with what waits, and a heartbeat if one is due; whether the server answered it."""
-        entries = self._backlog.take(self._most, MOST_BYTES)
+        entries = self._backlog.take(self._most, MOST_BYTES, MOST_SAMPLES)
         heartbeat = self._heartbeat_now or self._heartbeat_at <= self._now()
         rest = pb.SendRequest(confirmed_commands=self._confirmed)
         if heartbeat:

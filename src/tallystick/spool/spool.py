@@ -240,25 +240,14 @@ class Spool:
         return True
 
     def _write(self, batch: Sequence[_Work]) -> None:
-        arrived: list[tuple[int, Entry]] = []
-        closed: list[tuple[str, str, int]] = []
+        appended: list[tuple[_Work, Entry]] = []
         for work in batch:
             if work.kind is not RecordKind.TAIL and not work.written:
-                arrived.append((work.token, self._append_entry(work)))
-                if work.batch and work.batch.spool_id == self.spool_id:
-                    closed.append((work.batch.resource_id, work.batch.boot_id, work.batch.sequence))
-        if self._batches:
-            self._sync(self._batches)
-        for resource_id, boot_id, sequence in closed:
-            self._closed[resource_id, boot_id] = sequence
-            self._tails.first_file.pop((resource_id, boot_id, sequence), None)
-        self._newly_closed += closed
-        if arrived:
-            self._unwritten -= len(arrived)
-            urgent = any(work.urgent for work in batch)
-            self.backlog.arrived(arrived, urgent=urgent)
-            for work in batch:  # if what follows fails, these are not written a second time
-                work.written = True
+                if appended and self._batches and self._batches.size >= self._file_bytes:
+                    self._arrive(appended)  # before the next file is begun: from then on the sender may read this one
+                    appended = []
+                appended.append((work, self._append_entry(work)))
+        self._arrive(appended)
         tails = [(work.head, work.parts) for work in batch if work.head]
         for head, parts in tails:
             self._append_tail(head, parts)
@@ -266,6 +255,22 @@ class Spool:
             self._sync(self._tails.file)
             self._tail_waits = False
             self._remove_finished()
+
+    def _arrive(self, appended: Sequence[tuple[_Work, Entry]]) -> None:
+        """Make durable what was appended to the present file, and let it be sent."""
+        if not appended or not self._batches:
+            return
+        self._sync(self._batches)
+        for work, _ in appended:
+            work.written = True  # if what follows fails, it is not written a second time
+            if work.batch and work.batch.spool_id == self.spool_id:
+                resource_id, boot_id, sequence = work.batch.resource_id, work.batch.boot_id, work.batch.sequence
+                self._closed[resource_id, boot_id] = sequence
+                self._tails.first_file.pop((resource_id, boot_id, sequence), None)
+                self._newly_closed.append((resource_id, boot_id, sequence))
+        self._unwritten -= len(appended)
+        urgent = any(work.urgent for work, _ in appended)
+        self.backlog.arrived([(work.token, entry) for work, entry in appended], urgent=urgent)
 
     def _append_entry(self, work: _Work) -> Entry:
         if work.batch is not None and not work.payload:

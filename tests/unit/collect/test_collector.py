@@ -45,6 +45,7 @@ class Thing:
         self.empty = self.gone = False
         self.limits = Sizes()
         self.told = self.presence
+        self.is_open = True
 
     def read(self, at_ns: int) -> Row:
         if self.gone:
@@ -65,7 +66,7 @@ class Thing:
         return self.limits
 
     def close(self) -> None:
-        pass
+        self.is_open = False
 
 
 class Source:
@@ -327,3 +328,12 @@ def test_a_column_that_comes_begins_a_new_batch(world: World) -> None:
     world.collector.flush(lambda: None)
     world.run(0.1)
     assert [batch[3] for batch in world.sink.batches][-2:] == [MEASURED_AT | CPU, MEASURED_AT | CPU | MEMORY]
+
+
+def test_one_that_is_gone_between_opening_and_its_first_reading_leaves_nothing_open(world: World) -> None:
+    thing = Thing("a")
+    world.source.things = [thing]
+    thing.gone = True
+    world.run(0.1)
+    assert not thing.is_open
+    assert world.collector.metered == 0

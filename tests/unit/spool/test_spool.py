@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import os
+import threading
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -280,3 +283,45 @@ def test_the_first_instant_counts_what_is_on_its_way_and_leaves_out_what_is_in_h
     assert backlog.first_at_ns() == 1000
     assert backlog.first_at_ns(without=[first]) == 1100
     assert backlog.first_at_ns(without=[first, second]) is None
+
+
+def test_records_given_at_once_that_fill_several_files_are_each_counted_in_their_own(crash: Crash, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = Spool._write
+    given = threading.Event()
+
+    def together(self: Spool, batch: Sequence[Any]) -> None:
+        given.wait(10)
+        write(self, batch)
+
+    monkeypatch.setattr(Spool, "_write", together)
+    crash.batch("a", rows(0, 1))
+    for at in range(1, 200):
+        crash.batch("a", rows(at * 9, 9))
+    given.set()
+    assert [one[1] for one in crash.batches()] == list(range(1, 201))
+    assert len(crash.names("batches")) > 3
+    for left in range(195, -1, -5):
+        crash.acknowledge(5)
+        assert crash.spool.backlog.waiting() == left
+        assert len(crash.entries()) == left, "what was acknowledged is not sent again"
+    crash.tail(1)
+    assert crash.spool.flush(10)
+    assert len(crash.names("batches")) == 1, "what was acknowledged is removed"
+
+
+def test_a_full_disk_keeps_no_files_open_and_leaves_no_empty_ones(crash: Crash, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tallystick.spool.spool.RETRY_SECONDS", 0.001)
+    write = files.Appender.append
+    failures = itertools.count()
+
+    def full(self: files.Appender, content: bytes) -> int:
+        if next(failures) < 50:
+            raise OSError(28, "No space left on device")
+        return write(self, content)
+
+    before = len(os.listdir("/proc/self/fd"))
+    monkeypatch.setattr(files.Appender, "append", full)
+    crash.batch("a", rows(0, 2))
+    assert crash.batches() == [("a", 1, cpu(0, 2))]
+    assert len(os.listdir("/proc/self/fd")) <= before + 2
+    assert len(crash.names("batches")) <= 2
