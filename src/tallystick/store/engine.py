@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ SQLITE_PRAGMAS = (
     "PRAGMA temp_store = MEMORY",
     "PRAGMA cache_size = -16384",
 )
+STORE_AWAY = (sqlite3.OperationalError, psycopg.OperationalError, psycopg.InterfaceError, DBAPIError)
+"""What is raised while the database is away, busy or full: it is nobody's row that is at fault."""
 RETRIED_STATES = frozenset({"40P01", "40001"})
 MOST_ATTEMPTS = 8
 

@@ -57,10 +57,14 @@ class DirtyHour:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplacedHours:
-    """What replacing hours did: which hours were replaced, and in which of them usage became another."""
+    """What replacing hours did: which hours were replaced, and in which of them usage became another.
+
+    `unknown_until_ns` is how far the unknown gaps reach that began in them or do so no more; 0: there are none.
+    """
 
     replaced: tuple[int, ...]
     changed: tuple[int, ...]
+    unknown_until_ns: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,6 +46,11 @@ class Zones:
         ]
 
 
+def day_ends(owned: Sequence[Owned], until_ns: int) -> set[int]:
+    """Where the local days end that hold the last instant before `until_ns`, in each zone of the resource's customers."""
+    return {day[2] for zone in {each.zone for each in owned} for day in local_days(zone, until_ns - 1, until_ns)} if until_ns else set()
+
+
 def write_days(
     tx: Tx, store: Store, *, place: Place, resource_key: int, resource_id: str, owned: Sequence[Owned], from_ns: int, until_ns: int
 ) -> None:

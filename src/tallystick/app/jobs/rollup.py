@@ -12,7 +12,8 @@ from enum import StrEnum
 from functools import partial
 from itertools import groupby, pairwise
 
-from tallystick.app.jobs.days import Zones, write_days
+from tallystick.app.jobs.days import Zones, day_ends, write_days
+from tallystick.app.jobs.failures import Failures
 from tallystick.meter.hours import needs_samples, usage_hours
 from tallystick.meter.planes import decode
 from tallystick.meter.samples import Samples
@@ -22,12 +23,18 @@ from tallystick.model.outcomes import Refusal
 from tallystick.model.samples import LifecycleKind
 from tallystick.model.timeline import Timeline
 from tallystick.model.usage import HoursResult
-from tallystick.store.engine import Tx
+from tallystick.store.engine import STORE_AWAY, Tx
 from tallystick.store.records import DirtyHour
 from tallystick.store.store import Store
 
 HOURS_AT_ONCE = 48
 RESOURCES_AT_ONCE = 64
+RESOURCE_HOURS_AT_ONCE = 256
+"""What is in memory at once: an hour of a resource has about 70 segments."""
+HOURS_KEPT_AT_ONCE = 4
+"""Hours that are replaced in one transaction, which others wait for: with their days 3 ms on SQLite."""
+BATCHES_OPENED_AT_ONCE = 512
+"""Where so many batches overlap that more of them would have to be opened, fewer hours are computed at once."""
 MARKS_AT_ONCE = 2000
 LARGEST_BATCH_BYTES = 16 * 2**20
 
@@ -60,15 +67,36 @@ class DamagedPayload(Exception):  # noqa: N818 (it is a state of the world, not 
     """Stored samples that are needed are gone or cannot be read; the message names their batch."""
 
 
-def roll_up(store: Store, horizon: DiskHorizon, now_ns: int) -> int:
-    """Compute the hours that are marked now; how many were. Those marked again meanwhile stay marked."""
+def roll_up(store: Store, horizon: DiskHorizon, now_ns: int, failures: Failures | None = None) -> int:
+    """Compute the hours that are marked now; how many were. Those marked again meanwhile stay marked.
+
+    A resource whose hours cannot be computed stops no other: it is logged and counted in `failures`, stays marked, and is tried
+    again in a later round.
+    """
+    failed = Failures() if failures is None else failures
+    failed.next_round()
     done, after = 0, 0
     while marks := store.usage.dirty(limit=MARKS_AT_ONCE, after_resource_key=after):
-        done += len(marks)
         after = marks[-1].resource_key
-        for stretches in _together(marks):
-            _compute(store, stretches, horizon, now_ns)
+        for stretches in _together([mark for mark in marks if failed.is_due(mark.resource_key)]):
+            done += _attempt(store, stretches, horizon, now_ns, failed)
     return done
+
+
+def _attempt(store: Store, stretches: Sequence[Stretch], horizon: DiskHorizon, now_ns: int, failed: Failures) -> int:
+    """Compute stretches together; where that fails each by itself, to find the one at fault. How many hours were computed."""
+    try:
+        _compute(store, stretches, horizon, now_ns)
+    except STORE_AWAY:
+        raise
+    except Exception as error:
+        if len(stretches) > 1:
+            return sum(_attempt(store, [each], horizon, now_ns, failed) for each in stretches)
+        failed.add(stretches[0].marks, error)
+        return 0
+    for stretch in stretches:
+        failed.forget(stretch.marks[0].resource_key)
+    return sum(len(stretch.marks) for stretch in stretches)
 
 
 def _together(marks: Sequence[DirtyHour]) -> Iterator[list[Stretch]]:
@@ -78,8 +106,9 @@ def _together(marks: Sequence[DirtyHour]) -> Iterator[list[Stretch]]:
         for stretch in _stretches(list(of_resource)):
             spans.setdefault((stretch.marks[0].place, stretch.from_ns, stretch.until_ns), []).append(stretch)
     for found in spans.values():
-        for start in range(0, len(found), RESOURCES_AT_ONCE):
-            yield found[start : start + RESOURCES_AT_ONCE]
+        size = max(1, min(RESOURCES_AT_ONCE, RESOURCE_HOURS_AT_ONCE // len(found[0].marks)))
+        for start in range(0, len(found), size):
+            yield found[start : start + size]
 
 
 def _stretches(marks: Sequence[DirtyHour]) -> Iterator[Stretch]:
@@ -97,39 +126,65 @@ def _compute(store: Store, stretches: Sequence[Stretch], horizon: DiskHorizon, n
     with store.read() as tx:
         timelines = store.batches.timelines(place, keys, from_ns, until_ns, tx=tx)
         needed = {key for timeline in timelines for key in needs_samples(timeline, from_ns, until_ns)}
-        samples = open_samples(store, needed, tx) if needed else {}
+        parts = _halves(stretches) if len(needed) > BATCHES_OPENED_AT_ONCE else ()
+        samples = open_samples(store, needed, tx) if needed and not parts else {}
         zones = Zones.read(store, place, keys, tx)
+    for part in parts:
+        _compute(store, part, horizon, now_ns)
+    if parts:
+        return
     for stretch, timeline in zip(stretches, timelines, strict=True):
         held_until_ns = disk_until_ns(timeline, horizon, now_ns)
         result = usage_hours(timeline, from_ns, until_ns, held_until_ns, samples)
         silent = _silent_from_ns(timeline) if horizon is DiskHorizon.RESOURCE and until_ns >= held_until_ns else None
-        store.transact(partial(_replace, store=store, stretch=stretch, result=result, zones=zones, silent_from_ns=silent))
+        for start in range(0, len(stretch.marks), HOURS_KEPT_AT_ONCE):
+            marks = stretch.marks[start : start + HOURS_KEPT_AT_ONCE]
+            is_first = start == 0
+            store.transact(
+                partial(_replace, store=store, marks=marks, result=result, zones=zones, silent_from_ns=silent if is_first else None)
+            )
 
 
-def _replace(tx: Tx, store: Store, stretch: Stretch, result: HoursResult, zones: Zones, *, silent_from_ns: int | None) -> None:
+def _halves(stretches: Sequence[Stretch]) -> Sequence[Sequence[Stretch]]:
+    """The two halves: of the resources, of one resource's hours; none of one hour. Hours are the same however they are parted."""
+    if len(stretches) > 1:
+        return stretches[: len(stretches) // 2], stretches[len(stretches) // 2 :]
+    marks = stretches[0].marks
+    if len(marks) > 1:
+        return [Stretch(marks=marks[: len(marks) // 2])], [Stretch(marks=marks[len(marks) // 2 :])]
+    return ()
+
+
+def _replace(tx: Tx, store: Store, marks: Sequence[DirtyHour], result: HoursResult, zones: Zones, *, silent_from_ns: int | None) -> None:
     """Hours, and the days and months that they lie in, in one transaction: whose they are may have changed where they have not.
 
     With `silent_from_ns` (replays: the horizon of a disk is the end of this stretch) the hours since then that nothing was
-    told of are marked as well: the clock marks none of them there.
+    told of are marked as well: the clock marks none of them there. Where an unknown gap changed that reaches into later days, the
+    hours of those are marked: the days say how much is unknown, and may have been made before.
     """
-    replaced = store.usage.replace_hours(tx, stretch.marks, result)
+    replaced = store.usage.replace_hours(tx, marks, result)
+    mark = marks[0]
+    place, key, from_ns = mark.place, mark.resource_key, mark.hour_ns
     if silent_from_ns is not None:
-        place, key = stretch.marks[0].place, stretch.marks[0].resource_key
-        known = {hour.hour_ns for _, hour in store.usage.hours(place, silent_from_ns, stretch.from_ns, resource_keys=[key], tx=tx)}
-        for hour_ns in range(silent_from_ns, stretch.from_ns, HOUR_NS):
+        known = {hour.hour_ns for _, hour in store.usage.hours(place, silent_from_ns, from_ns, resource_keys=[key], tx=tx)}
+        for hour_ns in range(silent_from_ns, from_ns, HOUR_NS):
             if hour_ns not in known:
                 store.batches.mark_hours(tx, place, key, hour_ns, hour_ns + HOUR_NS)
     if replaced.replaced:
-        mark = stretch.marks[0]
+        until_ns = replaced.replaced[-1] + HOUR_NS
+        owned = zones.owned(mark.resource_id)
+        made_ns, touched_ns = min(day_ends(owned, until_ns), default=until_ns), max(day_ends(owned, replaced.unknown_until_ns), default=0)
+        if touched_ns > made_ns:
+            store.batches.mark_known_hours(tx, place, key, hour_start(made_ns), touched_ns)
         write_days(
             tx,
             store,
-            place=mark.place,
-            resource_key=mark.resource_key,
+            place=place,
+            resource_key=key,
             resource_id=mark.resource_id,
-            owned=zones.owned(mark.resource_id),
+            owned=owned,
             from_ns=replaced.replaced[0],
-            until_ns=replaced.replaced[-1] + HOUR_NS,
+            until_ns=until_ns,
         )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from tallystick.app.clock import Clock, Ids, RandomIds, clock_of
 from tallystick.app.jobs.closing import close_due
+from tallystick.app.jobs.failures import Failures
 from tallystick.app.jobs.rollup import DiskHorizon, roll_up
 from tallystick.app.logs import logger, set_up_logs
 from tallystick.app.settings import Settings
@@ -46,18 +47,24 @@ class Chore:
 
 
 def chores(store: Store, settings: Settings, clock: Clock, ids: Ids, owner: str) -> tuple[Chore, ...]:
-    """What a worker does, in this order: hours first, since periods close on whole hours."""
-    horizon = DiskHorizon(settings.disk_horizon)
-    found = [Chore("roll_up", settings.rollup_interval_ms * 10**6, lambda: roll_up(store, horizon, clock.now_ns()))]
+    """What a worker does, in this order: room for what comes, then hours, since periods close on whole hours."""
+    horizon, failures = DiskHorizon(settings.disk_horizon), Failures()
+    found = [
+        Chore("partitions", 3600 * SECOND_NS, lambda: len(store.maintenance.ensure_partitions(clock.now_ns()))),
+        Chore("roll_up", settings.rollup_interval_ms * 10**6, lambda: roll_up(store, horizon, clock.now_ns(), failures)),
+    ]
     if horizon is DiskHorizon.CLOCK:
         found.append(Chore("disk_hours", 20 * SECOND_NS, lambda: _mark_disk_hours(store, clock)))
     found.append(Chore("close_periods", settings.closing_interval_ms * 10**6, lambda: close_due(store, clock, ids, owner)))
-    found.append(Chore("partitions", 3600 * SECOND_NS, lambda: len(store.maintenance.ensure_partitions(clock.now_ns()))))
     return tuple(found)
 
 
 def _mark_disk_hours(store: Store, clock: Clock) -> int:
-    return store.transact(lambda tx: store.batches.mark_disk_hours(tx, clock.now_ns()))
+    """Some resources at a time, each in a short transaction, until no hour is left that is over."""
+    done, now_ns = 0, clock.now_ns()
+    while some := store.transact(lambda tx: store.batches.mark_disk_hours(tx, now_ns)):
+        done += some
+    return done
 
 
 def run_worker(settings: Settings) -> None:

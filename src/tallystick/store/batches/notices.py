@@ -22,6 +22,7 @@ from tallystick.store.surrogates import Surrogates
 FACT_COLUMNS = "at_ns, received_at_ns, origin, customer_id, name, kind, region, labels, vcpus, memory_bytes, disk_bytes, gpus, deleted"
 STORED = BatchResult(outcome=Outcome.STORED)
 REPEATED = BatchResult(outcome=Outcome.REPEATED)
+MOST_DISK_HOURS = 7 * 24
 
 
 def write_events(tx: Tx, surrogates: Surrogates, place: Place, events: Sequence[LifecycleEvent]) -> list[BatchResult]:
@@ -125,13 +126,17 @@ def _mark_size(tx: Tx, scope_key: int, resource_key: int, fact: Fact, marks: Mar
 def _mark_owners(
     tx: Tx, scope_key: int, resource_key: int, before: Sequence[Attributes], after: Sequence[Attributes], marks: Marks
 ) -> None:
-    """Mark the hours with usage in which the resource is now another customer's: their days and months are."""
+    """Mark the hours with usage in which the resource is now another customer's: their days and months are.
+
+    Also those that wait to be computed, again: a worker that began before would keep them with the customer of before.
+    """
     bounds = sorted({span.from_ns for span in (*before, *after)})
     for from_ns, until_ns in pairwise([*bounds, LATEST_NS]):
         if _owner(before, from_ns) != _owner(after, from_ns):
             hours = tx.rows(
-                "SELECT hour_ns FROM usage_hour WHERE scope_key = ? AND resource_key = ? AND hour_ns >= ? AND hour_ns < ?",
-                (scope_key, resource_key, hour_start(from_ns), until_ns),
+                "SELECT hour_ns FROM usage_hour WHERE scope_key = ? AND resource_key = ? AND hour_ns >= ? AND hour_ns < ?"
+                " UNION SELECT hour_ns FROM dirty_hour WHERE scope_key = ? AND resource_key = ? AND hour_ns >= ? AND hour_ns < ?",
+                (scope_key, resource_key, hour_start(from_ns), until_ns) * 2,
             )
             for (hour_ns,) in hours:
                 marks.add(resource_key, hour_ns, hour_ns)
@@ -241,22 +246,28 @@ def events_of(tx: Tx, scope_key: int, resource_keys: dict[int, str]) -> dict[int
     return found
 
 
-def mark_disk_hours(tx: Tx, now_ns: int) -> int:
-    """Mark the hours completed by `now_ns` of every resource that holds disk, up or not; how many resources were marked."""
+def mark_disk_hours(tx: Tx, now_ns: int, most_resources: int) -> int:
+    """Mark the hours completed by `now_ns` of resources that hold disk, up or not; how many resources were marked.
+
+    At most `most_resources`, and of each at most as many hours as a week has: there may be more until none was marked.
+    """
     completed_ns = hour_start(now_ns)
     rows = tx.rows(
         "SELECT scope_key, resource_key, disk_from_ns, disk_until_ns, disk_marked_ns FROM resource WHERE disk_from_ns < ?"
         " AND (disk_marked_ns IS NULL OR disk_marked_ns < ?)"
-        " AND (disk_until_ns IS NULL OR disk_marked_ns IS NULL OR disk_until_ns > disk_marked_ns) ORDER BY scope_key, resource_key",
-        (completed_ns, completed_ns),
+        " AND (disk_until_ns IS NULL OR disk_marked_ns IS NULL OR disk_until_ns > disk_marked_ns) ORDER BY scope_key, resource_key LIMIT ?",
+        (completed_ns, completed_ns, most_resources),
     )
     by_scope: dict[int, Marks] = {}
+    done: list[tuple[int, int]] = []
     for scope_key, resource_key, from_ns, until_ns, marked_ns in rows:
         first_ns = from_ns if marked_ns is None else max(marked_ns, from_ns)
-        last_ns = completed_ns - HOUR_NS if until_ns is None else min(completed_ns - HOUR_NS, until_ns)
+        marked_until_ns = min(completed_ns, hour_start(first_ns) + MOST_DISK_HOURS * HOUR_NS)
+        done.append((marked_until_ns, resource_key))
+        last_ns = marked_until_ns - HOUR_NS if until_ns is None else min(marked_until_ns - HOUR_NS, until_ns)
         if first_ns <= last_ns + HOUR_NS - 1:
             by_scope.setdefault(scope_key, Marks()).add(resource_key, first_ns, last_ns)
     for scope_key, marks in by_scope.items():
         mark(tx, scope_key, marks)
-    tx.many("UPDATE resource SET disk_marked_ns = ? WHERE resource_key = ?", [(completed_ns, row[1]) for row in rows])
+    tx.many("UPDATE resource SET disk_marked_ns = ? WHERE resource_key = ?", done)
     return len(rows)

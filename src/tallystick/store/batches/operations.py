@@ -65,9 +65,24 @@ class Batches:
             [(scope_key, each.resource_id, each.received_at_ns, each.index, each.field, each.value) for each in samples],
         )
 
-    def mark_disk_hours(self, tx: Tx, now_ns: int) -> int:
-        """Mark each hour completed by `now_ns` of the resources that hold disk, up or not, once; how many resources there were."""
-        return notices.mark_disk_hours(tx, now_ns)
+    def mark_disk_hours(self, tx: Tx, now_ns: int, *, most_resources: int = 64) -> int:
+        """Mark each hour completed by `now_ns` of resources that hold disk, up or not, once; how many resources there were.
+
+        Call it again until there are none: few at a time keep the transaction short.
+        """
+        return notices.mark_disk_hours(tx, now_ns, most_resources)
+
+    def mark_known_hours(self, tx: Tx, place: Place, resource_key: int, from_ns: int, until_ns: int) -> None:
+        """Mark the hours of [from_ns, until_ns) of a resource that have stored usage and wait for nothing: their days are made again."""
+        scope_key, marks = self._surrogates.scope(tx, place), Marks()
+        for (hour_ns,) in tx.rows(
+            "SELECT u.hour_ns FROM usage_hour u WHERE u.scope_key = ? AND u.resource_key = ? AND u.hour_ns >= ? AND u.hour_ns < ?"
+            " AND NOT EXISTS (SELECT 1 FROM dirty_hour d WHERE d.scope_key = u.scope_key AND d.resource_key = u.resource_key"
+            " AND d.hour_ns = u.hour_ns)",
+            (scope_key, resource_key, from_ns, until_ns),
+        ):
+            marks.add(resource_key, hour_ns, hour_ns)
+        mark(tx, scope_key, marks)
 
     def mark_hours(self, tx: Tx, place: Place, resource_key: int, from_ns: int, until_ns: int) -> None:
         """Mark the hours of [from_ns, until_ns) of a resource, so that they are computed again."""

@@ -10,6 +10,7 @@ from tallystick.model.access import Place
 from tallystick.model.findings import Finding, FindingCode, Severity
 from tallystick.model.instants import DAY_NS, HOUR_NS
 from tallystick.model.usage import Filled, Gap, GapCause, HoursResult, UsageHour, UsagePeriod
+from tallystick.store.batches.marks import lock_resources
 from tallystick.store.engine import Tx, Values
 from tallystick.store.records import DirtyHour, ReplacedHours
 from tallystick.store.registry import limited
@@ -18,6 +19,7 @@ from tallystick.store.usage import integrals
 from tallystick.store.usage.cells import read_cells, write_cells
 
 LATEST = 2**63 - 1
+NOTHING_REPLACED = ReplacedHours(replaced=(), changed=(), unknown_until_ns=0)
 
 
 class Usage(Section):
@@ -61,11 +63,13 @@ class Usage(Section):
 
         Only the hours whose mark is still the one that was `seen` are replaced: one marked again since, or computed by another
         worker, is left to the newer. So it does not matter how many workers compute an hour, nor in what order they end.
+        The resource is locked: of two workers, each with an hour of one day, the second makes that day of both hours.
         """
         if not seen:
-            return ReplacedHours(replaced=(), changed=())
+            return NOTHING_REPLACED
         key = seen[0].resource_key
         scope_key = self._surrogates.scope(tx, seen[0].place)
+        lock_resources(tx, [key])
         ours = [
             each.hour_ns
             for each in sorted(seen, key=lambda each: each.hour_ns)
@@ -75,11 +79,11 @@ class Usage(Section):
             )
         ]
         if not ours:
-            return ReplacedHours(replaced=(), changed=())
+            return NOTHING_REPLACED
         changed = self._write_hours(tx, scope_key, key, ours, result.hours)
-        self._write_gaps(tx, scope_key, key, ours, result.gaps)
+        unknown_until_ns = self._write_gaps(tx, scope_key, key, ours, result.gaps)
         self._write_findings(tx, scope_key, key, ours, result.findings)
-        return ReplacedHours(replaced=tuple(ours), changed=tuple(changed))
+        return ReplacedHours(replaced=tuple(ours), changed=tuple(changed), unknown_until_ns=unknown_until_ns)
 
     def _write_hours(self, tx: Tx, scope_key: int, key: int, ours: Sequence[int], hours: Sequence[UsageHour]) -> list[int]:
         clause, value = tx.each_of("hour_ns", list(ours))
@@ -117,7 +121,8 @@ class Usage(Section):
         tx.many(f"INSERT INTO usage_hour ({', '.join(names)}) VALUES ({', '.join('?' for _ in names)})", rows)
         return sorted(changed)
 
-    def _write_gaps(self, tx: Tx, scope_key: int, key: int, ours: Sequence[int], gaps: Sequence[Gap]) -> None:
+    def _write_gaps(self, tx: Tx, scope_key: int, key: int, ours: Sequence[int], gaps: Sequence[Gap]) -> int:
+        """Replace the gaps that begin in `ours`; the end of the last unknown one that is new or is no more, or 0."""
         wanted, now_ns = set(ours), self._clock.now_ns()
         new = {
             (gap.from_ns, gap.until_ns): (gap.filled.value, gap.cause.value)
@@ -148,6 +153,9 @@ class Usage(Section):
             "INSERT INTO gap (scope_key, resource_key, from_ns, until_ns, filled, cause, noticed_at_ns) VALUES (?, ?, ?, ?, ?, ?, ?)",
             [(scope_key, key, *span, *new[span], now_ns) for span in opened],
         )
+        unknown = Filled.UNKNOWN.value
+        changed = [span for span in closed if old[span][0] == unknown] + [span for span in opened if new[span][0] == unknown]
+        return max((until_ns for _, until_ns in changed), default=0)
 
     def _write_findings(self, tx: Tx, scope_key: int, key: int, ours: Sequence[int], findings: Sequence[Finding]) -> None:
         wanted = set(ours)
