@@ -11,6 +11,7 @@ from tallystick.app.accounts import read_account
 from tallystick.app.answers.explaining import explain_line
 from tallystick.app.answers.previews import preview
 from tallystick.app.check import check_store
+from tallystick.app.jobs import closing
 from tallystick.app.jobs.closing import close_due
 from tallystick.app.jobs.rollup import DiskHorizon, roll_up
 from tallystick.model.access import Place
@@ -20,6 +21,7 @@ from tallystick.model.instants import HOUR_NS, LATEST_NS, SECOND_NS, parse_iso
 from tallystick.model.resources import Fact, Origin
 from tallystick.rate.load import load_book
 from tallystick.serve.services import Depth
+from tallystick.store.engine import Tx
 from tallystick.store.registry import Agent
 from tallystick.store.store import Store
 from tests.contract.conftest import StandingClock
@@ -266,3 +268,39 @@ def owners_of_days(store: Store, resource_id: str) -> set[tuple[str, str, int]]:
         found[kind] = {(each.customer_id, each.zone, each.totals["uptime"]) for each in periods}
     assert found["day"] == found["month"]
     return found["day"]
+
+
+def test_what_is_wrong_with_one_customer_stops_no_other(lab: Store, clock: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab.registry.create_customer(PLACE, Customer(id="aaa", name="First", currency="EUR"), actor="test")
+    real = closing.read_contract
+
+    def read_contract(store: Store, place: Place, customer_id: str, at_ns: int, tx: Tx) -> object:
+        if customer_id == "aaa":
+            raise ValueError("a contract that cannot be read")
+        return real(store, place, customer_id, at_ns, tx)
+
+    monkeypatch.setattr(closing, "read_contract", read_contract)
+    clock.at_ns = END + 2 * HOUR_NS
+    roll(lab, clock)
+    assert close(lab, clock) == 1
+
+
+def test_a_run_that_waits_is_not_written_each_time(lab: Store, clock: Bench) -> None:
+    clock.at_ns = END + 2 * HOUR_NS
+    for _ in range(3):
+        assert close(lab, clock) == 0, "hours wait to be computed"
+    assert lab.jobs.list() == []
+    roll(lab, clock)
+    assert close(lab, clock) == 1
+
+
+def test_who_asks_for_the_runs_of_one_customer_is_told_of_those(store: Store) -> None:
+    for scope in ("acme", "cask"):
+        fence = store.jobs.claim("close", scope, "2026-01", "worker", 60)
+        assert fence is not None
+        with store.write() as tx:
+            store.jobs.done(tx, fence)
+    assert store.jobs.due("close", [("acme", "2026-01"), ("acme", "2026-02"), ("dell", "2026-01")]) == [
+        ("acme", "2026-02"),
+        ("dell", "2026-01"),
+    ]

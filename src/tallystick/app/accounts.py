@@ -84,7 +84,6 @@ def read_account(store: Store, place: Place, customer_id: str, from_ns: int, unt
         hours: list[UsageHour] = []
         gaps: list[Gap] = []
         attributes: dict[str, tuple[Attributes, ...]] = {}
-        waiting, reported = 0, []
         for holdings in holdings_of(store, place, customer_id, tx):
             keys = holdings.keys
             found = store.usage.hours(holdings.place, from_ns, until_ns, resource_keys=keys, tx=tx)
@@ -93,15 +92,23 @@ def read_account(store: Store, place: Place, customer_id: str, from_ns: int, unt
             gaps += [replace(gap, resource_id=holdings.name(gap.resource_id)) for _, gap in open_gaps]
             timelines = store.registry.attributes(holdings.place, keys, tx=tx)
             attributes.update({holdings.name(resource_id): timeline for resource_id, timeline in timelines.items()})
-            waiting += store.usage.dirty_count(holdings.place, resource_keys=keys, until_ns=until_ns, tx=tx)
-            reported += _reported(store, holdings.place, contract, until_ns, tx)
+        waiting, reported_until_ns = read_progress(store, place, contract, until_ns, tx)
     return Account(
         contract=contract,
         books=books,
         usage=Usage(hours=tuple(hours), attributes=attributes, gaps=tuple(gaps)),
         hours_waiting=waiting,
-        reported_until_ns=min(reported, default=None),
+        reported_until_ns=reported_until_ns,
     )
+
+
+def read_progress(store: Store, place: Place, contract: Contract, until_ns: int, tx: Tx) -> tuple[int, int | None]:
+    """`hours_waiting` and `reported_until_ns` of a customer's account, without its usage: what a run waits for."""
+    waiting, reported = 0, []
+    for holdings in holdings_of(store, place, contract.customer.id, tx):
+        waiting += store.usage.dirty_count(holdings.place, resource_keys=holdings.keys, until_ns=until_ns, tx=tx)
+        reported += _reported(store, holdings.place, contract, until_ns, tx)
+    return waiting, min(reported, default=None)
 
 
 def holdings_of(store: Store, place: Place, customer_id: str, tx: Tx) -> tuple[Holdings, ...]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from tallystick.app.accounts import read_contract
+from tallystick.app.accounts import read_contract, read_progress
 from tallystick.app.clock import Clock, Ids
 from tallystick.app.close_period import Closed, Closing, close_period
 from tallystick.app.logs import logger
-from tallystick.invoice.runs import due
+from tallystick.invoice.runs import due, ready, usage_window
 from tallystick.model.access import Place
-from tallystick.model.billing.contracts import Run
+from tallystick.model.billing.contracts import Contract, Run
+from tallystick.store.engine import STORE_AWAY, Tx
 from tallystick.store.records import LostLease
 from tallystick.store.store import Store
 
@@ -23,19 +24,38 @@ def close_due(store: Store, clock: Clock, ids: Ids, owner: str) -> int:
     sellers = {place.seller_id: place for place in reversed(store.registry.places())}
     for place in sellers.values():
         for customer in store.registry.customers(place):
-            for run in _due(store, place, customer.customer.id, clock.now_ns()):
+            for run in _due_of(store, place, customer.customer.id, clock.now_ns()):
                 found = _close(store, place, run, clock, ids, owner)
                 closed += found is not None and found.closing is not Closing.WAITING
     return closed
 
 
+def _due_of(store: Store, place: Place, customer_id: str, now_ns: int) -> list[Run]:
+    """The runs of a customer that may be closed; none if that cannot be told: what is wrong with one customer stops no other."""
+    try:
+        return _due(store, place, customer_id, now_ns)
+    except STORE_AWAY:
+        raise
+    except Exception as error:
+        logger("closing").error("runs cannot be told", customer=customer_id, error=f"{type(error).__name__}: {error}", exc_info=error)
+        return []
+
+
 def _due(store: Store, place: Place, customer_id: str, now_ns: int) -> list[Run]:
+    """Runs that are due, not done, and wait neither for agents nor for hours: whoever only waits is read each time, not written."""
     with store.read() as tx:
         contract, books = read_contract(store, place, customer_id, now_ns, tx)
         runs = {(_scope(place, run), _period(run)): run for run in due(contract, books, now_ns)}
-        wanted = store.jobs.due(JOB, list(runs), tx=tx) if runs else []
-    grace_ns = contract.seller.grace_ns
-    return [runs[each] for each in wanted if now_ns >= runs[each].closing_ns + grace_ns]
+        wanted = [runs[each] for each in (store.jobs.due(JOB, list(runs), tx=tx) if runs else ())]
+        return [run for run in wanted if ready(run, contract.seller, now_ns, None) and _is_whole(store, place, contract, run, now_ns, tx)]
+
+
+def _is_whole(store: Store, place: Place, contract: Contract, run: Run, now_ns: int, tx: Tx) -> bool:
+    waiting, reported_until_ns = read_progress(store, place, contract, usage_window(run)[1], tx)
+    limit_ns = run.closing_ns + max(contract.seller.grace_limit_ns, contract.seller.grace_ns)
+    if waiting and now_ns >= limit_ns:
+        logger("closing").warning("period waits for hours past its limit", customer=run.customer_id, run=run.key, hours=waiting)
+    return not waiting and ready(run, contract.seller, now_ns, reported_until_ns)
 
 
 def _close(store: Store, place: Place, run: Run, clock: Clock, ids: Ids, owner: str) -> Closed | None:

@@ -40,7 +40,8 @@ class House:
     rest: App
 
     def start(self) -> None:
-        """Begin to store and to work."""
+        """Begin to store and to work; on PostgreSQL the day's partitions are there first: rows in the default one would keep them away."""
+        self.store.maintenance.ensure_partitions(self.clock.now_ns())
         self.writer.start()
         self.workers.start()
 

@@ -74,11 +74,13 @@ class Jobs(Section):
     def due(self, job: str, runs: Sequence[tuple[str, str]], *, tx: Tx | None = None) -> list[tuple[str, str]]:
         """Those (scope, period) of a job that are not done and that nobody works at, in their order."""
         with self._reading(tx) as reading:
+            clause, scopes = reading.each_of("scope", sorted({scope for scope, _ in runs}))
             taken = {
                 (row[0], row[1])
                 for row in reading.rows(
-                    f"SELECT scope, period FROM job_run WHERE job = ? AND (state = 'done' OR lease_until_ms > {NOW_MS[reading.is_sqlite]})",
-                    (job,),
+                    f"SELECT scope, period FROM job_run WHERE job = ? AND {clause}"
+                    f" AND (state = 'done' OR lease_until_ms > {NOW_MS[reading.is_sqlite]})",
+                    (job, scopes),
                 )
             }
         return [run for run in runs if run not in taken]
