@@ -47,7 +47,7 @@ def test_two_workers_with_an_hour_each_of_one_day_make_the_day_of_both(store: St
     workers: list[threading.Thread] = []
 
     def write_days(*args: object, **named: object) -> None:
-        real(*args, **named)  # type: ignore[arg-type]
+        real(*args, **named)
         if threading.current_thread() is first and not workers:
             # The other worker begins while this one has written the day and not yet committed it.
             workers.append(threading.Thread(target=lambda: _only(other, later)))
@@ -133,7 +133,7 @@ def test_an_hour_that_is_computed_while_its_resource_is_assigned_is_its_customer
         monkeypatch.setattr(rollup, "usage_hours", real)
         with store.write() as tx:
             store.batches.write_facts(tx, PLACE, [Fact(resource_id="vm-1", at_ns=T, received_at_ns=T, customer_id="acme")])
-        return real(*args)  # type: ignore[arg-type]
+        return real(*args)
 
     monkeypatch.setattr(rollup, "usage_hours", assigned_meanwhile)
     roll(store)
