@@ -101,6 +101,17 @@ class Backlog:
             self._files = [file for file in self._files if file.records or file.writing]
             return finished
 
+    def end_writing(self) -> None:
+        """Nothing more is written to the last file."""
+        with self._changed:
+            for file in self._files:
+                file.writing = False
+
+    def has_finished(self) -> bool:
+        """Whether `take_finished` would give any."""
+        with self._changed:
+            return any(not file.records and not file.writing for file in self._files)
+
     def last_is_done(self) -> bool:
         """Whether the file that is being written has had records and all of them are acknowledged."""
         with self._changed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import struct
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
@@ -14,6 +15,8 @@ _MAGIC = b"TALLYSPL"
 _HEADER = struct.Struct("<8sH16s")
 _CHECKSUM = struct.Struct("<I")
 FILE_HEADER_BYTES = _HEADER.size + _CHECKSUM.size
+RESERVE_BYTES = 128 * 2**10
+"""A tail without samples of a thousand resources has a fourth of it."""
 _NAME = re.compile(r"(batches|tail)-(\d{10})\.spool")
 
 
@@ -83,7 +86,7 @@ class Appender:
         self.number = number
         self.path = directory / f"{stem}-{number:010d}.spool"
         self.fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        self.size = 0
+        self.size = self._durable_size = 0
         self.dirty = False
         try:
             self.append(pack_header(spool_id))
@@ -108,7 +111,36 @@ class Appender:
         if self.dirty:
             os.fdatasync(self.fd)
             self.dirty = False
+            self._durable_size = self.size
+
+    def cut(self) -> None:
+        """Take back what was appended since it was last made durable: it will be written again, to another file."""
+        with suppress(OSError):  # then a restart finds it, whole or torn: equal content under one identity changes nothing
+            os.ftruncate(self.fd, self._durable_size)
 
     def close(self) -> None:
         """Close it; it stays."""
         os.close(self.fd)
+
+
+class Reserve:
+    """Room on the disk that is given up when the disk is full: to remove what was acknowledged, a tail must be written first."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / "reserve"
+        self.take()
+
+    def take(self) -> None:
+        """Hold it, if the disk has so much."""
+        with suppress(OSError):
+            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                os.posix_fallocate(fd, 0, RESERVE_BYTES)
+            except OSError:
+                os.ftruncate(fd, 0)
+            finally:
+                os.close(fd)
+
+    def give_up(self) -> None:
+        """Let it go, for the moment of a write."""
+        self._path.unlink(missing_ok=True)

@@ -7,6 +7,8 @@ import logging
 import os
 from pathlib import Path
 
+from tallystick.spool.files import sync_directory
+
 log = logging.getLogger(__name__)
 
 
@@ -20,14 +22,14 @@ class Quarantine:
 
     def keep_damaged(self, name: str, offset: int, content: bytes, torn: bool) -> None:
         """Keep bytes of a spool file that are no record: a torn end after a power cut, or damage in the middle."""
-        self.damaged += 1
         kept = self._keep(f"damaged-{name}-{offset}", content, {"file": name, "offset": offset, "torn": torn})
+        self.damaged += 1
         log.error("spool_record_damaged", extra={"file": name, "offset": offset, "bytes": len(content), "torn": torn, "kept": kept})
 
     def keep_refused(self, name: str, offset: int, content: bytes, reason: dict[str, object]) -> None:
         """Keep what the server refused, or holds with other content."""
-        self.refused += 1
         kept = self._keep(f"refused-{name}-{offset}", content, {"file": name, "offset": offset, **reason})
+        self.refused += 1
         log.error("spool_record_refused", extra={"kept": kept, **reason})
 
     def _keep(self, stem: str, content: bytes, about: dict[str, object]) -> str:
@@ -38,4 +40,5 @@ class Quarantine:
             file.flush()
             os.fsync(file.fileno())
         path.with_suffix(".json").write_text(json.dumps(about, sort_keys=True) + "\n", encoding="utf-8")
+        sync_directory(self.directory)
         return str(path)

@@ -180,34 +180,43 @@ class Sender:
         if heartbeat:
             self._heartbeat_at = self._now() + self._rules.heartbeat_seconds
         batches, events, facts = iter(answer.batches), iter(answer.events), iter(answer.facts)
+        done = []
         for entry in entries:
             if entry.kind is RecordKind.BATCH:
                 outcomes = [next(batches)]
-                self.counts.batches += 1
-                self.counts.samples += entry.samples
             else:
                 outcomes = [next(events) for _ in range(entry.events)] + [next(facts) for _ in range(entry.facts)]
-            for outcome in outcomes:
-                self._settle(entry, outcome)
-        self._backlog.done(entries)
+            if all(self._settle(entry, outcome) for outcome in outcomes):
+                done.append(entry)
+                self.counts.batches += entry.kind is RecordKind.BATCH
+                self.counts.samples += entry.samples
+        self._backlog.done(done)
+        if len(done) < len(entries):  # the disk does not take what was refused: it is asked for again, later
+            self._retry.failed(self._now())
         self._confirmed = [command.id for command in answer.commands if self._command(command)]
 
-    def _settle(self, entry: Entry, said: pb.RecordOutcome) -> None:
-        """Stored or repeated: done. Refused or in conflict: kept aside with the reason, and an alarm in the log."""
+    def _settle(self, entry: Entry, said: pb.RecordOutcome) -> bool:
+        """Stored or repeated: done. Refused or in conflict: kept aside with the reason, and an alarm in the log. Whether it may go."""
         outcome = _OUTCOMES[said.outcome]
         if outcome in (Outcome.STORED, Outcome.REPEATED):
-            return
+            return True
         self._count(outcome.value)
         reason: dict[str, object] = {"outcome": outcome.value, "code": said.code, "field": said.field, "value": said.value}
         if said.HasField("index"):
             reason["index"] = said.index
         if outcome is Outcome.CONFLICT:
             reason |= {"stored_hash": said.stored_hash.hex(), "sent_hash": said.sent_hash.hex()}
-        self._put_aside(entry, reason)
+        return self._put_aside(entry, reason)
 
-    def _put_aside(self, entry: Entry, reason: dict[str, object]) -> None:
+    def _put_aside(self, entry: Entry, reason: dict[str, object]) -> bool:
+        """Keep it in the quarantine; whether the disk took it. If not, it stays where it is."""
         path = self._backlog.path_of(entry.file)
-        self._quarantine.keep_refused(path.name if path else "", entry.record_offset, self._backlog.read([entry])[0], reason)
+        try:
+            self._quarantine.keep_refused(path.name if path else "", entry.record_offset, self._backlog.read([entry])[0], reason)
+        except OSError as error:
+            log.error("quarantine_failed", extra={"error": str(error), "directory": str(self._quarantine.directory), **reason})
+            return False
+        return True
 
     def _take_failure(self, entries: Sequence[Entry], failure: Failure, heartbeat: bool) -> None:
         self._count(failure.kind.value)
@@ -221,9 +230,9 @@ class Sender:
         if may_split and len(entries) > 1 and failure.retry_after_seconds is None:
             self._most = max(1, len(entries) // 2)
             return
-        if failure.kind in (FailureKind.TOO_LARGE, FailureKind.INVALID) and len(entries) == 1:
-            # A record that no server will take by itself: it is kept, and what stands behind it goes on.
-            self._put_aside(entries[0], {"outcome": Outcome.REFUSED.value, "code": failure.kind.value, "detail": failure.detail})
+        is_alone = failure.kind in (FailureKind.TOO_LARGE, FailureKind.INVALID) and len(entries) == 1
+        reason: dict[str, object] = {"outcome": Outcome.REFUSED.value, "code": failure.kind.value, "detail": failure.detail}
+        if is_alone and self._put_aside(entries[0], reason):  # no server will take it by itself: what stands behind it goes on
             self._backlog.done(entries)
             return
         was_open = self._retry.is_open

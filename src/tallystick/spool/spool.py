@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
@@ -17,7 +18,7 @@ from tallystick.model.resources import Fact
 from tallystick.model.samples import BatchIdentity, LifecycleEvent
 from tallystick.spool.backlog import Backlog, BatchFile
 from tallystick.spool.entries import Entry, batch_payload, entry_of, notice_payload
-from tallystick.spool.files import Appender, sync_directory
+from tallystick.spool.files import Appender, Reserve, sync_directory
 from tallystick.spool.planes import PlanesEncoder
 from tallystick.spool.quarantine import Quarantine
 from tallystick.spool.records import HEADER_BYTES, RecordKind, pack
@@ -30,7 +31,8 @@ FILE_BYTES = 2 * 2**20
 """A file is ended at this size: small enough to be read whole when what is in it is wanted again."""
 RETRY_SECONDS = 1.0
 UNWRITTEN_LIMIT = 20_000
-"""Samples' batches and notices that may wait for a disk that takes nothing before the collector is asked to pause."""
+UNWRITTEN_BYTES_LIMIT = 16 * 2**20
+"""Batches and notices, and bytes of samples, that may wait for a disk that takes nothing before the collector is asked to pause."""
 
 Seen = Mapping[str, tuple[bool, int]]
 
@@ -73,6 +75,11 @@ class _Work:
     written: bool = False
     done: threading.Event | None = None
 
+    @property
+    def bytes(self) -> int:
+        """What its samples hold of memory."""
+        return len(self.batch.rows) * self.batch.rows.itemsize if self.batch else 0
+
 
 @dataclass(slots=True)
 class _Tails:
@@ -107,6 +114,7 @@ class Spool:
         self._encoders = (PlanesEncoder(), TailEncoder())
         self._work: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._unwritten = 0
+        self._unwritten_bytes = 0
         self._tail_waits = False
         self._tokens = 0
         found = recover(directory, self.quarantine)
@@ -119,9 +127,12 @@ class Spool:
         self._number = found.last_number
         self._batches: Appender | None = None
         self._tails = _Tails()
+        self._recovered: tuple[list[_Work], list[Path]] = ([], [])
+        self._last_head = found.head or TailHead(at_ns=0, anchor_ns=0, host_boot="")
+        self._reserve = Reserve(directory)
         self.memory = (
             Memory(at_ns=found.head.at_ns, anchor_ns=found.head.anchor_ns, host_boot=found.head.host_boot, seen=found.seen)
-            if found.head
+            if found.head and found.head.host_boot
             else None
         )
         self._start_over(found)
@@ -176,7 +187,7 @@ class Spool:
     @property
     def is_stalled(self) -> bool:
         """Whether the disk has taken nothing for so long that the collector should pause: counters go on, nothing is lost but detail."""
-        return self._unwritten > UNWRITTEN_LIMIT
+        return self._unwritten > UNWRITTEN_LIMIT or self._unwritten_bytes > UNWRITTEN_BYTES_LIMIT
 
     @property
     def is_behind(self) -> bool:
@@ -200,11 +211,15 @@ class Spool:
     # The writer's thread
 
     def _put(self, work: _Work, first_at_ns: int) -> None:
+        self._expect(work, first_at_ns)
+        self._work.put(work)
+
+    def _expect(self, work: _Work, first_at_ns: int) -> None:
         self._tokens += 1
         work.token = self._tokens
         self._unwritten += 1
+        self._unwritten_bytes += work.bytes
         self.backlog.coming(work.token, first_at_ns)
-        self._work.put(work)
 
     def _write_all(self) -> None:
         ending = False
@@ -233,6 +248,7 @@ class Spool:
             self.counts.write_errors += 1
             log.error("spool_write_failed", extra={"error": str(error), "directory": str(self.directory), "waiting": self._unwritten})
             self._abandon()
+            self._make_room()
             return False
         for work in batch:
             if work.done:
@@ -253,6 +269,7 @@ class Spool:
             self._append_tail(head, parts)
         if tails and self._tails.file:
             self._sync(self._tails.file)
+            self._last_head = tails[-1][0]
             self._tail_waits = False
             self._remove_finished()
 
@@ -269,6 +286,7 @@ class Spool:
                 self._tails.first_file.pop((resource_id, boot_id, sequence), None)
                 self._newly_closed.append((resource_id, boot_id, sequence))
         self._unwritten -= len(appended)
+        self._unwritten_bytes -= sum(work.bytes for work, _ in appended)
         urgent = any(work.urgent for work, _ in appended)
         self.backlog.arrived([(work.token, entry) for work, entry in appended], urgent=urgent)
 
@@ -344,7 +362,12 @@ class Spool:
         """
         if self.backlog.last_is_done() and self._batches and self._batches.size > self._file_bytes // 16:
             self._next_batches()
-        gone = [file.path for file in self.backlog.take_finished()]
+        works, gone = self._recovered
+        if all(work.written for work in works):
+            self._recovered = ([], [])
+        else:
+            gone = []
+        gone = [*gone, *(file.path for file in self.backlog.take_finished())]
         needed = min(self._tails.first_file.values(), default=2**63)
         gone += [path for number, path in self._tails.old if number < needed]
         self._tails.old = [(number, path) for number, path in self._tails.old if number >= needed]
@@ -363,11 +386,32 @@ class Spool:
         """Leave files in which a write failed as they are, and begin new ones: what they hold is read again only after a crash."""
         for file in (self._batches, self._tails.file):
             if file:
+                file.cut()
                 file.close()
+        self.backlog.end_writing()
         if self._tails.file:
             self._tails.old.append((self._tails.file.number, self._tails.file.path))
         self._batches = None
         self._tails.file = None
+
+    def _make_room(self) -> None:
+        """Remove what is acknowledged although the disk takes nothing: the tail that must be durable before has its reserve.
+
+        It repeats the last one that is durable, without samples: what was seen since then may have notices that are not written yet.
+        """
+        if not self.backlog.has_finished():
+            return
+        try:
+            self._reserve.give_up()
+            head = self._last_head
+            self._append_tail(TailHead(at_ns=head.at_ns, anchor_ns=head.anchor_ns, host_boot=head.host_boot), ())
+            if self._tails.file:
+                self._sync(self._tails.file)
+            self._remove_finished()
+            self._reserve.take()
+        except OSError as error:
+            log.error("spool_full", extra={"error": str(error), "directory": str(self.directory), "waiting": self._unwritten})
+            self._abandon()
 
     # At the start
 
@@ -401,12 +445,19 @@ class Spool:
             elif one.spool_id == self.spool_id:
                 self._sequences[one.resource_id, one.boot_id] = one.sequence
             works.append(_Work(kind=RecordKind.BATCH, batch=one, urgent=True))
-            self._unwritten += 1
+            self._expect(works[-1], one.rows[0])
+        self._recovered = (list(works), found.tails)
         if found.head:
             works.append(_Work(kind=RecordKind.TAIL, head=found.head))
-        self._write(works)
-        for path in found.tails:
-            path.unlink(missing_ok=True)
+        try:
+            self._write(works)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            log.error("spool_full", extra={"error": str(error), "directory": str(self.directory), "waiting": self._unwritten})
+            self._abandon()
+            for work in works:  # what is on disk is sent meanwhile, and makes room
+                self._work.put(work)
         sync_directory(self.directory)
         if found.files or found.open_batches or found.damaged:
             log.info(

@@ -229,3 +229,28 @@ def test_what_failures_mean(status: int, body: bytes, kind: FailureKind) -> None
     headers["Retry-After"] = "12"
     failure = failure_of(status, body, headers)
     assert (failure.kind, failure.retry_after_seconds) == (kind, 12.0)
+
+
+def test_what_cannot_be_put_aside_stays_and_holds_up_nothing_else(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage.give(3)
+    refused = pb.RecordOutcome(outcome=pb.OUTCOME_REFUSED, code="future")
+
+    def reply(request: pb.SendRequest) -> Answer:
+        answer = outcomes(request, pb.OUTCOME_STORED)
+        answer.batches[0].CopyFrom(refused)
+        return answer
+
+    def full(*said: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    stage.reply = reply
+    with monkeypatch.context() as disk:
+        disk.setattr(stage.spool.quarantine, "keep_refused", full)
+        stage.rounds(3)
+    assert stage.kept() == 1
+    assert stage.sender.counts.batches == 2
+    assert len(stage.requests) == 1, "it is not asked for again at once"
+    stage.now += 60
+    stage.rounds()
+    assert stage.kept() == 0
+    assert stage.spool.quarantine.refused == 1
