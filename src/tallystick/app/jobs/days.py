@@ -48,7 +48,7 @@ class Zones:
 
 def day_ends(owned: Sequence[Owned], until_ns: int) -> set[int]:
     """Where the local days end that hold the last instant before `until_ns`, in each zone of the resource's customers."""
-    return {day[2] for zone in {each.zone for each in owned} for day in local_days(zone, until_ns - 1, until_ns)} if until_ns else set()
+    return {day[2] for zone in {each.zone for each in owned} for day in local_days(zone, until_ns - 1, until_ns)}
 
 
 def write_days(

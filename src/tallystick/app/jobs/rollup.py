@@ -31,8 +31,11 @@ HOURS_AT_ONCE = 48
 RESOURCES_AT_ONCE = 64
 RESOURCE_HOURS_AT_ONCE = 256
 """What is in memory at once: an hour of a resource has about 70 segments."""
-HOURS_KEPT_AT_ONCE = 4
-"""Hours that are replaced in one transaction, which others wait for: with their days 3 ms on SQLite."""
+HOURS_KEPT_AT_ONCE = 8
+DAYS_WORK = 2
+WORK_KEPT_AT_ONCE = HOURS_KEPT_AT_ONCE + DAYS_WORK
+"""What is replaced in one transaction, which others wait for: eight hours of one resource, or one hour of three, with their days: 2 to 5 ms
+on SQLite. A resource's days, once they are full, are as much work as two more hours."""
 BATCHES_OPENED_AT_ONCE = 512
 """Where so many batches overlap that more of them would have to be opened, fewer hours are computed at once."""
 MARKS_AT_ONCE = 2000
@@ -133,16 +136,42 @@ def _compute(store: Store, stretches: Sequence[Stretch], horizon: DiskHorizon, n
         _compute(store, part, horizon, now_ns)
     if parts:
         return
+    pieces: list[_Piece] = []
     for stretch, timeline in zip(stretches, timelines, strict=True):
         held_until_ns = disk_until_ns(timeline, horizon, now_ns)
         result = usage_hours(timeline, from_ns, until_ns, held_until_ns, samples)
         silent = _silent_from_ns(timeline) if horizon is DiskHorizon.RESOURCE and until_ns >= held_until_ns else None
         for start in range(0, len(stretch.marks), HOURS_KEPT_AT_ONCE):
             marks = stretch.marks[start : start + HOURS_KEPT_AT_ONCE]
-            is_first = start == 0
-            store.transact(
-                partial(_replace, store=store, marks=marks, result=result, zones=zones, silent_from_ns=silent if is_first else None)
-            )
+            pieces.append(_Piece(marks=marks, result=result, silent_from_ns=silent if start == 0 else None))
+    for few in _few(pieces):
+        store.transact(partial(_replace_all, store=store, pieces=few, zones=zones))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Piece:
+    """Hours of one resource that are replaced in one transaction, with what was computed of them and of those beside them."""
+
+    marks: tuple[DirtyHour, ...]
+    result: HoursResult
+    silent_from_ns: int | None
+
+
+def _few(pieces: Sequence[_Piece]) -> Iterator[list[_Piece]]:
+    """Pieces in their order, as many together as one short transaction takes."""
+    few: list[_Piece] = []
+    for piece in pieces:
+        if sum(len(each.marks) + DAYS_WORK for each in [*few, piece]) > WORK_KEPT_AT_ONCE and few:
+            yield few
+            few = []
+        few.append(piece)
+    if few:
+        yield few
+
+
+def _replace_all(tx: Tx, store: Store, pieces: Sequence[_Piece], zones: Zones) -> None:
+    for each in pieces:
+        _replace(tx, store, each.marks, each.result, zones, silent_from_ns=each.silent_from_ns)
 
 
 def _halves(stretches: Sequence[Stretch]) -> Sequence[Sequence[Stretch]]:
@@ -173,9 +202,10 @@ def _replace(tx: Tx, store: Store, marks: Sequence[DirtyHour], result: HoursResu
     if replaced.replaced:
         until_ns = replaced.replaced[-1] + HOUR_NS
         owned = zones.owned(mark.resource_id)
-        made_ns, touched_ns = min(day_ends(owned, until_ns), default=until_ns), max(day_ends(owned, replaced.unknown_until_ns), default=0)
-        if touched_ns > made_ns:
-            store.batches.mark_known_hours(tx, place, key, hour_start(made_ns), touched_ns)
+        if replaced.unknown_until_ns > until_ns and owned:
+            made_ns, touched_ns = min(day_ends(owned, until_ns)), max(day_ends(owned, replaced.unknown_until_ns))
+            if touched_ns > made_ns:
+                store.batches.mark_known_hours(tx, place, key, hour_start(made_ns), touched_ns)
         write_days(
             tx,
             store,
