@@ -67,6 +67,8 @@ class Workload:
     def __init__(self, root: Path | None, name: str) -> None:
         self.root, self.name = root, name
         self.child = subprocess.Popen([sys.executable, "-S", "-c", LOAD, "1.5", MARK], stdin=subprocess.PIPE)
+        while MARK.encode() not in Path(f"/proc/{self.child.pid}/cmdline").read_bytes():
+            time.sleep(0.001)  # until then it may still have the name of the process that made it
         if root:
             self.group = root / name
             self.group.mkdir()
