@@ -45,8 +45,10 @@ class HostClock(Protocol):
 class Sink(Protocol):
     """Where batches, notices and tails go: the spool."""
 
-    def batch(self, resource_id: str, boot_id: str, interval_ns: int, presence: int, rows: array[int], *, urgent: bool) -> None:
-        """A batch that is closed."""
+    def batch(
+        self, resource_id: str, boot_id: str, interval_ns: int, presence: int, rows: array[int], *, urgent: bool, since_ns: int | None
+    ) -> None:
+        """A batch that is closed. Its first sample tells of usage from `since_ns` on: the sample before it, or the start."""
 
     def notice(self, events: Sequence[LifecycleEvent], facts: Sequence[Fact]) -> None:
         """Lifecycle and facts."""
@@ -58,8 +60,9 @@ class Sink(Protocol):
         host_boot: str,
         seen: Mapping[str, tuple[bool, int]] | None,
         parts: Sequence[tuple[str, str, int, int, bytes]],
+        since: Sequence[tuple[str, str, int]],
     ) -> None:
-        """What the last look saw, and the samples since the last tail."""
+        """What the last look saw, and the samples since the last tail; (resource, boot, `since_ns`) of batches new in it."""
 
     @property
     def is_stalled(self) -> bool:
@@ -124,6 +127,7 @@ class Collector:
         self._seen: dict[str, tuple[bool, int]] = dict(earlier.seen) if earlier and same_boot else {}
         self._told_seen: Mapping[str, tuple[bool, int]] | None = None
         self._last_look_ns = earlier.at_ns if earlier and same_boot else 0
+        self._earlier_until_ns = max(1, earlier.at_ns - SECOND_NS) if earlier else 0
         self._looks = 0
         self._interval_ns = rules.interval_ns
         self._tick = Tick(now, rules.interval_ns)
@@ -337,7 +341,8 @@ class Collector:
         """Hand the open batch over; the next has the columns that are there now."""
         if one.rows:
             one.last_at_ns = one.rows[-WIDTH]
-            self._sink.batch(one.resource_id, one.boot_id, self._interval_ns, one.presence, one.rows, urgent=urgent)
+            rows, since_ns, one.since_ns = one.rows, one.since_ns, one.last_at_ns
+            self._sink.batch(one.resource_id, one.boot_id, self._interval_ns, one.presence, rows, urgent=urgent, since_ns=since_ns)
             one.rows = array("q")
             one.tailed = 0
         one.presence = one.reader.presence
@@ -362,8 +367,8 @@ class Collector:
                 self._second(one, at_ns)
         self._tail(at_ns)
         self.active = tuple(one.resource_id for one in self._resources.values())
-        firsts = [one.rows[0] for one in self._resources.values() if one.rows]
-        self.handed_over_until_ns = min([at_ns, *firsts])
+        # What was used between a sample that was handed over and the next is known only with the next: a bill must wait for it.
+        self.handed_over_until_ns = min([at_ns, *(one.since_ns for one in self._resources.values())])
 
     def _look(self, at_ns: int) -> None:
         """See what is there: what is new begins, what is empty or gone ends. `at_ns` is the instant before looking."""
@@ -408,13 +413,13 @@ class Collector:
                 log.error("read_failed", extra={"resource": found.local, "error": str(error)})
             return
         self._tokens += 1
-        one = Sampled(found, self.declarations.resource_id(found), reader, self._tokens)
+        known = self._seen.get(found.key)
+        starts = known is None and self._last_look_ns > 0
+        one = Sampled(found, self.declarations.resource_id(found), reader, self._tokens, self._since(row[0], starts, known is not None))
         spread = self._tokens * _GOLDEN % 1000
         one.limit = WIDTH * max(1, self.rules.batch_size * max(spread, 50) // 1000)
         one.rows.extend(row)
-        known = self._seen.get(found.key)
         events = []
-        starts = known is None and self._last_look_ns > 0
         if starts:
             events.append(self._event(one, LifecycleKind.STARTED, self._last_look_ns))
         elif known is not None and known[0] and row[0] - self._last_look_ns > GAP_AFTER_INTERVALS * self._interval_ns:
@@ -425,6 +430,12 @@ class Collector:
         self._resources[found.key] = one
         self._watch(one)
         log.info("resource_found", extra={"resource": one.resource_id, "boot_id": one.boot_id, "started": starts})
+
+    def _since(self, first_ns: int, starts: bool, is_known: bool) -> int:
+        """From when on the first sample tells of usage. What an earlier run sent ends with its last look, or with a tick shortly before."""
+        if starts or (is_known and self._looks):
+            return self._last_look_ns
+        return min(first_ns, self._earlier_until_ns) if self._earlier_until_ns and not self._looks else first_ns
 
     def _event(self, one: Sampled, kind: LifecycleKind, at_ns: int, last_sent_ns: int | None = None) -> LifecycleEvent:
         return LifecycleEvent(
@@ -447,11 +458,13 @@ class Collector:
         """The samples since the last tail, and what was seen if that has changed. A disk that is behind gets them with the next one."""
         if self._sink.is_behind:
             return
-        parts = []
+        parts, since = [], []
         for one in self._resources.values():
             if len(one.rows) > one.tailed:
                 parts.append((one.resource_id, one.boot_id, self._interval_ns, one.presence, one.rows[one.tailed :].tobytes()))
+                if not one.tailed:
+                    since.append((one.resource_id, one.boot_id, one.since_ns))
                 one.tailed = len(one.rows)
         seen = None if self._seen == self._told_seen else self._seen
         self._told_seen = dict(self._seen) if seen is not None else self._told_seen
-        self._sink.tail(at_ns, self._anchor.ns, self.rules.host_boot, seen, parts)
+        self._sink.tail(at_ns, self._anchor.ns, self.rules.host_boot, seen, parts, since)

@@ -118,11 +118,14 @@ class Sampled:
         "reader",
         "resource_id",
         "rows",
+        "since_ns",
         "tailed",
         "token",
     )
 
-    def __init__(self, found: Found, resource_id: str, reader: Reader, token: int) -> None:
+    def __init__(self, found: Found, resource_id: str, reader: Reader, token: int, since_ns: int) -> None:
+        """`since_ns` is the instant from which its usage is not handed over: its start, or the last sample that was."""
+        self.since_ns = since_ns
         self.found = found
         self.resource_id = resource_id
         self.boot_id = found.boot_id

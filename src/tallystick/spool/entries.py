@@ -22,8 +22,9 @@ _NOTICE = struct.Struct("<qII")
 class Entry:
     """One batch or notice on disk, not acknowledged.
 
-    `first_at_ns` is its earliest instant. Its bytes in the file, from `offset` for `length`, are a piece of a serialized
-    `SendRequest`: pieces put one after the other are a request. `events` and `facts` count those of a notice.
+    `first_at_ns` is its earliest instant; of a batch, the one since when its samples tell of usage (the sample before). Its bytes in
+    the file, from `offset` for `length`, are a piece of a serialized `SendRequest`: pieces put one after the other are a request.
+    `events` and `facts` count those of a notice.
     """
 
     file: int
@@ -66,8 +67,8 @@ def identity_of(payload: bytes | memoryview) -> tuple[str, str, str, int]:
     return batch.resource_id, batch.boot_id, batch.spool_id, batch.sequence
 
 
-def batch_payload(identity: BatchIdentity, interval_ns: int, planes: bytes, rows: array[int]) -> bytes:
-    """The payload of a batch record: first instant, count, and the batch as a piece of a request."""
+def batch_payload(identity: BatchIdentity, interval_ns: int, planes: bytes, rows: array[int], since_ns: int) -> bytes:
+    """The payload of a batch record: since when its samples tell of usage, their count, and the batch as a piece of a request."""
     batch = pb.Batch(
         resource_id=identity.resource_id,
         boot_id=identity.boot_id,
@@ -76,7 +77,7 @@ def batch_payload(identity: BatchIdentity, interval_ns: int, planes: bytes, rows
         interval_ns=interval_ns,
         planes=planes,
     )
-    return _BATCH.pack(rows[0], len(rows) // WIDTH, 0) + pb.SendRequest(batches=[batch]).SerializeToString()
+    return _BATCH.pack(min(since_ns, rows[0]), len(rows) // WIDTH, 0) + pb.SendRequest(batches=[batch]).SerializeToString()
 
 
 def notice_payload(events: Sequence[LifecycleEvent], facts: Sequence[Fact]) -> bytes:

@@ -38,6 +38,7 @@ class OpenBatch:
     interval_ns: int
     presence: int
     rows: array[int]
+    since_ns: int
 
 
 @dataclass(slots=True, kw_only=True)
@@ -58,6 +59,7 @@ class Recovered:
     written: set[Identity] = field(default_factory=set)
     parts: dict[Identity, list[TailPart]] = field(default_factory=dict)
     acknowledged: set[tuple[int, int]] = field(default_factory=set)
+    since: dict[Identity, int] = field(default_factory=dict)
 
 
 def recover(directory: Path, quarantine: Quarantine) -> Recovered:
@@ -87,7 +89,7 @@ def recover(directory: Path, quarantine: Quarantine) -> Recovered:
     for identity, pieces in result.parts.items():
         closed = pieces[0].sequence <= result.sequences.get((identity[0], identity[1]), 0)
         if identity not in result.written and (result.damaged or not closed):  # a damaged batch lives on in its tails
-            result.open_batches.append(_join(identity, pieces))
+            result.open_batches.append(_join(identity, pieces, result.since.get(identity)))
     return result
 
 
@@ -130,6 +132,8 @@ def _read_tails(file: Numbered, content: bytes, spool_id: str, result: Recovered
         for resource_id, boot_id, sequence in (*head.sequences, *head.closed):
             key = (resource_id, boot_id)
             result.sequences[key] = max(result.sequences.get(key, 0), sequence)
+        for resource_id, boot_id, sequence, since_ns in head.since:
+            result.since.setdefault((resource_id, boot_id, spool_id, sequence), since_ns)
         for part in own:
             result.parts.setdefault((part.resource_id, part.boot_id, spool_id, part.sequence), []).append(part)
 
@@ -147,7 +151,7 @@ def _forget_acknowledged(result: Recovered) -> None:
         file.entries = None
 
 
-def _join(identity: Identity, pieces: list[TailPart]) -> OpenBatch:
+def _join(identity: Identity, pieces: list[TailPart], since_ns: int | None) -> OpenBatch:
     """The samples of several tails, in the order of their instants; a piece that was written twice counts once."""
     rows = array("q")
     for piece in pieces:
@@ -164,4 +168,5 @@ def _join(identity: Identity, pieces: list[TailPart]) -> OpenBatch:
         interval_ns=pieces[0].interval_ns,
         presence=pieces[0].presence,
         rows=rows,
+        since_ns=rows[0] if since_ns is None else min(since_ns, rows[0]),
     )

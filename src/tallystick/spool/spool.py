@@ -141,8 +141,18 @@ class Spool:
 
     # What the collector calls
 
-    def batch(self, resource_id: str, boot_id: str, interval_ns: int, presence: int, rows: array[int], *, urgent: bool) -> None:
-        """Close a batch: its samples as rows of nine. `rows` belongs to the spool from now on."""
+    def batch(
+        self,
+        resource_id: str,
+        boot_id: str,
+        interval_ns: int,
+        presence: int,
+        rows: array[int],
+        *,
+        urgent: bool,
+        since_ns: int | None = None,
+    ) -> None:
+        """Close a batch: its samples as rows of nine, the spool's from now on; they tell of usage since `since_ns` (None: the first)."""
         key = (resource_id, boot_id)
         sequence = self._sequences[key] = self._sequences.get(key, 0) + 1
         closed = OpenBatch(
@@ -153,8 +163,9 @@ class Spool:
             interval_ns=interval_ns,
             presence=presence,
             rows=rows,
+            since_ns=rows[0] if since_ns is None else since_ns,
         )
-        self._put(_Work(kind=RecordKind.BATCH, batch=closed, urgent=urgent), rows[0])
+        self._put(_Work(kind=RecordKind.BATCH, batch=closed, urgent=urgent), closed.since_ns)
 
     def notice(self, events: Sequence[LifecycleEvent], facts: Sequence[Fact]) -> None:
         """Lifecycle and facts: on disk and sent at once, in order."""
@@ -163,11 +174,18 @@ class Spool:
             self._put(_Work(kind=RecordKind.NOTICE, payload=notice_payload(events, facts), urgent=True), first)
 
     def tail(
-        self, at_ns: int, anchor_ns: int, host_boot: str, seen: Seen | None, parts: Sequence[tuple[str, str, int, int, bytes]]
+        self,
+        at_ns: int,
+        anchor_ns: int,
+        host_boot: str,
+        seen: Seen | None,
+        parts: Sequence[tuple[str, str, int, int, bytes]],
+        since: Sequence[tuple[str, str, int]] = (),
     ) -> None:
         """What the last look saw (None: the same as before), and the samples since the last tail.
 
-        A part is (resource_id, boot_id, interval_ns, presence, rows), of the batch that is open now.
+        A part is (resource_id, boot_id, interval_ns, presence, rows), of the batch that is open now. `since`: (resource_id, boot_id,
+        instant since when its samples tell of usage) of batches of which these are the first samples.
         """
         rows = [
             TailPart(
@@ -180,7 +198,8 @@ class Spool:
             )
             for resource_id, boot_id, interval_ns, presence, content in parts
         ]
-        head = TailHead(at_ns=at_ns, anchor_ns=anchor_ns, host_boot=host_boot, seen=seen)
+        began = tuple((one, boot, self._sequences.get((one, boot), 0) + 1, ns) for one, boot, ns in since)
+        head = TailHead(at_ns=at_ns, anchor_ns=anchor_ns, host_boot=host_boot, seen=seen, since=began)
         self._tail_waits = True
         self._work.put(_Work(kind=RecordKind.TAIL, head=head, parts=rows))
 
@@ -295,7 +314,7 @@ class Spool:
             one = work.batch
             planes = self._encoders[0].encode(one.rows, one.presence, one.interval_ns)
             identity = BatchIdentity(resource_id=one.resource_id, boot_id=one.boot_id, spool_id=one.spool_id, sequence=one.sequence)
-            work.payload = batch_payload(identity, one.interval_ns, planes, one.rows)
+            work.payload = batch_payload(identity, one.interval_ns, planes, one.rows, one.since_ns)
         file = self._batches
         if file is None or file.size >= self._file_bytes:
             file = self._next_batches()
@@ -328,6 +347,7 @@ class Spool:
             closed=tuple(self._newly_closed),
             acknowledged=self.backlog.take_acknowledged(every=fresh),
             seen=self._seen if fresh else head.seen,
+            since=head.since,
             sequences=tuple((*key, sequence) for key, sequence in self._closed.items()) if fresh else (),
         )
         parts = [part for part in parts if part.sequence > self._closed.get((part.resource_id, part.boot_id), 0)]  # others are in a batch
@@ -441,11 +461,12 @@ class Spool:
                     interval_ns=one.interval_ns,
                     presence=one.presence,
                     rows=one.rows,
+                    since_ns=one.since_ns,
                 )
             elif one.spool_id == self.spool_id:
                 self._sequences[one.resource_id, one.boot_id] = one.sequence
             works.append(_Work(kind=RecordKind.BATCH, batch=one, urgent=True))
-            self._expect(works[-1], one.rows[0])
+            self._expect(works[-1], one.since_ns)
         self._recovered = (list(works), found.tails)
         if found.head:
             works.append(_Work(kind=RecordKind.TAIL, head=found.head))

@@ -36,7 +36,8 @@ class TailHead:
     `closed` are batches that became durable since the record before, with their sequence; `acknowledged` places of records
     (file number, offset) that need not be sent again. `seen` is everything that the last look saw, by incarnation key: whether it
     ran and the checksum of the facts sent of it; None: as in the record before. `sequences` stands in the first record of a
-    file: the last closed sequence of every resource.
+    file: the last closed sequence of every resource. `since` are batches of which the first samples stand here, with their sequence and
+    the instant since when they tell of usage.
     """
 
     at_ns: int
@@ -46,6 +47,7 @@ class TailHead:
     acknowledged: tuple[tuple[int, int], ...] = ()
     seen: Mapping[str, tuple[bool, int]] | None = None
     sequences: tuple[tuple[str, str, int], ...] = field(default=())
+    since: tuple[tuple[str, str, int, int], ...] = ()
 
 
 class TailEncoder:
@@ -57,7 +59,7 @@ class TailEncoder:
     def pack(self, head: TailHead, parts: Iterable[TailPart]) -> bytes:
         """The payload of a tail record: one zstd frame of a line of JSON and the parts."""
         said: dict[str, Any] = {"at": head.at_ns, "anchor": head.anchor_ns, "host_boot": head.host_boot}
-        lists = {"closed": head.closed, "acknowledged": head.acknowledged, "sequences": head.sequences}
+        lists = {"closed": head.closed, "acknowledged": head.acknowledged, "sequences": head.sequences, "since": head.since}
         said |= {name: places for name, places in lists.items() if places}
         if head.seen is not None:
             said["seen"] = head.seen
@@ -88,6 +90,7 @@ def unpack(payload: bytes | memoryview) -> tuple[TailHead, list[TailPart]]:
         acknowledged=tuple((int(n), int(o)) for n, o in said.get("acknowledged", ())),
         seen=None if seen is None else {str(key): (bool(running), int(facts)) for key, (running, facts) in seen.items()},
         sequences=tuple((str(r), str(b), int(s)) for r, b, s in said.get("sequences", ())),
+        since=tuple((str(r), str(b), int(s), int(ns)) for r, b, s, ns in said.get("since", ())),
     )
     parts = []
     at = 0

@@ -92,16 +92,22 @@ class Sink:
         self.events: list[LifecycleEvent] = []
         self.facts: list[Fact] = []
         self.tails: list[Any] = []
+        self.since: list[int | None] = []
+        self.begun: list[tuple[str, str, int]] = []
         self.is_stalled = self.is_behind = False
 
-    def batch(self, resource_id: str, boot_id: str, interval_ns: int, presence: int, rows: array[int], *, urgent: bool) -> None:
+    def batch(
+        self, resource_id: str, boot_id: str, interval_ns: int, presence: int, rows: array[int], *, urgent: bool, since_ns: int | None
+    ) -> None:
+        self.since.append(since_ns)
         self.batches.append((resource_id, boot_id, interval_ns, presence, list(rows), urgent))
 
     def notice(self, events: Sequence[LifecycleEvent], facts: Sequence[Fact]) -> None:
         self.events += events
         self.facts += facts
 
-    def tail(self, at_ns: int, anchor_ns: int, host_boot: str, seen: Any, parts: Any) -> None:
+    def tail(self, at_ns: int, anchor_ns: int, host_boot: str, seen: Any, parts: Any, since: Any) -> None:
+        self.begun += since
         self.tails.append((at_ns, anchor_ns, host_boot, None if seen is None else dict(seen), list(parts)))
 
     def of(self, kind: LifecycleKind) -> list[tuple[str, int]]:
@@ -305,8 +311,9 @@ def test_handed_over_is_never_later_than_what_is_open_or_a_start_may_say(world: 
     assert collector.handed_over_until_ns == WALL, "the first sample of the open batch"
     collector.flush(lambda: None)
     world.run(1.1)
-    assert collector.handed_over_until_ns >= WALL + 5 * S
-    assert collector.handed_over_until_ns <= world.sink.tails[-1][0]
+    last = world.sink.batches[-1][4][-9]
+    assert last >= WALL + 4 * S
+    assert collector.handed_over_until_ns == last, "what is used after the last sample of a batch is known with the next one"
     assert collector.active == ("h:a",)
 
 
@@ -337,3 +344,34 @@ def test_one_that_is_gone_between_opening_and_its_first_reading_leaves_nothing_o
     world.run(0.1)
     assert not thing.is_open
     assert world.collector.metered == 0
+
+
+def test_a_batch_says_since_when_it_tells_of_usage(world: World) -> None:
+    world.run(2)
+    world.source.things = [Thing("a")]
+    world.run(3)
+    assert world.sink.of(LifecycleKind.STARTED)[0][1] == world.sink.begun[0][2], "from its start"
+    world.collector.flush(lambda: None)
+    world.run(2)
+    world.collector.flush(lambda: None)
+    world.run(0.1)
+    first, second = world.sink.batches[:2]
+    assert world.sink.since[:2] == [world.sink.begun[0][2], first[4][-9]], "then from the sample before"
+    assert world.sink.begun[1] == ("h:a", "b/1", first[4][-9])
+    assert second[4][0] > first[4][-9]
+
+
+def test_after_an_outage_nothing_of_it_is_handed_over_before_the_first_batch(world: World) -> None:
+    world.source.things = [Thing("a")]
+    world.run(5)
+    clock = world.clock
+    told = world.sink.tails[-1][0]
+    clock.boot += 3600 * S
+    clock.wall += 3600 * S
+    again = restarted(world, clock)
+    again.source.things = world.source.things
+    again.run(3)
+    assert told - S <= again.collector.handed_over_until_ns <= told, "a bill that ends in the outage waits for the sample after it"
+    again.collector.flush(lambda: None)
+    again.run(1.1)
+    assert again.collector.handed_over_until_ns > told + 3600 * S

@@ -325,3 +325,16 @@ def test_a_full_disk_keeps_no_files_open_and_leaves_no_empty_ones(crash: Crash, 
     assert crash.batches() == [("a", 1, cpu(0, 2))]
     assert len(os.listdir("/proc/self/fd")) <= before + 2
     assert len(crash.names("batches")) <= 2
+
+
+def test_since_when_a_batch_tells_of_usage_survives_a_crash(crash: Crash) -> None:
+    crash.spool.batch("a", BOOT, INTERVAL, 7, rows(5, 1), urgent=False, since_ns=700)
+    assert crash.spool.flush(10)
+    assert crash.spool.backlog.first_at_ns() == 700
+    part = ("b", BOOT, INTERVAL, 7, rows(0, 1).tobytes())
+    crash.spool.tail(1, 3, "host-boot", None, [part], [("b", BOOT, 300)])
+    crash.kill()
+    assert crash.spool.backlog.first_at_ns() == 300
+    crash.acknowledge(1)
+    crash.acknowledge(1)
+    assert crash.spool.backlog.first_at_ns() is None
