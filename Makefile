@@ -58,9 +58,9 @@ format: $(CHECK_READY) ## rewrite the sources as the formatter wants them
 
 lock: $(CHECK_READY) ## choose versions anew within the bounds of pyproject.toml (UPGRADE=1: the newest)
 	@$(LOCK) $(if $(UPGRADE),--upgrade) --extra server --extra build pyproject.toml -o requirements/run.lock
-	@$(LOCK) $(if $(UPGRADE),--upgrade) --extra server --extra build --extra test -c requirements/run.lock pyproject.toml -o requirements/test.lock
-	@$(LOCK) $(if $(UPGRADE),--upgrade) --extra server --extra build --extra test --extra dev -c requirements/test.lock pyproject.toml -o requirements/check.lock
-	@$(LOCK) $(if $(UPGRADE),--upgrade) --extra server --extra build --extra test --extra test-postgresql -c requirements/test.lock pyproject.toml -o requirements/postgresql.lock
+	@$(LOCK) $(if $(UPGRADE),--upgrade) --extra server --extra build --extra tracing --extra parquet --extra test -c requirements/run.lock pyproject.toml -o requirements/test.lock
+	@$(LOCK) $(if $(UPGRADE),--upgrade) --extra server --extra build --extra tracing --extra parquet --extra test --extra dev -c requirements/test.lock pyproject.toml -o requirements/check.lock
+	@$(LOCK) $(if $(UPGRADE),--upgrade) --extra server --extra build --extra tracing --extra parquet --extra test --extra test-postgresql -c requirements/test.lock pyproject.toml -o requirements/postgresql.lock
 
 clean: ## remove what was installed and built here
 	rm -rf $(VENV) build dist out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -227,7 +227,7 @@ def dependencies_declared(root: Path) -> Iterator[Problem]:
     """What a source imports is a dependency of its own, not only somebody else's."""
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    product = named_in(project["dependencies"]) | named_in(extras["server"])
+    product = named_in(project["dependencies"]) | named_in([*extras["server"], *extras["tracing"], *extras["parquet"]])
     allowed = {"src/": product, "tests/": product | named_in(extras["test"]) | named_in(extras["test-postgresql"])}
     everything = {each for names in (product, *map(named_in, extras.values())) for each in names}
     providers = packages_distributions()

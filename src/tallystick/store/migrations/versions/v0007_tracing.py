@@ -1,0 +1,12 @@
+"""Traces from the agent's tick to the usage hour."""
+
+from __future__ import annotations
+
+revision = "0007"
+down_revision = "0006"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Nothing yet."""
