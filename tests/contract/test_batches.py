@@ -157,6 +157,8 @@ def test_notices_and_sizes_reach_from_the_last_point_to_the_end(store: Store) ->
     write(store, batch(), batch(sequence=2, at_ns=T + 3 * HOUR_NS))
     sweep(store)
     assert tell(store, event("possible_gap", T + HOUR_NS)) == ["stored"]
+    stepped = replace(event("clock_stepped", T + HOUR_NS), last_sent_ns=T, step_ns=-7)
+    assert tell(store, stepped, stepped) == ["stored", "repeated"]
     assert dirty_hours(store) == {}
     assert tell(store, event("stopped", T + 2 * HOUR_NS), event("stopped", T + 2 * HOUR_NS)) == ["stored", "repeated"]
     assert dirty_hours(store) == {"vm-1": [0, 1, 2, 3]}

@@ -161,6 +161,19 @@ def test_what_an_agent_reported_only_goes_forward(store: Store) -> None:
     assert (found.at_ns, found.reported_until_ns, found.active_resources, found.spool_depth) == (T + 10, T - 5, ("vm-1",), 2)
 
 
+def test_an_agent_tells_of_its_clock_and_of_what_it_thinned(store: Store) -> None:
+    for told in ((None, None, 0), (-5, False, 3), (0, True, 4)):
+        offset_ns, synchronised, thinned = told
+        agent = Agent(
+            instance_id="host", at_ns=T, received_at_ns=T, reported_until_ns=T, clock_offset_ns=offset_ns,
+            clock_synchronised=synchronised, thinned_batches=thinned,
+        )  # fmt: skip
+        with store.write() as tx:
+            store.registry.heartbeat(tx, PLACE, agent)
+        (found,) = store.registry.agents(PLACE)
+        assert (found.clock_offset_ns, found.clock_synchronised, found.thinned_batches) == told
+
+
 def test_settings_are_values_by_name(store: Store) -> None:
     assert store.settings.get(PLACE, "retention") is None
     store.settings.put(PLACE, "retention", {"payload_hours": 72})

@@ -90,6 +90,8 @@ def _batch(sent: wire.Batch) -> SentBatch | Refusal:
         return Refusal(code=RefusalCode.OUT_OF_RANGE, field="interval_ns", value=str(sent.interval_ns))
     if sent.flags:
         return Refusal(code=RefusalCode.UNSUPPORTED, field="flags", value=str(sent.flags))
+    if sent.HasField("thinned"):
+        return Refusal(code=RefusalCode.UNSUPPORTED, field="thinned")
     if sent.HasField("planes"):
         planes = sent.planes
         return SentBatch(identity=identity, interval_ns=sent.interval_ns, samples=int.from_bytes(planes[3:7], "little"), planes=planes)

@@ -8,7 +8,7 @@ from tallystick.ingest.submission import Heartbeat
 from tallystick.model.access import Grant
 from tallystick.model.outcomes import Refusal, RefusalCode
 from tallystick.model.resources import Fact, Origin
-from tallystick.model.samples import FUTURE_LIMIT_NS, LARGEST, BatchIdentity, LifecycleEvent, LifecycleKind
+from tallystick.model.samples import BOUNDARIES, FUTURE_LIMIT_NS, LARGEST, BatchIdentity, LifecycleEvent, LifecycleKind
 from tallystick.proto.tallystick.v1 import ingest_pb2 as wire
 
 LONGEST_ID = 512
@@ -21,6 +21,7 @@ KINDS = {
     wire.LIFECYCLE_KIND_STARTED: LifecycleKind.STARTED,
     wire.LIFECYCLE_KIND_STOPPED: LifecycleKind.STOPPED,
     wire.LIFECYCLE_KIND_POSSIBLE_GAP: LifecycleKind.POSSIBLE_GAP,
+    wire.LIFECYCLE_KIND_CLOCK_STEPPED: LifecycleKind.CLOCK_STEPPED,
 }
 
 
@@ -65,7 +66,7 @@ def instant_refusal(field: str, at_ns: int, received_at_ns: int) -> Refusal | No
 
 
 def lifecycle(sent: wire.LifecycleEvent, received_at_ns: int) -> LifecycleEvent | Refusal:
-    """A lifecycle notice, or why it is refused: empty id, unknown kind, an instant that cannot be."""
+    """A lifecycle notice, or why it is refused: empty id, unknown kind, an instant that cannot be, a step that is none."""
     refusal = id_refusal("resource_id", sent.resource_id, needed=True) or id_refusal("boot_id", sent.boot_id)
     kind = KINDS.get(sent.kind)
     if refusal is None and kind is None:
@@ -73,6 +74,8 @@ def lifecycle(sent: wire.LifecycleEvent, received_at_ns: int) -> LifecycleEvent 
     refusal = refusal or instant_refusal("at", sent.at, received_at_ns)
     if refusal is None and not 0 <= sent.last_sent <= sent.at:
         refusal = Refusal(code=RefusalCode.OUT_OF_RANGE, field="last_sent", value=str(sent.last_sent))
+    if refusal is None and (sent.step_ns != 0) != (kind is LifecycleKind.CLOCK_STEPPED):
+        refusal = Refusal(code=RefusalCode.OUT_OF_RANGE, field="step_ns", value=str(sent.step_ns))
     if refusal is not None or kind is None:
         return refusal or Refusal(code=RefusalCode.UNSUPPORTED, field="kind")
     return LifecycleEvent(
@@ -81,7 +84,8 @@ def lifecycle(sent: wire.LifecycleEvent, received_at_ns: int) -> LifecycleEvent 
         kind=kind,
         at_ns=sent.at,
         received_at_ns=received_at_ns,
-        last_sent_ns=sent.last_sent or None if kind is LifecycleKind.POSSIBLE_GAP else None,
+        last_sent_ns=sent.last_sent or None if kind not in BOUNDARIES else None,
+        step_ns=sent.step_ns or None,
     )
 
 
@@ -159,4 +163,7 @@ def heartbeat(sent: wire.Heartbeat, received_at_ns: int) -> Heartbeat | Refusal:
         reported_until_ns=sent.reported_until,
         spool_depth=min(sent.spool_depth, LARGEST),
         missed_ticks=min(sent.missed_ticks, LARGEST),
+        clock_offset_ns=sent.clock_offset_ns if sent.HasField("clock_offset_ns") else None,
+        clock_synchronised=sent.clock_synchronised if sent.HasField("clock_synchronised") else None,
+        thinned_batches=min(sent.thinned_batches, LARGEST),
     )

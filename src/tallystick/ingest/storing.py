@@ -159,6 +159,9 @@ def _gather(opened: _Opened, part: _Part) -> None:
                 active_resources=beat.active_resources,
                 spool_depth=beat.spool_depth,
                 missed_ticks=beat.missed_ticks,
+                clock_offset_ns=beat.clock_offset_ns,
+                clock_synchronised=beat.clock_synchronised,
+                thinned_batches=beat.thinned_batches,
             )
         )
 

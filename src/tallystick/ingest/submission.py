@@ -41,7 +41,10 @@ class Quarantined:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heartbeat:
-    """That an agent lives, what it sees, and until when all that it measured has been sent."""
+    """That an agent lives, what it sees, and until when all that it measured has been sent.
+
+    `clock_offset_ns` is the agent's clock minus the server's, as it measured it; None: it did not tell, as of `clock_synchronised`.
+    """
 
     instance_id: str
     active_resources: tuple[str, ...]
@@ -49,6 +52,9 @@ class Heartbeat:
     reported_until_ns: int
     spool_depth: int = 0
     missed_ticks: int = 0
+    clock_offset_ns: int | None = None
+    clock_synchronised: bool | None = None
+    thinned_batches: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

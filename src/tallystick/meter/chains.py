@@ -18,7 +18,7 @@ from tallystick.meter.fold import Folded, Ints, Runs, fold_runs
 from tallystick.meter.samples import Columns, Samples, present
 from tallystick.meter.segments import HAS_TAIL, Tail, read_blocks
 from tallystick.model.instants import CELL_NS
-from tallystick.model.samples import LifecycleEvent, LifecycleKind
+from tallystick.model.samples import BOUNDARIES, LifecycleEvent, LifecycleKind
 from tallystick.model.timeline import BootExtent, StoredSegment, Timeline
 
 Span = tuple[int, int]
@@ -84,10 +84,10 @@ class Strand:
 
 
 def told_of(events: Iterable[LifecycleEvent]) -> dict[str, Told]:
-    """Starts and stops by boot; a repeated notice is one, and notices of possible gaps tell nothing here."""
+    """Starts and stops by boot; a repeated notice is one, and other notices tell nothing here."""
     instants: dict[str, tuple[set[int], set[int]]] = {}
     for event in events:
-        if event.kind is not LifecycleKind.POSSIBLE_GAP:
+        if event.kind in BOUNDARIES:
             instants.setdefault(event.boot_id, (set(), set()))[event.kind is LifecycleKind.STOPPED].add(event.at_ns)
     return {boot: Told(starts=tuple(sorted(starts)), stops=tuple(sorted(stops))) for boot, (starts, stops) in instants.items()}
 

@@ -45,14 +45,20 @@ class LifecycleKind(StrEnum):
     STARTED = "started"
     STOPPED = "stopped"
     POSSIBLE_GAP = "possible_gap"
+    CLOCK_STEPPED = "clock_stepped"
+
+
+BOUNDARIES = frozenset({LifecycleKind.STARTED, LifecycleKind.STOPPED})
+"""The kinds that begin or end something: the others never change usage."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LifecycleEvent:
-    """A notice that a resource started, stopped, or that its source may have missed something.
+    """A notice that a resource started, stopped, that its source may have missed something, or that its host's clock was set.
 
     `at_ns` is the instant told of, `received_at_ns` the server's clock. For `possible_gap`, `at_ns` is the resume
-    instant and `last_sent_ns` the last sample sent before it. Notices of a possible gap never change usage.
+    instant and `last_sent_ns` the last sample sent before it. For `clock_stepped`, the wall clock moved by `step_ns` against the
+    monotonic one (above 0: forward) between the looks at `last_sent_ns` and `at_ns`. Neither ever changes usage.
     """
 
     resource_id: str
@@ -61,3 +67,4 @@ class LifecycleEvent:
     at_ns: int
     received_at_ns: int
     last_sent_ns: int | None = None
+    step_ns: int | None = None

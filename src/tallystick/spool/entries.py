@@ -89,8 +89,14 @@ def notice_payload(events: Sequence[LifecycleEvent], facts: Sequence[Fact]) -> b
 
 def _event(event: LifecycleEvent) -> pb.LifecycleEvent:
     last_sent = event.last_sent_ns or 0
-    kind = _kind(event.kind)
-    return pb.LifecycleEvent(resource_id=event.resource_id, boot_id=event.boot_id, kind=kind, at=event.at_ns, last_sent=last_sent)
+    return pb.LifecycleEvent(
+        resource_id=event.resource_id,
+        boot_id=event.boot_id,
+        kind=_kind(event.kind),
+        at=event.at_ns,
+        last_sent=last_sent,
+        step_ns=event.step_ns or 0,
+    )
 
 
 def _kind(kind: LifecycleKind) -> pb.LifecycleKind:
@@ -101,6 +107,8 @@ def _kind(kind: LifecycleKind) -> pb.LifecycleKind:
             return pb.LIFECYCLE_KIND_STOPPED
         case LifecycleKind.POSSIBLE_GAP:
             return pb.LIFECYCLE_KIND_POSSIBLE_GAP
+        case LifecycleKind.CLOCK_STEPPED:
+            return pb.LIFECYCLE_KIND_CLOCK_STEPPED
         case _:
             assert_never(kind)
 

@@ -55,7 +55,10 @@ class StoredResource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agent:
-    """An agent instance by its last heartbeat; every sample that it measured before `reported_until_ns` has been sent."""
+    """An agent instance by its last heartbeat; every sample that it measured before `reported_until_ns` has been sent.
+
+    `clock_offset_ns` is its clock minus the server's, as it measured it; None: it did not tell, as of `clock_synchronised`.
+    """
 
     instance_id: str
     at_ns: int
@@ -64,6 +67,9 @@ class Agent:
     active_resources: tuple[str, ...] = ()
     spool_depth: int = 0
     missed_ticks: int = 0
+    clock_offset_ns: int | None = None
+    clock_synchronised: bool | None = None
+    thinned_batches: int = 0
 
 
 class Registry(Section):
@@ -188,11 +194,14 @@ class Registry(Section):
     def heartbeat(self, tx: Tx, place: Place, agent: Agent) -> None:
         """Keep an agent's heartbeat; what is known of it only goes forward."""
         tx.run(
-            "INSERT INTO agent (scope_key, instance_id, at_ns, received_at_ns, reported_until_ns, active, spool_depth, missed_ticks)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (scope_key, instance_id) DO UPDATE SET at_ns = excluded.at_ns,"
+            "INSERT INTO agent (scope_key, instance_id, at_ns, received_at_ns, reported_until_ns, active, spool_depth, missed_ticks,"
+            " clock_offset_ns, clock_synchronised, thinned_batches)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (scope_key, instance_id) DO UPDATE SET at_ns = excluded.at_ns,"
             " received_at_ns = excluded.received_at_ns, reported_until_ns = CASE WHEN excluded.reported_until_ns > agent.reported_until_ns"
             " THEN excluded.reported_until_ns ELSE agent.reported_until_ns END, active = excluded.active,"
-            " spool_depth = excluded.spool_depth, missed_ticks = excluded.missed_ticks WHERE excluded.at_ns >= agent.at_ns",
+            " spool_depth = excluded.spool_depth, missed_ticks = excluded.missed_ticks,"
+            " clock_offset_ns = excluded.clock_offset_ns, clock_synchronised = excluded.clock_synchronised,"
+            " thinned_batches = excluded.thinned_batches WHERE excluded.at_ns >= agent.at_ns",
             (
                 self._surrogates.scope(tx, place),
                 agent.instance_id,
@@ -202,6 +211,9 @@ class Registry(Section):
                 json.dumps(agent.active_resources),
                 agent.spool_depth,
                 agent.missed_ticks,
+                agent.clock_offset_ns,
+                None if agent.clock_synchronised is None else int(agent.clock_synchronised),
+                agent.thinned_batches,
             ),
         )
 
@@ -209,7 +221,8 @@ class Registry(Section):
         """The agents of a place, by their instance ids."""
         with self._reading(tx) as reading:
             rows = reading.rows(
-                "SELECT instance_id, at_ns, received_at_ns, reported_until_ns, active, spool_depth, missed_ticks FROM agent"
+                "SELECT instance_id, at_ns, received_at_ns, reported_until_ns, active, spool_depth, missed_ticks,"
+                " clock_offset_ns, clock_synchronised, thinned_batches FROM agent"
                 " WHERE scope_key = ? ORDER BY instance_id",
                 (self._surrogates.scope(reading, place),),
             )
@@ -222,6 +235,9 @@ class Registry(Section):
                 active_resources=tuple(json.loads(row[4])),
                 spool_depth=row[5],
                 missed_ticks=row[6],
+                clock_offset_ns=row[7],
+                clock_synchronised=None if row[8] is None else bool(row[8]),
+                thinned_batches=row[9] or 0,
             )
             for row in rows
         ]

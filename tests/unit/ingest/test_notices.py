@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tallystick.ingest import notices
+from tallystick.ingest.submission import Heartbeat
 from tallystick.model.access import Grant, Place, Role
 from tallystick.model.outcomes import Refusal
 from tallystick.model.resources import Fact
@@ -37,6 +38,8 @@ def said(found: object) -> tuple[str, str, str]:
         ({"resource_id": "a", "kind": 1, "at": -1}, ("out_of_range", "at", "-1")),
         ({"resource_id": "a", "kind": 1, "at": LATE + 1}, ("future", "at", str(LATE + 1))),
         ({"resource_id": "a", "kind": 3, "at": NOW, "last_sent": NOW + 1}, ("out_of_range", "last_sent", str(NOW + 1))),
+        ({"resource_id": "a", "kind": 4, "at": NOW}, ("out_of_range", "step_ns", "0")),
+        ({"resource_id": "a", "kind": 3, "at": NOW, "step_ns": 5}, ("out_of_range", "step_ns", "5")),
     ],
 )
 def test_a_notice_is_refused_by_field_and_value(sent: dict[str, object], wanted: tuple[str, str, str]) -> None:
@@ -73,6 +76,16 @@ def test_what_a_fact_does_not_name_stays_unnamed_and_zero_is_a_value() -> None:
 def test_an_agent_cannot_have_reported_past_its_own_clock() -> None:
     sent = wire.Heartbeat(instance_id="i", at=NOW, reported_until=NOW + 1)
     assert said(notices.heartbeat(sent, NOW)) == ("out_of_range", "heartbeat.reported_until", str(NOW + 1))
+
+
+def test_what_a_heartbeat_does_not_tell_of_the_clock_is_not_known() -> None:
+    told = wire.Heartbeat(instance_id="i", at=NOW, clock_offset_ns=-7, clock_synchronised=False, thinned_batches=3)
+    found = notices.heartbeat(told, NOW)
+    assert isinstance(found, Heartbeat)
+    assert (found.clock_offset_ns, found.clock_synchronised, found.thinned_batches) == (-7, False, 3)
+    silent = notices.heartbeat(wire.Heartbeat(instance_id="i", at=NOW), NOW)
+    assert isinstance(silent, Heartbeat)
+    assert (silent.clock_offset_ns, silent.clock_synchronised, silent.thinned_batches) == (None, None, 0)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from tallystick.meter.samples import Samples
 from tallystick.model.access import Place
 from tallystick.model.instants import HOUR_NS, hour_start
 from tallystick.model.outcomes import Refusal
-from tallystick.model.samples import LifecycleKind
+from tallystick.model.samples import BOUNDARIES
 from tallystick.model.timeline import Timeline
 from tallystick.model.usage import HoursResult
 from tallystick.store.engine import STORE_AWAY, Tx
@@ -248,7 +248,7 @@ def disk_until_ns(timeline: Timeline, horizon: DiskHorizon, now_ns: int) -> int:
         return hour_start(now_ns)
     told = [
         *(boot.last_at_ns for boot in timeline.boots),
-        *(event.at_ns for event in timeline.events if event.kind is not LifecycleKind.POSSIBLE_GAP),
+        *(event.at_ns for event in timeline.events if event.kind in BOUNDARIES),
         *(fact.at_ns for fact in timeline.facts if fact.is_size),
     ]
     return hour_start(max(told)) + HOUR_NS if told else 0

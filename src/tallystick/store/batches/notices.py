@@ -36,9 +36,9 @@ def write_events(tx: Tx, surrogates: Surrogates, place: Place, events: Sequence[
     for event in events:
         key = keys[event.resource_id]
         stored = tx.run(
-            "INSERT INTO lifecycle_event (scope_key, resource_key, boot_id, kind, at_ns, last_sent_ns, received_at_ns)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            (scope_key, key, event.boot_id, event.kind.value, event.at_ns, event.last_sent_ns or 0, event.received_at_ns),
+            "INSERT INTO lifecycle_event (scope_key, resource_key, boot_id, kind, at_ns, last_sent_ns, received_at_ns, step_ns)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (scope_key, key, event.boot_id, event.kind.value, event.at_ns, event.last_sent_ns or 0, event.received_at_ns, event.step_ns),
         )
         results.append(STORED if stored else REPEATED)
         if stored and event.kind.value in STRUCTURAL:
@@ -228,12 +228,12 @@ def events_of(tx: Tx, scope_key: int, resource_keys: dict[int, str]) -> dict[int
     """All lifecycle notices of resources, in order of instant, then of reception."""
     clause, value = tx.each_of("resource_key", list(resource_keys))
     rows = tx.rows(
-        "SELECT resource_key, boot_id, kind, at_ns, received_at_ns, last_sent_ns FROM lifecycle_event"
+        "SELECT resource_key, boot_id, kind, at_ns, received_at_ns, last_sent_ns, step_ns FROM lifecycle_event"
         f" WHERE scope_key = ? AND {clause} ORDER BY at_ns, received_at_ns, event_key",
         (scope_key, value),
     )
     found: dict[int, list[LifecycleEvent]] = {}
-    for key, boot_id, kind, at_ns, received_at_ns, last_sent_ns in rows:
+    for key, boot_id, kind, at_ns, received_at_ns, last_sent_ns, step_ns in rows:
         event = LifecycleEvent(
             resource_id=resource_keys[key],
             boot_id=boot_id,
@@ -241,6 +241,7 @@ def events_of(tx: Tx, scope_key: int, resource_keys: dict[int, str]) -> dict[int
             at_ns=at_ns,
             received_at_ns=received_at_ns,
             last_sent_ns=last_sent_ns or None,
+            step_ns=step_ns,
         )
         found.setdefault(key, []).append(event)
     return found

@@ -105,4 +105,4 @@ def reach_of_size(known: Known, at_ns: int, *, first: bool, completed_ns: int) -
 
 
 STRUCTURAL = (LifecycleKind.STARTED.value, LifecycleKind.STOPPED.value)
-"""The kinds of notices that may change usage; `possible_gap` never does."""
+"""The kinds of notices that may change usage: `BOUNDARIES`, in the order of statements."""

@@ -29,6 +29,9 @@ def add_registry_tables(metadata: MetaData, dialect: Dialect) -> None:
         words("active"),
         instant("spool_depth"),
         instant("missed_ticks"),
+        instant("clock_offset_ns", null=True),
+        count("clock_synchronised", null=True),
+        instant("thinned_batches", null=True),
         UniqueConstraint("scope_key", "instance_id"),
         ForeignKeyConstraint(["scope_key"], ["scope.scope_key"]),
     )
@@ -158,6 +161,7 @@ def _add_lifecycle_table(metadata: MetaData) -> None:
         instant("at_ns"),
         instant("last_sent_ns"),
         instant("received_at_ns"),
+        instant("step_ns", null=True),
         UniqueConstraint("scope_key", "resource_key", "boot_id", "kind", "at_ns", "last_sent_ns"),
         Index("lifecycle_event_at_idx", "scope_key", "resource_key", "at_ns"),
         ForeignKeyConstraint(["resource_key"], ["resource.resource_key"]),

@@ -13,6 +13,7 @@ class LifecycleKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     LIFECYCLE_KIND_STARTED: _ClassVar[LifecycleKind]
     LIFECYCLE_KIND_STOPPED: _ClassVar[LifecycleKind]
     LIFECYCLE_KIND_POSSIBLE_GAP: _ClassVar[LifecycleKind]
+    LIFECYCLE_KIND_CLOCK_STEPPED: _ClassVar[LifecycleKind]
 
 class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -25,6 +26,7 @@ LIFECYCLE_KIND_UNSPECIFIED: LifecycleKind
 LIFECYCLE_KIND_STARTED: LifecycleKind
 LIFECYCLE_KIND_STOPPED: LifecycleKind
 LIFECYCLE_KIND_POSSIBLE_GAP: LifecycleKind
+LIFECYCLE_KIND_CLOCK_STEPPED: LifecycleKind
 OUTCOME_UNSPECIFIED: Outcome
 OUTCOME_STORED: Outcome
 OUTCOME_REPEATED: Outcome
@@ -46,7 +48,7 @@ class SendRequest(_message.Message):
     def __init__(self, batches: _Optional[_Iterable[_Union[Batch, _Mapping]]] = ..., events: _Optional[_Iterable[_Union[LifecycleEvent, _Mapping]]] = ..., facts: _Optional[_Iterable[_Union[ResourceFacts, _Mapping]]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., confirmed_commands: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Batch(_message.Message):
-    __slots__ = ("resource_id", "boot_id", "spool_id", "sequence", "interval_ns", "flags", "columns", "planes")
+    __slots__ = ("resource_id", "boot_id", "spool_id", "sequence", "interval_ns", "flags", "columns", "planes", "thinned")
     RESOURCE_ID_FIELD_NUMBER: _ClassVar[int]
     BOOT_ID_FIELD_NUMBER: _ClassVar[int]
     SPOOL_ID_FIELD_NUMBER: _ClassVar[int]
@@ -55,6 +57,7 @@ class Batch(_message.Message):
     FLAGS_FIELD_NUMBER: _ClassVar[int]
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
     PLANES_FIELD_NUMBER: _ClassVar[int]
+    THINNED_FIELD_NUMBER: _ClassVar[int]
     resource_id: str
     boot_id: str
     spool_id: str
@@ -63,7 +66,8 @@ class Batch(_message.Message):
     flags: int
     columns: Columns
     planes: bytes
-    def __init__(self, resource_id: _Optional[str] = ..., boot_id: _Optional[str] = ..., spool_id: _Optional[str] = ..., sequence: _Optional[int] = ..., interval_ns: _Optional[int] = ..., flags: _Optional[int] = ..., columns: _Optional[_Union[Columns, _Mapping]] = ..., planes: _Optional[bytes] = ...) -> None: ...
+    thinned: Thinned
+    def __init__(self, resource_id: _Optional[str] = ..., boot_id: _Optional[str] = ..., spool_id: _Optional[str] = ..., sequence: _Optional[int] = ..., interval_ns: _Optional[int] = ..., flags: _Optional[int] = ..., columns: _Optional[_Union[Columns, _Mapping]] = ..., planes: _Optional[bytes] = ..., thinned: _Optional[_Union[Thinned, _Mapping]] = ...) -> None: ...
 
 class Columns(_message.Message):
     __slots__ = ("measured_at", "memory_bytes_used", "cpu_time_nanos", "disk_read_bytes", "disk_write_bytes", "disk_read_ops", "disk_write_ops", "network_rx_bytes", "network_tx_bytes")
@@ -87,19 +91,78 @@ class Columns(_message.Message):
     network_tx_bytes: _containers.RepeatedScalarFieldContainer[int]
     def __init__(self, measured_at: _Optional[_Iterable[int]] = ..., memory_bytes_used: _Optional[_Iterable[int]] = ..., cpu_time_nanos: _Optional[_Iterable[int]] = ..., disk_read_bytes: _Optional[_Iterable[int]] = ..., disk_write_bytes: _Optional[_Iterable[int]] = ..., disk_read_ops: _Optional[_Iterable[int]] = ..., disk_write_ops: _Optional[_Iterable[int]] = ..., network_rx_bytes: _Optional[_Iterable[int]] = ..., network_tx_bytes: _Optional[_Iterable[int]] = ...) -> None: ...
 
+class Thinned(_message.Message):
+    __slots__ = ("content_hash", "presence", "segments")
+    CONTENT_HASH_FIELD_NUMBER: _ClassVar[int]
+    PRESENCE_FIELD_NUMBER: _ClassVar[int]
+    SEGMENTS_FIELD_NUMBER: _ClassVar[int]
+    content_hash: bytes
+    presence: int
+    segments: _containers.RepeatedCompositeFieldContainer[ThinnedSegment]
+    def __init__(self, content_hash: _Optional[bytes] = ..., presence: _Optional[int] = ..., segments: _Optional[_Iterable[_Union[ThinnedSegment, _Mapping]]] = ...) -> None: ...
+
+class ThinnedSegment(_message.Message):
+    __slots__ = ("first_at", "last_at", "samples", "first", "last", "memory_peak", "memory_held_low", "memory_held_high", "gaps", "falls")
+    FIRST_AT_FIELD_NUMBER: _ClassVar[int]
+    LAST_AT_FIELD_NUMBER: _ClassVar[int]
+    SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_PEAK_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_HELD_LOW_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_HELD_HIGH_FIELD_NUMBER: _ClassVar[int]
+    GAPS_FIELD_NUMBER: _ClassVar[int]
+    FALLS_FIELD_NUMBER: _ClassVar[int]
+    first_at: int
+    last_at: int
+    samples: int
+    first: _containers.RepeatedScalarFieldContainer[int]
+    last: _containers.RepeatedScalarFieldContainer[int]
+    memory_peak: int
+    memory_held_low: int
+    memory_held_high: int
+    gaps: _containers.RepeatedCompositeFieldContainer[ThinnedGap]
+    falls: _containers.RepeatedCompositeFieldContainer[ThinnedFall]
+    def __init__(self, first_at: _Optional[int] = ..., last_at: _Optional[int] = ..., samples: _Optional[int] = ..., first: _Optional[_Iterable[int]] = ..., last: _Optional[_Iterable[int]] = ..., memory_peak: _Optional[int] = ..., memory_held_low: _Optional[int] = ..., memory_held_high: _Optional[int] = ..., gaps: _Optional[_Iterable[_Union[ThinnedGap, _Mapping]]] = ..., falls: _Optional[_Iterable[_Union[ThinnedFall, _Mapping]]] = ...) -> None: ...
+
+class ThinnedGap(_message.Message):
+    __slots__ = ("until", "memory_from", "memory_until")
+    FROM_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_FROM_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_UNTIL_FIELD_NUMBER: _ClassVar[int]
+    until: int
+    memory_from: int
+    memory_until: int
+    def __init__(self, until: _Optional[int] = ..., memory_from: _Optional[int] = ..., memory_until: _Optional[int] = ..., **kwargs) -> None: ...
+
+class ThinnedFall(_message.Message):
+    __slots__ = ("at", "counters", "before", "after")
+    AT_FIELD_NUMBER: _ClassVar[int]
+    COUNTERS_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    at: int
+    counters: int
+    before: _containers.RepeatedScalarFieldContainer[int]
+    after: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, at: _Optional[int] = ..., counters: _Optional[int] = ..., before: _Optional[_Iterable[int]] = ..., after: _Optional[_Iterable[int]] = ...) -> None: ...
+
 class LifecycleEvent(_message.Message):
-    __slots__ = ("resource_id", "boot_id", "kind", "at", "last_sent")
+    __slots__ = ("resource_id", "boot_id", "kind", "at", "last_sent", "step_ns")
     RESOURCE_ID_FIELD_NUMBER: _ClassVar[int]
     BOOT_ID_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     AT_FIELD_NUMBER: _ClassVar[int]
     LAST_SENT_FIELD_NUMBER: _ClassVar[int]
+    STEP_NS_FIELD_NUMBER: _ClassVar[int]
     resource_id: str
     boot_id: str
     kind: LifecycleKind
     at: int
     last_sent: int
-    def __init__(self, resource_id: _Optional[str] = ..., boot_id: _Optional[str] = ..., kind: _Optional[_Union[LifecycleKind, str]] = ..., at: _Optional[int] = ..., last_sent: _Optional[int] = ...) -> None: ...
+    step_ns: int
+    def __init__(self, resource_id: _Optional[str] = ..., boot_id: _Optional[str] = ..., kind: _Optional[_Union[LifecycleKind, str]] = ..., at: _Optional[int] = ..., last_sent: _Optional[int] = ..., step_ns: _Optional[int] = ...) -> None: ...
 
 class ResourceFacts(_message.Message):
     __slots__ = ("resource_id", "at", "customer_id", "name", "kind", "region", "labels", "vcpus", "memory_bytes", "disk_bytes", "gpus", "deleted")
@@ -143,20 +206,26 @@ class Labels(_message.Message):
     def __init__(self, values: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class Heartbeat(_message.Message):
-    __slots__ = ("instance_id", "active_resources", "at", "reported_until", "spool_depth", "missed_ticks")
+    __slots__ = ("instance_id", "active_resources", "at", "reported_until", "spool_depth", "missed_ticks", "clock_offset_ns", "clock_synchronised", "thinned_batches")
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     ACTIVE_RESOURCES_FIELD_NUMBER: _ClassVar[int]
     AT_FIELD_NUMBER: _ClassVar[int]
     REPORTED_UNTIL_FIELD_NUMBER: _ClassVar[int]
     SPOOL_DEPTH_FIELD_NUMBER: _ClassVar[int]
     MISSED_TICKS_FIELD_NUMBER: _ClassVar[int]
+    CLOCK_OFFSET_NS_FIELD_NUMBER: _ClassVar[int]
+    CLOCK_SYNCHRONISED_FIELD_NUMBER: _ClassVar[int]
+    THINNED_BATCHES_FIELD_NUMBER: _ClassVar[int]
     instance_id: str
     active_resources: _containers.RepeatedScalarFieldContainer[str]
     at: int
     reported_until: int
     spool_depth: int
     missed_ticks: int
-    def __init__(self, instance_id: _Optional[str] = ..., active_resources: _Optional[_Iterable[str]] = ..., at: _Optional[int] = ..., reported_until: _Optional[int] = ..., spool_depth: _Optional[int] = ..., missed_ticks: _Optional[int] = ...) -> None: ...
+    clock_offset_ns: int
+    clock_synchronised: bool
+    thinned_batches: int
+    def __init__(self, instance_id: _Optional[str] = ..., active_resources: _Optional[_Iterable[str]] = ..., at: _Optional[int] = ..., reported_until: _Optional[int] = ..., spool_depth: _Optional[int] = ..., missed_ticks: _Optional[int] = ..., clock_offset_ns: _Optional[int] = ..., clock_synchronised: _Optional[bool] = ..., thinned_batches: _Optional[int] = ...) -> None: ...
 
 class RecordOutcome(_message.Message):
     __slots__ = ("outcome", "code", "field", "index", "value", "stored_hash", "sent_hash")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from alembic import op
+
 revision = "0004"
 down_revision = "0003"
 branch_labels = None
@@ -9,4 +11,11 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Nothing yet."""
+    """What agents tell of their clocks and of what they thinned; what is not told is null."""
+    for statement in (
+        "ALTER TABLE agent ADD COLUMN clock_offset_ns BIGINT",
+        "ALTER TABLE agent ADD COLUMN clock_synchronised INTEGER",
+        "ALTER TABLE agent ADD COLUMN thinned_batches BIGINT",
+        "ALTER TABLE lifecycle_event ADD COLUMN step_ns BIGINT",
+    ):
+        op.get_bind().exec_driver_sql(statement)
