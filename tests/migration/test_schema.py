@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,15 @@ from tallystick.store.store import migrate
 from tallystick.store.tables.schema import schema
 from tests.stores import database
 
+# A column that was added stands after the constraints in SQLite's text of a table: what the text means is compared, not the text.
+SQLITE_CATALOG = {
+    "columns": "SELECT t.name, c.cid, c.name, c.type, c.\"notnull\", c.dflt_value, c.pk, c.hidden"
+    " FROM sqlite_master t JOIN pragma_table_xinfo(t.name) c WHERE t.type = 'table' ORDER BY 1, 2",
+    "foreign": "SELECT t.name, f.* FROM sqlite_master t JOIN pragma_foreign_key_list(t.name) f WHERE t.type = 'table' ORDER BY 1, 2, 3",
+    "indexes": "SELECT t.name, i.name, i.\"unique\", i.origin, i.partial, x.seqno, x.cid, x.name, x.\"desc\", x.coll, x.key"
+    " FROM sqlite_master t JOIN pragma_index_list(t.name) i JOIN pragma_index_xinfo(i.name) x WHERE t.type = 'table' ORDER BY 1, 2, 6",
+    "definitions": "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE type <> 'table' ORDER BY type, name",
+}
 POSTGRES_CATALOG = {
     "columns": "SELECT table_name, column_name, ordinal_position, data_type, numeric_precision, numeric_scale, is_nullable, column_default"
     " FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1, 3",
@@ -81,8 +89,9 @@ def catalog(url: str) -> dict[str, list[Sequence[Any]]]:
     opened = Database(url)
     with opened.read() as tx:
         if tx.is_sqlite:
-            rows = tx.rows("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name")
-            found = {"master": [(*row[:3], re.sub(r"\s+", " ", row[3] or "").strip()) for row in rows]}
+            found = {part: list(tx.rows(query)) for part, query in SQLITE_CATALOG.items()}
+            tables = tx.rows("SELECT name, sql FROM sqlite_master WHERE type = 'table' ORDER BY name")
+            found["options"] = [(name, *(word in sql for word in ("WITHOUT ROWID", "AUTOINCREMENT", "STRICT"))) for name, sql in tables]
         else:
             found = {part: list(tx.rows(query)) for part, query in POSTGRES_CATALOG.items()}
     opened.close()
