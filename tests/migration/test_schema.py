@@ -16,10 +16,10 @@ from tests.stores import database
 
 # A column that was added stands after the constraints in SQLite's text of a table: what the text means is compared, not the text.
 SQLITE_CATALOG = {
-    "columns": "SELECT t.name, c.cid, c.name, c.type, c.\"notnull\", c.dflt_value, c.pk, c.hidden"
+    "columns": 'SELECT t.name, c.cid, c.name, c.type, c."notnull", c.dflt_value, c.pk, c.hidden'
     " FROM sqlite_master t JOIN pragma_table_xinfo(t.name) c WHERE t.type = 'table' ORDER BY 1, 2",
     "foreign": "SELECT t.name, f.* FROM sqlite_master t JOIN pragma_foreign_key_list(t.name) f WHERE t.type = 'table' ORDER BY 1, 2, 3",
-    "indexes": "SELECT t.name, i.name, i.\"unique\", i.origin, i.partial, x.seqno, x.cid, x.name, x.\"desc\", x.coll, x.key"
+    "indexes": 'SELECT t.name, i.name, i."unique", i.origin, i.partial, x.seqno, x.cid, x.name, x."desc", x.coll, x.key'
     " FROM sqlite_master t JOIN pragma_index_list(t.name) i JOIN pragma_index_xinfo(i.name) x WHERE t.type = 'table' ORDER BY 1, 2, 6",
     "definitions": "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE type <> 'table' ORDER BY type, name",
 }

@@ -18,6 +18,7 @@ from tallystick.app.clock import HostClock, RandomIds
 from tallystick.app.host.logs import log_as_json
 from tallystick.app.host.metrics import MetricsPage, exposition
 from tallystick.app.host.sources import declarations_of, host_boot_of, make_kernel_count_disks, raise_descriptor_limit, sources_of
+from tallystick.app.telemetry.tracing import TracingUnavailable, traces_of
 from tallystick.collect.collector import Collector, Earlier, Rules
 from tallystick.collect.mapping import MappingError
 from tallystick.collect.resource import GoneError, Reader
@@ -40,7 +41,7 @@ class Agent:
         """Open the spool and the sources; nothing is sampled or sent yet.
 
         Raises:
-            MappingError, SpoolInUseError, OSError: a setting cannot be used.
+            MappingError, SpoolInUseError, TracingUnavailable, OSError: a setting cannot be used.
 
         """
         self.settings = settings
@@ -49,7 +50,8 @@ class Agent:
         declarations = declarations_of(settings)
         host_boot = host_boot_of(settings.proc_root)
         ids = RandomIds()
-        self.spool = Spool(settings.spool_directory, ids.new_id)
+        self.traces = traces_of(settings.traces_endpoint, "tally-agent", settings.traces_sample_percent)
+        self.spool = Spool(settings.spool_directory, ids.new_id, trace_of=self.traces.batch if self.traces else None)
         memory = self.spool.memory
         self.collector = Collector(
             sources=sources_of(settings, declarations, host_boot, clock),
@@ -98,6 +100,8 @@ class Agent:
             self.spool.close()
             if self._page:
                 self._page.close()
+            if self.traces:
+                self.traces.close()
             left = self.spool.backlog.depth()
             samples = {"samples": self.collector.counts.samples, "samples_sent": self.sender.counts.samples}
             log.info("agent_stopped", extra={"all_sent": is_sent, "batches_left": left, **samples})
@@ -155,7 +159,7 @@ def run(settings: AgentSettings) -> int:
     raise_descriptor_limit()
     try:
         agent = Agent(settings)
-    except (MappingError, SpoolInUseError, OSError) as error:
+    except (MappingError, SpoolInUseError, TracingUnavailable, OSError) as error:
         log.error("agent_not_started", extra={"error": str(error)})
         return 2
 

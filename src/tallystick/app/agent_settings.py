@@ -78,6 +78,10 @@ class AgentSettings:
     metrics_listen: str = ""
     """`127.0.0.1:9464`: where Prometheus reads the agent's own metrics; empty: nowhere."""
     metrics_per_resource: bool = False
+    traces_endpoint: str = ""
+    """Where traces go, a collector's OTLP over HTTP such as http://127.0.0.1:4318; empty: there are none, and no SDK in memory."""
+    traces_sample_percent: int = 1
+    """Of batches so many of a hundred are traced, from their ticks to the usage hour."""
     stop_timeout_seconds: int = 10
     """How long the agent may take at its end to send what is left."""
     log_level: str = "info"
@@ -100,6 +104,7 @@ _BOUNDS: Mapping[str, tuple[int, int]] = {
     "heartbeat_interval_seconds": (1, 3600),
     "proc_minimum_cpu_ms": (0, 3_600_000),
     "stop_timeout_seconds": (0, 600),
+    "traces_sample_percent": (0, 100),
 }
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "source": ("auto", "cgroup", "proc"),
@@ -203,7 +208,7 @@ def _path(name: str, value: str) -> Path:
 def _text(name: str, value: str) -> str:
     if name in _CHOICES and value not in _CHOICES[name]:
         raise ValueError(f"must be one of {', '.join(_CHOICES[name])}")
-    if name == "endpoint":
+    if name in ("endpoint", "traces_endpoint"):
         parts = urlsplit(value)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("must be http://host:port or https://host:port")

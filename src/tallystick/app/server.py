@@ -20,6 +20,7 @@ from tallystick.app.clock import Clock, clock_of
 from tallystick.app.logs import logger, set_up_logs
 from tallystick.app.serving.house import House, open_house
 from tallystick.app.settings import Settings, split_address
+from tallystick.app.telemetry.tracing import TracingUnavailable
 from tallystick.ingest.rpc import is_rpc_path
 from tallystick.model.access import Place
 from tallystick.store.engine import StoreUrlError
@@ -91,7 +92,7 @@ def run_server(settings: Settings) -> int:
         app = build_app(settings, clock)
         tls = _tls(settings)
         sockets = [_listen(address) for address in (settings.listen, *(each.listen for each in settings.listeners))]
-    except (StoreInUse, SchemaMismatch, StoreUrlError, OSError, ValueError) as error:
+    except (StoreInUse, SchemaMismatch, StoreUrlError, TracingUnavailable, OSError, ValueError) as error:
         sys.stderr.write(f"tally serve: {error}\n")
         return 1
     for listening, each in zip(sockets[1:], settings.listeners, strict=True):

@@ -74,6 +74,10 @@ class Settings(BaseSettings):
     """How long a worker waits between two looks for periods to close."""
     disk_horizon: Literal["clock", "resource"] = "clock"
     """Until when a disk is held that nobody deleted: the clock's current hour, or (for replays) the last hour told of its resource."""
+    traces_endpoint: str = ""
+    """Where traces go, a collector's OTLP over HTTP such as http://127.0.0.1:4318; empty: there are none."""
+    traces_sample_percent: Annotated[int, Field(ge=0, le=100)] = 1
+    """Of the traces that begin at the server, so many of a hundred are recorded; of those that begin elsewhere what they say."""
     daemon_interval_ms: Annotated[int, Field(ge=1, le=3_600_000)] = 100
     """The sampling interval of VM daemons, which do not say it."""
     nobody_customers: Annotated[tuple[str, ...], NoDecode] = ("default-customer",)
@@ -116,6 +120,13 @@ class Settings(BaseSettings):
     def _a_known_store(cls, value: str) -> str:
         if value and not value.startswith(("sqlite:", "postgresql:", "postgresql+psycopg:")):
             raise ValueError("must be sqlite:///FILE or postgresql://USER@HOST/DATABASE")
+        return value
+
+    @field_validator("traces_endpoint")
+    @classmethod
+    def _an_http_address(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("must be http://host:port or https://host:port")
         return value
 
     @model_validator(mode="after")

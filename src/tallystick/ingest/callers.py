@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any, Protocol
 
 from connectrpc.code import Code
@@ -53,6 +54,8 @@ async def stored(intake: Intake, submission: Submission, ctx: RequestContext[Any
         ConnectError: `resource_exhausted` or `unavailable`, with `Retry-After`: nothing was stored, send it again.
 
     """
+    if trace := ctx.request_headers.get("traceparent"):
+        submission = replace(submission, trace=trace)
     try:
         return await intake.submit(submission)
     except QueueFull as full:

@@ -94,11 +94,19 @@ def _batch(sent: wire.Batch) -> SentBatch | Refusal:
         return Refusal(code=RefusalCode.UNSUPPORTED, field="thinned")
     if sent.HasField("planes"):
         planes = sent.planes
-        return SentBatch(identity=identity, interval_ns=sent.interval_ns, samples=int.from_bytes(planes[3:7], "little"), planes=planes)
+        return SentBatch(
+            identity=identity,
+            interval_ns=sent.interval_ns,
+            samples=int.from_bytes(planes[3:7], "little"),
+            planes=planes,
+            trace=sent.trace_context,
+        )
     columns = _columns(sent.columns)
     if isinstance(columns, Refusal):
         return columns
-    return SentBatch(identity=identity, interval_ns=sent.interval_ns, samples=len(sent.columns.measured_at), columns=columns)
+    return SentBatch(
+        identity=identity, interval_ns=sent.interval_ns, samples=len(sent.columns.measured_at), columns=columns, trace=sent.trace_context
+    )
 
 
 def _columns(sent: wire.Columns) -> Columns | Refusal:

@@ -61,6 +61,7 @@ def _prepare_chunk(sent: Sequence[tuple[int, SentBatch]], received_at_ns: Sequen
             samples=samples.count,
             segments=segments,
             payload=each.planes if each.planes is not None else planes.encode(samples),
+            trace=each.trace,
         )
 
 

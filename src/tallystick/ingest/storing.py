@@ -8,7 +8,7 @@ from itertools import chain
 from typing import TypeVar
 
 from tallystick.ingest.preparing import prepare
-from tallystick.ingest.submission import Clock, Observer, Receipt, Submission, refused
+from tallystick.ingest.submission import Clock, Observer, Receipt, Span, Spans, Submission, refused
 from tallystick.model.access import Grant, Place
 from tallystick.model.outcomes import BatchResult, Refusal, RefusalCode
 from tallystick.model.resources import Fact
@@ -50,16 +50,24 @@ class _Opened:
 class Storing:
     """Stores groups. It is called by one thread."""
 
-    def __init__(self, store: Store, clock: Clock, observer: Observer) -> None:
+    def __init__(self, store: Store, clock: Clock, observer: Observer, spans: Spans | None = None) -> None:
         self._store = store
         self._clock = clock
         self._observer = observer
+        self._spans = spans
 
     def __call__(self, group: Sequence[Submission]) -> Sequence[Receipt]:
         """Store all of a group in one transaction and tell what became of each part, once all is durable."""
         began_ns = self._clock.monotonic_ns()
         opened = _open(group)
-        receipts = self._store.transact(lambda tx: self._write(tx, opened))
+        begun = [] if self._spans is None else _begin(self._spans, opened)
+        failure = "nothing was stored"
+        try:
+            receipts = self._store.transact(lambda tx: self._write(tx, opened))
+            failure = ""
+        finally:
+            for span in begun:
+                span.end(self._clock.now_ns(), failure)
         self._count(opened, receipts, began_ns)
         return receipts
 
@@ -136,6 +144,29 @@ def _open(group: Sequence[Submission]) -> list[_Opened]:
     received_at_ns = [submission.received_at_ns for submission in group for _ in submission.batches]
     batches = iter(prepare(sent, received_at_ns))
     return [_Opened(each, [next(batches) for _ in each.batches], each.events, each.facts) for each in group]
+
+
+def _begin(spans: Spans, opened: Sequence[_Opened]) -> list[Span]:
+    """A span for each request, and for each batch that is traced by itself; every batch is stored in the context of its span."""
+    begun = []
+    for part in opened:
+        submission = part.submission
+        whole = spans.begin("ingest", submission.trace, submission.received_at_ns, {"tally.batches": len(part.batches)})
+        begun.append(whole)
+        batches = list(part.batches)
+        for place, each in enumerate(batches):
+            if not isinstance(each, StorableBatch):
+                continue
+            context = whole.context
+            if each.trace:
+                told: dict[str, str | int] = {"tally.resource_id": each.identity.resource_id, "tally.samples": each.samples}
+                own = spans.begin("ingest", each.trace, each.received_at_ns, told)
+                begun.append(own)
+                context = own.context
+            if context != each.trace:
+                batches[place] = replace(each, trace=context)
+        part.batches = batches
+    return begun
 
 
 def _gather(opened: _Opened, part: _Part) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -27,6 +27,8 @@ class SentBatch:
     samples: int
     planes: bytes | None = None
     columns: Columns | None = None
+    trace: str = ""
+    """Its W3C trace context; empty: it is not traced."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,8 @@ class Submission:
     heartbeat: Heartbeat | None = None
     quarantined: Sequence[Quarantined] = ()
     size_bytes: int = 0
+    trace: str = ""
+    """The W3C trace context that the request came with; empty: none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +101,27 @@ class Intake(Protocol):
 
     async def submit(self, submission: Submission) -> Receipt:
         """Store it durably, then tell what became of it."""
+        ...
+
+
+class Span(Protocol):
+    """A part of a trace that has begun."""
+
+    @property
+    def context(self) -> str:
+        """The W3C trace context that its children name; empty if it is not recorded."""
+        ...
+
+    def end(self, at_ns: int, failure: str = "") -> None:
+        """End it."""
+        ...
+
+
+class Spans(Protocol):
+    """Who records traces."""
+
+    def begin(self, name: str, parent: str, at_ns: int, attributes: Mapping[str, str | int]) -> Span:
+        """Begin a span under the context of a parent; without one a trace of its own, if it is chosen."""
         ...
 
 

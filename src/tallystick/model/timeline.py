@@ -83,6 +83,7 @@ class PayloadForm(StrEnum):
 class StorableBatch:
     """A batch that was checked and folded: all that the store keeps of it, in one transaction.
 
+    `trace` is the W3C trace context in which it is stored (empty: not traced), which the hours it marks are computed in.
     `payload` are the samples as they came (or encoded by the server, where they came as columns). `first_at_ns` and
     `last_at_ns` are its first and last `measured_at`, `segments` one per cell in order of time.
     """
@@ -97,3 +98,4 @@ class StorableBatch:
     segments: tuple[Segment, ...]
     payload: bytes
     payload_form: PayloadForm = PayloadForm.PLANES
+    trace: str = ""

@@ -67,7 +67,7 @@ def identity_of(payload: bytes | memoryview) -> tuple[str, str, str, int]:
     return batch.resource_id, batch.boot_id, batch.spool_id, batch.sequence
 
 
-def batch_payload(identity: BatchIdentity, interval_ns: int, planes: bytes, rows: array[int], since_ns: int) -> bytes:
+def batch_payload(identity: BatchIdentity, interval_ns: int, planes: bytes, rows: array[int], since_ns: int, trace: str = "") -> bytes:
     """The payload of a batch record: since when its samples tell of usage, their count, and the batch as a piece of a request."""
     batch = pb.Batch(
         resource_id=identity.resource_id,
@@ -76,6 +76,7 @@ def batch_payload(identity: BatchIdentity, interval_ns: int, planes: bytes, rows
         sequence=identity.sequence,
         interval_ns=interval_ns,
         planes=planes,
+        trace_context=trace,
     )
     return _BATCH.pack(min(since_ns, rows[0]), len(rows) // WIDTH, 0) + pb.SendRequest(batches=[batch]).SerializeToString()
 

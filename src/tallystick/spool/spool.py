@@ -19,7 +19,7 @@ from tallystick.model.samples import BatchIdentity, LifecycleEvent
 from tallystick.spool.backlog import Backlog, BatchFile
 from tallystick.spool.entries import Entry, batch_payload, entry_of, notice_payload
 from tallystick.spool.files import Appender, Reserve, sync_directory
-from tallystick.spool.planes import PlanesEncoder
+from tallystick.spool.planes import WIDTH, PlanesEncoder
 from tallystick.spool.quarantine import Quarantine
 from tallystick.spool.records import HEADER_BYTES, RecordKind, pack
 from tallystick.spool.recovery import OpenBatch, Recovered, recover
@@ -35,6 +35,8 @@ UNWRITTEN_BYTES_LIMIT = 16 * 2**20
 """Batches and notices, and bytes of samples, that may wait for a disk that takes nothing before the collector is asked to pause."""
 
 Seen = Mapping[str, tuple[bool, int]]
+TraceOf = Callable[[BatchIdentity, tuple[int, int], int], str]
+"""The trace context of a batch by its identity, its first and last instant and its number of samples; empty: it is not traced."""
 
 
 class SpoolInUseError(OSError):
@@ -96,8 +98,12 @@ class Spool:
     Nothing here waits for the disk but `flush` and `close`.
     """
 
-    def __init__(self, directory: Path, new_id: Callable[[], str], *, file_bytes: int = FILE_BYTES) -> None:
+    def __init__(
+        self, directory: Path, new_id: Callable[[], str], *, file_bytes: int = FILE_BYTES, trace_of: TraceOf | None = None
+    ) -> None:
         """Open it, read what is left of an earlier run, and turn samples that never became a batch into batches.
+
+        `trace_of` is asked for the trace context of each batch that is written, which then travels with it.
 
         Raises:
             SpoolInUseError: another process holds the directory.
@@ -111,6 +117,7 @@ class Spool:
         self.quarantine = Quarantine(directory / "quarantine")
         self._lock_fd = self._lock()
         self._file_bytes = file_bytes
+        self._trace_of = trace_of
         self._encoders = (PlanesEncoder(), TailEncoder())
         self._work: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._unwritten = 0
@@ -314,7 +321,9 @@ class Spool:
             one = work.batch
             planes = self._encoders[0].encode(one.rows, one.presence, one.interval_ns)
             identity = BatchIdentity(resource_id=one.resource_id, boot_id=one.boot_id, spool_id=one.spool_id, sequence=one.sequence)
-            work.payload = batch_payload(identity, one.interval_ns, planes, one.rows, one.since_ns)
+            instants = (one.rows[0], one.rows[-WIDTH])
+            trace = self._trace_of(identity, instants, len(one.rows) // WIDTH) if self._trace_of else ""
+            work.payload = batch_payload(identity, one.interval_ns, planes, one.rows, one.since_ns, trace)
         file = self._batches
         if file is None or file.size >= self._file_bytes:
             file = self._next_batches()

@@ -53,6 +53,8 @@ class DirtyHour:
     resource_id: str
     hour_ns: int
     generation: int
+    trace: str = ""
+    """The W3C trace context of a batch that marked it; empty: none was traced."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

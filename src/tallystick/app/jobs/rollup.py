@@ -14,6 +14,7 @@ from itertools import groupby, pairwise
 
 from tallystick.app.jobs.days import Zones, day_ends, write_days
 from tallystick.app.jobs.failures import Failures
+from tallystick.app.jobs.traced import HourTraces
 from tallystick.meter.hours import needs_samples, usage_hours
 from tallystick.meter.planes import decode
 from tallystick.meter.samples import Samples
@@ -70,7 +71,7 @@ class DamagedPayload(Exception):  # noqa: N818 (it is a state of the world, not 
     """Stored samples that are needed are gone or cannot be read; the message names their batch."""
 
 
-def roll_up(store: Store, horizon: DiskHorizon, now_ns: int, failures: Failures | None = None) -> int:
+def roll_up(store: Store, horizon: DiskHorizon, now_ns: int, failures: Failures | None = None, traces: HourTraces | None = None) -> int:
     """Compute the hours that are marked now; how many were. Those marked again meanwhile stay marked.
 
     A resource whose hours cannot be computed stops no other: it is logged and counted in `failures`, stays marked, and is tried
@@ -82,24 +83,28 @@ def roll_up(store: Store, horizon: DiskHorizon, now_ns: int, failures: Failures 
     while marks := store.usage.dirty(limit=MARKS_AT_ONCE, after_resource_key=after):
         after = marks[-1].resource_key
         for stretches in _together([mark for mark in marks if failed.is_due(mark.resource_key)]):
-            done += _attempt(store, stretches, horizon, now_ns, failed)
+            began_ns = traces.now_ns() if traces else 0
+            computed = _attempt(store, stretches, horizon, now_ns, failed)
+            if traces:
+                traces.computed(computed, began_ns)
+            done += len(computed)
     return done
 
 
-def _attempt(store: Store, stretches: Sequence[Stretch], horizon: DiskHorizon, now_ns: int, failed: Failures) -> int:
-    """Compute stretches together; where that fails each by itself, to find the one at fault. How many hours were computed."""
+def _attempt(store: Store, stretches: Sequence[Stretch], horizon: DiskHorizon, now_ns: int, failed: Failures) -> list[DirtyHour]:
+    """Compute stretches together; where that fails each by itself, to find the one at fault. The hours that were computed."""
     try:
         _compute(store, stretches, horizon, now_ns)
     except STORE_AWAY:
         raise
     except Exception as error:
         if len(stretches) > 1:
-            return sum(_attempt(store, [each], horizon, now_ns, failed) for each in stretches)
+            return [mark for each in stretches for mark in _attempt(store, [each], horizon, now_ns, failed)]
         failed.add(stretches[0].marks, error)
-        return 0
+        return []
     for stretch in stretches:
         failed.forget(stretch.marks[0].resource_key)
-    return sum(len(stretch.marks) for stretch in stretches)
+    return [mark for stretch in stretches for mark in stretch.marks]
 
 
 def _together(marks: Sequence[DirtyHour]) -> Iterator[list[Stretch]]:

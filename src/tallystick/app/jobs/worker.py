@@ -13,8 +13,10 @@ from tallystick.app.clock import Clock, Ids, RandomIds, clock_of
 from tallystick.app.jobs.closing import close_due
 from tallystick.app.jobs.failures import Failures
 from tallystick.app.jobs.rollup import DiskHorizon, roll_up
+from tallystick.app.jobs.traced import HourTraces
 from tallystick.app.logs import logger, set_up_logs
 from tallystick.app.settings import Settings
+from tallystick.app.telemetry.tracing import Traces, traces_of
 from tallystick.store.store import Store, StoreFault, open_store
 
 SECOND_NS = 10**9
@@ -46,12 +48,13 @@ class Chore:
         return done > 0
 
 
-def chores(store: Store, settings: Settings, clock: Clock, ids: Ids, owner: str) -> tuple[Chore, ...]:
+def chores(store: Store, settings: Settings, clock: Clock, ids: Ids, owner: str, traces: Traces | None = None) -> tuple[Chore, ...]:
     """What a worker does, in this order: room for what comes, then hours, since periods close on whole hours."""
     horizon, failures = DiskHorizon(settings.disk_horizon), Failures()
+    traced = HourTraces(traces, clock)
     found = [
         Chore("partitions", 3600 * SECOND_NS, lambda: len(store.maintenance.ensure_partitions(clock.now_ns()))),
-        Chore("roll_up", settings.rollup_interval_ms * 10**6, lambda: roll_up(store, horizon, clock.now_ns(), failures)),
+        Chore("roll_up", settings.rollup_interval_ms * 10**6, lambda: roll_up(store, horizon, clock.now_ns(), failures, traced)),
     ]
     if horizon is DiskHorizon.CLOCK:
         found.append(Chore("disk_hours", 20 * SECOND_NS, lambda: _mark_disk_hours(store, clock)))
@@ -74,12 +77,15 @@ def run_worker(settings: Settings) -> None:
     ending = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ending.set())
+    traces = traces_of(settings.traces_endpoint, "tally-worker", settings.traces_sample_percent)
     store = open_store(settings.url, clock)
     owner = f"{socket.gethostname()}:{os.getpid()}:{ids.new_id()[:8]}"
     try:
-        work(chores(store, settings, clock, ids, owner), clock, ending)
+        work(chores(store, settings, clock, ids, owner, traces), clock, ending)
     finally:
         store.close()
+        if traces:
+            traces.close()
 
 
 def work(found: tuple[Chore, ...], clock: Clock, ending: threading.Event) -> None:

@@ -14,6 +14,7 @@ from tallystick.app.serving.health import Health
 from tallystick.app.serving.metrics import ServerMetrics
 from tallystick.app.serving.workers import Workers
 from tallystick.app.settings import Settings
+from tallystick.app.telemetry.tracing import Traces, traces_of
 from tallystick.ingest.daemon import DaemonProfile, DaemonService
 from tallystick.ingest.native import NativeService
 from tallystick.ingest.rpc import RpcApp
@@ -36,6 +37,7 @@ class House:
     access: Access
     writer: GroupWriter
     workers: Workers
+    traces: Traces | None
     rpc: App
     rest: App
 
@@ -50,6 +52,8 @@ class House:
         self.workers.stop()
         self.writer.stop()
         self.store.close()
+        if self.traces:
+            self.traces.close()
 
 
 def open_house(settings: Settings, clock: Clock | None = None) -> House:
@@ -59,8 +63,10 @@ def open_house(settings: Settings, clock: Clock | None = None) -> House:
         StoreUrlError: the URL names no database.
         StoreInUse: another server has the same SQLite file open.
         SchemaMismatch: a PostgreSQL store needs `tally migrate`.
+        TracingUnavailable: traces are asked for, and the SDK is not installed.
 
     """
+    traces = traces_of(settings.traces_endpoint, "tally-server", settings.traces_sample_percent)
     told = clock or clock_of(settings.clock_file)
     if parse_url(settings.url)[1] is Dialect.SQLITE:
         migrate_store(settings)
@@ -68,7 +74,7 @@ def open_house(settings: Settings, clock: Clock | None = None) -> House:
     metrics = ServerMetrics()
     access = Access(stored_grants(store, told), told)
     writer = GroupWriter(
-        Storing(store, told, metrics),
+        Storing(store, told, metrics, traces),
         clock=told,
         observer=metrics,
         group_ms=settings.ingest_group_ms,
@@ -89,5 +95,13 @@ def open_house(settings: Settings, clock: Clock | None = None) -> House:
     services = services_of(store, told, RandomIds(), metrics=metrics.text, not_ready=health.not_ready)
     rest = rest_app(store, services, access, told, body_limit_bytes=settings.message_limit_bytes)
     return House(
-        clock=told, store=store, metrics=metrics, access=access, writer=writer, workers=Workers(settings, told), rpc=rpc, rest=rest
+        clock=told,
+        store=store,
+        metrics=metrics,
+        access=access,
+        writer=writer,
+        workers=Workers(settings, told),
+        traces=traces,
+        rpc=rpc,
+        rest=rest,
     )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tallystick.model.instants import HOUR_NS, hour_start
+from tallystick.store.batches.identities import Candidate
 from tallystick.store.engine import Tx
 
 UPSERT = (
@@ -56,6 +57,18 @@ class Marks:
             tx.many(UPSERT, rows)
         else:
             tx.run(UPSERT_ARRAYS, tuple([row[column] for row in rows] for column in range(4)))
+
+
+def trace_hours(tx: Tx, scope_key: int, new: Sequence[Candidate]) -> None:
+    """Tell the marks of the hours that traced batches lie in of which trace they are: that of the last one."""
+    tx.many(
+        "UPDATE dirty_hour SET trace = ? WHERE scope_key = ? AND resource_key = ? AND hour_ns >= ? AND hour_ns <= ?",
+        [
+            (each.batch.trace, scope_key, each.resource_key, hour_start(each.batch.first_at_ns), each.batch.last_at_ns)
+            for each in new
+            if each.batch.trace
+        ],
+    )
 
 
 def lock_resources(tx: Tx, resource_keys: Sequence[int]) -> None:

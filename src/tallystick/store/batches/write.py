@@ -10,7 +10,7 @@ from tallystick.model.outcomes import BatchResult, Outcome
 from tallystick.model.timeline import StorableBatch
 from tallystick.store.batches.identities import Candidate, insert_identities, settle_known
 from tallystick.store.batches.known import known_of, next_cell, previous_cell, settle_intervals
-from tallystick.store.batches.marks import Marks, lock_resources
+from tallystick.store.batches.marks import Marks, lock_resources, trace_hours
 from tallystick.store.batches.reach import Extent, Known, reach_of_first_sample
 from tallystick.store.engine import Tx
 from tallystick.store.surrogates import Surrogates
@@ -80,6 +80,7 @@ def write_batches(tx: Tx, surrogates: Surrogates, place: Place, batches: Sequenc
         _mark_reaches(tx, scope_key, writing)
         writing.marks.generations = {key: state.generation for key, state in writing.resources.items()}
         writing.marks.write(tx, scope_key)
+        trace_hours(tx, scope_key, new)
         _update_resources(tx, writing)
     settle_known(tx, scope_key, candidates, results)
     return [result for result in results if result is not None]

@@ -68,6 +68,7 @@ def add_batch_tables(metadata: MetaData, dialect: Dialect) -> None:
         count("resource_key"),
         instant("hour_ns"),
         instant("generation"),
+        words("trace", null=True),
         PrimaryKeyConstraint("scope_key", "resource_key", "hour_ns"),
         sqlite_with_rowid=False,
     )

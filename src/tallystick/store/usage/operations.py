@@ -35,7 +35,7 @@ class Usage(Section):
         with self._reading(tx) as reading:
             where, values = ("", ()) if place is None else (" AND d.scope_key = ?", (self._surrogates.scope(reading, place),))
             rows = reading.rows(
-                "SELECT s.seller_id, c.scope_id, d.resource_key, r.resource_id, d.hour_ns, d.generation FROM dirty_hour d"
+                "SELECT s.seller_id, c.scope_id, d.resource_key, r.resource_id, d.hour_ns, d.generation, d.trace FROM dirty_hour d"
                 " JOIN resource r ON r.resource_key = d.resource_key JOIN scope c ON c.scope_key = d.scope_key"
                 f" JOIN seller s ON s.seller_key = c.seller_key WHERE d.resource_key > ? AND d.hour_ns < ?{where}"
                 " ORDER BY d.resource_key, d.hour_ns LIMIT ?",
@@ -43,7 +43,12 @@ class Usage(Section):
             )
         return [
             DirtyHour(
-                place=Place(seller_id=row[0], scope_id=row[1]), resource_key=row[2], resource_id=row[3], hour_ns=row[4], generation=row[5]
+                place=Place(seller_id=row[0], scope_id=row[1]),
+                resource_key=row[2],
+                resource_id=row[3],
+                hour_ns=row[4],
+                generation=row[5],
+                trace=row[6] or "",
             )
             for row in rows
         ]

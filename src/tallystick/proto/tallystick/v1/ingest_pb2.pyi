@@ -48,7 +48,7 @@ class SendRequest(_message.Message):
     def __init__(self, batches: _Optional[_Iterable[_Union[Batch, _Mapping]]] = ..., events: _Optional[_Iterable[_Union[LifecycleEvent, _Mapping]]] = ..., facts: _Optional[_Iterable[_Union[ResourceFacts, _Mapping]]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., confirmed_commands: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Batch(_message.Message):
-    __slots__ = ("resource_id", "boot_id", "spool_id", "sequence", "interval_ns", "flags", "columns", "planes", "thinned")
+    __slots__ = ("resource_id", "boot_id", "spool_id", "sequence", "interval_ns", "flags", "columns", "planes", "thinned", "trace_context")
     RESOURCE_ID_FIELD_NUMBER: _ClassVar[int]
     BOOT_ID_FIELD_NUMBER: _ClassVar[int]
     SPOOL_ID_FIELD_NUMBER: _ClassVar[int]
@@ -58,6 +58,7 @@ class Batch(_message.Message):
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
     PLANES_FIELD_NUMBER: _ClassVar[int]
     THINNED_FIELD_NUMBER: _ClassVar[int]
+    TRACE_CONTEXT_FIELD_NUMBER: _ClassVar[int]
     resource_id: str
     boot_id: str
     spool_id: str
@@ -67,7 +68,8 @@ class Batch(_message.Message):
     columns: Columns
     planes: bytes
     thinned: Thinned
-    def __init__(self, resource_id: _Optional[str] = ..., boot_id: _Optional[str] = ..., spool_id: _Optional[str] = ..., sequence: _Optional[int] = ..., interval_ns: _Optional[int] = ..., flags: _Optional[int] = ..., columns: _Optional[_Union[Columns, _Mapping]] = ..., planes: _Optional[bytes] = ..., thinned: _Optional[_Union[Thinned, _Mapping]] = ...) -> None: ...
+    trace_context: str
+    def __init__(self, resource_id: _Optional[str] = ..., boot_id: _Optional[str] = ..., spool_id: _Optional[str] = ..., sequence: _Optional[int] = ..., interval_ns: _Optional[int] = ..., flags: _Optional[int] = ..., columns: _Optional[_Union[Columns, _Mapping]] = ..., planes: _Optional[bytes] = ..., thinned: _Optional[_Union[Thinned, _Mapping]] = ..., trace_context: _Optional[str] = ...) -> None: ...
 
 class Columns(_message.Message):
     __slots__ = ("measured_at", "memory_bytes_used", "cpu_time_nanos", "disk_read_bytes", "disk_write_bytes", "disk_read_ops", "disk_write_ops", "network_rx_bytes", "network_tx_bytes")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from alembic import op
+
 revision = "0007"
 down_revision = "0006"
 branch_labels = None
@@ -9,4 +11,5 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Nothing yet."""
+    """The trace in which an hour was marked."""
+    op.get_bind().exec_driver_sql("ALTER TABLE dirty_hour ADD COLUMN trace TEXT")

@@ -1,0 +1,1 @@
+"""What is recorded of the processes themselves, for who watches them."""
