@@ -121,7 +121,7 @@ def test_a_period_is_closed_once_and_follows_from_its_evidence(lab: Store, clock
     assert len(told.samples) == 240
     checked = check_store(lab, DiskHorizon.CLOCK, clock.now_ns())
     assert checked.differences == ()
-    assert (checked.compared_hours, checked.compared_invoices) == (2, 1)
+    assert (checked.compared["hours"], checked.compared["invoices"]) == (2, 1)
     actions = [entry.action for entry in lab.audit.entries(PLACE, subject=invoice.id)]
     assert actions == ["invoice.finalize"]
 

@@ -225,32 +225,37 @@ class Invoices(Section):
         tx.run("DELETE FROM invoice_line WHERE seller_key = ? AND invoice_key = ?", (seller_key, key))
         tx.many(
             f"INSERT INTO invoice_line ({LINE_COLUMNS}) VALUES ({', '.join('?' for _ in LINE_COLUMNS.split(','))})",
-            [
-                (
-                    seller_key,
-                    key,
-                    ordinal,
-                    line.key,
-                    line.kind.value,
-                    line.subscription_id,
-                    line.charge_id,
-                    line.plan_id,
-                    line.book_id,
-                    line.book_version,
-                    line.tier,
-                    line.service_start_ns,
-                    line.service_end_ns,
-                    line.meter,
-                    _ratio(line.quantity),
-                    line.unit,
-                    _ratio(line.unit_price),
-                    _ratio(line.derivation.unrounded),
-                    line.amount.minor,
-                    line.amount.currency,
-                )
-                for ordinal, line in enumerate(invoice.lines, 1)
-            ],
+            line_rows(seller_key, key, invoice),
         )
+
+
+def line_rows(seller_key: int, key: int, invoice: Invoice) -> builtins.list[Values]:
+    """The rows of an invoice's lines, in the order of `LINE_COLUMNS`."""
+    return [
+        (
+            seller_key,
+            key,
+            ordinal,
+            line.key,
+            line.kind.value,
+            line.subscription_id,
+            line.charge_id,
+            line.plan_id,
+            line.book_id,
+            line.book_version,
+            line.tier,
+            line.service_start_ns,
+            line.service_end_ns,
+            line.meter,
+            _ratio(line.quantity),
+            line.unit,
+            _ratio(line.unit_price),
+            _ratio(line.derivation.unrounded),
+            line.amount.minor,
+            line.amount.currency,
+        )
+        for ordinal, line in enumerate(invoice.lines, 1)
+    ]
 
 
 def _lock_run(tx: Tx, seller_key: int, invoice: Invoice) -> None:

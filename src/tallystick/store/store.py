@@ -9,6 +9,8 @@ from typing import TypeVar
 from sqlalchemy.exc import DBAPIError as StoreFault
 
 from tallystick.store.batches.operations import Batches
+from tallystick.store.checking.money import StoredMoney
+from tallystick.store.checking.usage import StoredUsage
 from tallystick.store.contracts import Contracts
 from tallystick.store.engine import Clock, Database, Tx
 from tallystick.store.invoices import Invoices
@@ -48,6 +50,8 @@ class Store:
         self.repeats = Repeats(*parts)
         self.settings = Settings(*parts)
         self.maintenance = Maintenance(*parts)
+        self.stored_usage = StoredUsage(*parts)
+        self.stored_money = StoredMoney(*parts)
 
     @property
     def name(self) -> str:

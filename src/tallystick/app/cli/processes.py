@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -132,24 +133,52 @@ def migrate(config: Config = None, store: Store = None, as_json: AsJson = False)
     print_json({"store": settings.url, "schema": version}) if as_json else typer.echo(f"the store is at schema {version}")
 
 
-def check(config: Config = None, store: Store = None, as_json: AsJson = False) -> None:
+def check(
+    resource: Annotated[str | None, typer.Option("--resource", metavar="ID", help="Only this resource.")] = None,
+    customer: Annotated[str | None, typer.Option("--customer", metavar="ID", help="Only what is or was this customer's.")] = None,
+    from_: Annotated[str | None, typer.Option("--from", metavar="INSTANT", help="Only what lies after it.")] = None,
+    until: Annotated[str | None, typer.Option("--until", metavar="INSTANT", help="Only what lies before it.")] = None,
+    config: Config = None,
+    store: Store = None,
+    as_json: AsJson = False,
+) -> None:
     """Compute all that is derived again, from raw samples to invoices; print each difference, and fail if there is one.
 
     \b
     Example:
-        tally check --json
+        tally check --customer acme --from 2026-03-01T00:00:00Z --until 2026-04-01T00:00:00Z
     """
     from tallystick.app.check import run_check
+    from tallystick.app.checks.report import Report, Wanted
+    from tallystick.model.instants import LATEST_NS
 
     settings = settings_of(config, store_url=store)
+    wanted = Wanted(
+        resource_id=resource, customer_id=customer, from_ns=_instant("--from", from_, 0), until_ns=_instant("--until", until, LATEST_NS)
+    )
+    report = Report() if as_json else Report(tell=typer.echo, step=_progress)
     with told_plainly():
-        found = run_check(settings)
+        found = run_check(settings, wanted, report)
     if as_json:
         print_json(dataclasses.asdict(found))
     else:
-        for difference in found.differences:
-            typer.echo(difference)
-        counts = f"{found.compared_hours} hours, {found.compared_segments} segments, {found.compared_invoices} invoices"
-        typer.echo(f"{counts} computed again: {len(found.differences)} differences")
-    if found.differences:
+        _progress("")
+        counts = ", ".join(f"{number} {layer}" for layer, number in found.compared.items())
+        typer.echo(f"{counts or 'nothing'} computed again: {found.different} differences")
+    if found.different:
         raise typer.Exit(FAILED)
+
+
+def _instant(option: str, text: str | None, otherwise: int) -> int:
+    from tallystick.model.instants import parse_iso
+
+    try:
+        return otherwise if text is None else parse_iso(text)
+    except ValueError as error:
+        fail(f"{option} {text!r}: {error}", code=WRONG_USE)
+
+
+def _progress(told: str) -> None:
+    """How far it is, on one line of a terminal; a file or a pipe is told nothing."""
+    if sys.stderr.isatty():
+        typer.echo(f"\r\033[K{told}", err=True, nl=False)
