@@ -11,6 +11,7 @@ from tallystick.ingest.preparing import prepare
 from tallystick.ingest.submission import Clock, Observer, Receipt, Span, Spans, Submission, refused
 from tallystick.model.access import Grant, Place
 from tallystick.model.outcomes import BatchResult, Refusal, RefusalCode
+from tallystick.model.records import UsageRecord
 from tallystick.model.resources import Fact
 from tallystick.model.samples import LifecycleEvent
 from tallystick.model.timeline import StorableBatch
@@ -19,6 +20,8 @@ from tallystick.store.registry import Agent
 from tallystick.store.store import Store, Tx
 
 T = TypeVar("T")
+_Results = tuple[Iterator[BatchResult], Iterator[BatchResult], Iterator[BatchResult], Iterator[BatchResult]]
+"""Of batches, events, facts and records."""
 
 
 @dataclass(slots=True)
@@ -28,12 +31,13 @@ class _Part:
     batches: list[StorableBatch] = field(default_factory=list)
     events: list[LifecycleEvent] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
+    records: list[UsageRecord] = field(default_factory=list)
     quarantined: list[Quarantined] = field(default_factory=list)
     agents: list[Agent] = field(default_factory=list)
 
     def resources(self) -> set[str]:
         """All that it writes for."""
-        named: Iterable[LifecycleEvent | Fact] = chain(self.events, self.facts)
+        named: Iterable[LifecycleEvent | Fact | UsageRecord] = chain(self.events, self.facts, self.records)
         return {each.identity.resource_id for each in self.batches} | {each.resource_id for each in named}
 
 
@@ -45,6 +49,7 @@ class _Opened:
     batches: Sequence[StorableBatch | Refusal]
     events: Sequence[LifecycleEvent | Refusal]
     facts: Sequence[Fact | Refusal]
+    records: Sequence[UsageRecord | Refusal]
 
 
 class Storing:
@@ -82,9 +87,9 @@ class Storing:
             for place in places:
                 self._store.batches.lock(tx, place, sorted(parts[place].resources()), received_at_ns)
         results = {place: self._write_part(tx, place, parts[place]) for place in places}
-        return [_receipt(each, *results[each.submission.grant.place]) for each in allowed]
+        return [_receipt(each, results[each.submission.grant.place]) for each in allowed]
 
-    def _write_part(self, tx: Tx, place: Place, part: _Part) -> tuple[Iterator[BatchResult], Iterator[BatchResult], Iterator[BatchResult]]:
+    def _write_part(self, tx: Tx, place: Place, part: _Part) -> _Results:
         batches = self._store.batches
         if part.quarantined:
             batches.quarantine(tx, place, part.quarantined)
@@ -92,6 +97,7 @@ class Storing:
             iter(batches.write(tx, place, part.batches)),
             iter(batches.write_events(tx, place, part.events)),
             iter(batches.write_facts(tx, place, part.facts)),
+            iter(batches.write_records(tx, place, part.records)),
         )
         for agent in part.agents:
             self._store.registry.heartbeat(tx, place, agent)
@@ -103,7 +109,7 @@ class Storing:
         if not grant.customers and not grant.regions:
             return opened
         aside = opened.submission.quarantined
-        named = {_resource_of(each) for each in chain(opened.batches, opened.events, opened.facts)} - {""}
+        named = {_resource_of(each) for each in chain(opened.batches, opened.events, opened.facts, opened.records)} - {""}
         named |= {each.resource_id for each in aside}
         others = {resource_id for resource_id in named if not self._may_write(tx, grant, resource_id)}
         if not others:
@@ -113,6 +119,7 @@ class Storing:
             [_unless_other(each, others) for each in opened.batches],
             [_unless_other(each, others) for each in opened.events],
             [_unless_other(each, others) for each in opened.facts],
+            [_unless_other(each, others) for each in opened.records],
         )
 
     def _may_write(self, tx: Tx, grant: Grant, resource_id: str) -> bool:
@@ -127,7 +134,8 @@ class Storing:
         self._observer.commit(len(storable), sum(each.samples for each in storable), (self._clock.monotonic_ns() - began_ns) / 10**9)
         counted: dict[tuple[str, str], int] = {}
         for receipt in receipts:
-            for kind, results in (("batch", receipt.batches), ("event", receipt.events), ("fact", receipt.facts)):
+            of_kinds = (("batch", receipt.batches), ("event", receipt.events), ("fact", receipt.facts), ("record", receipt.records))
+            for kind, results in of_kinds:
                 for result in results:
                     counted[kind, result.outcome.value] = counted.get((kind, result.outcome.value), 0) + 1
         for part in opened:
@@ -143,7 +151,7 @@ def _open(group: Sequence[Submission]) -> list[_Opened]:
     sent = [each for submission in group for each in submission.batches]
     received_at_ns = [submission.received_at_ns for submission in group for _ in submission.batches]
     batches = iter(prepare(sent, received_at_ns))
-    return [_Opened(each, [next(batches) for _ in each.batches], each.events, each.facts) for each in group]
+    return [_Opened(each, [next(batches) for _ in each.batches], each.events, each.facts, each.records) for each in group]
 
 
 def _begin(spans: Spans, opened: Sequence[_Opened]) -> list[Span]:
@@ -174,6 +182,7 @@ def _gather(opened: _Opened, part: _Part) -> None:
     part.batches += [each for each in opened.batches if isinstance(each, StorableBatch)]
     part.events += [each for each in opened.events if isinstance(each, LifecycleEvent)]
     part.facts += [each for each in opened.facts if isinstance(each, Fact)]
+    part.records += [each for each in opened.records if isinstance(each, UsageRecord)]
     part.quarantined += [
         Quarantined(
             resource_id=each.resource_id, received_at_ns=submission.received_at_ns, index=each.index, field=each.field, value=each.value
@@ -197,16 +206,22 @@ def _gather(opened: _Opened, part: _Part) -> None:
         )
 
 
-def _receipt(opened: _Opened, batches: Iterator[BatchResult], events: Iterator[BatchResult], facts: Iterator[BatchResult]) -> Receipt:
+def _receipt(opened: _Opened, stored: _Results) -> Receipt:
     """The results of a submission, taken from those of its place, which stand in the same order."""
-    return Receipt(batches=_results(opened.batches, batches), events=_results(opened.events, events), facts=_results(opened.facts, facts))
+    batches, events, facts, records = stored
+    return Receipt(
+        batches=_results(opened.batches, batches),
+        events=_results(opened.events, events),
+        facts=_results(opened.facts, facts),
+        records=_results(opened.records, records),
+    )
 
 
 def _results(sent: Sequence[object], stored: Iterator[BatchResult]) -> list[BatchResult]:
     return [refused(each) if isinstance(each, Refusal) else next(stored) for each in sent]
 
 
-def _resource_of(each: StorableBatch | LifecycleEvent | Fact | Refusal) -> str:
+def _resource_of(each: StorableBatch | LifecycleEvent | Fact | UsageRecord | Refusal) -> str:
     if isinstance(each, Refusal):
         return ""
     return each.identity.resource_id if isinstance(each, StorableBatch) else each.resource_id

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from tallystick.model.access import Grant
 from tallystick.model.outcomes import BatchResult, Outcome, Refusal
+from tallystick.model.records import UsageRecord
 from tallystick.model.resources import Fact
 from tallystick.model.samples import BatchIdentity, LifecycleEvent
 
@@ -68,6 +69,7 @@ class Submission:
     batches: Sequence[SentBatch | Refusal] = ()
     events: Sequence[LifecycleEvent | Refusal] = ()
     facts: Sequence[Fact | Refusal] = ()
+    records: Sequence[UsageRecord | Refusal] = ()
     heartbeat: Heartbeat | None = None
     quarantined: Sequence[Quarantined] = ()
     size_bytes: int = 0
@@ -77,11 +79,12 @@ class Submission:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """What became of a submission: a result for each batch, event and fact, in its order, once all is durable."""
+    """What became of a submission: a result for each batch, event, fact and record, in its order, once all is durable."""
 
     batches: Sequence[BatchResult] = ()
     events: Sequence[BatchResult] = ()
     facts: Sequence[BatchResult] = ()
+    records: Sequence[BatchResult] = ()
 
 
 class Clock(Protocol):
@@ -133,7 +136,7 @@ class Observer(Protocol):
         ...
 
     def outcome(self, kind: str, outcome: str, count: int) -> None:
-        """So many batches, events, facts or samples had this outcome."""
+        """So many batches, events, facts, records or samples had this outcome."""
         ...
 
     def commit(self, batches: int, samples: int, seconds: float) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from tallystick.model.records import RegisteredRecord
 from tallystick.model.resources import Fact
 from tallystick.model.samples import BatchIdentity, LifecycleEvent
 
@@ -57,7 +58,7 @@ class Timeline:
     `boots` are the extents of every boot ever stored. `segments` are those that were loaded; `complete` are the spans of
     cells [from, until) in which every stored segment of every boot was loaded: two neighbours are a real link only inside
     one of them, or inside one of their boot. `events` and `facts` are all that is known of the resource, in order of
-    instant, then of reception.
+    instant, then of reception. `records` are the usage records that touch the window.
 
     To be loaded, each with the spans that prove it: every segment of the cells in the window; of each boot the nearest
     cell with a segment before the window and the nearest at or after its end (however far), with nothing of that boot
@@ -71,6 +72,7 @@ class Timeline:
     complete: tuple[tuple[int, int], ...]
     events: tuple[LifecycleEvent, ...]
     facts: tuple[Fact, ...]
+    records: tuple[RegisteredRecord, ...] = ()
 
 
 class PayloadForm(StrEnum):

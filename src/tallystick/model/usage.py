@@ -18,6 +18,7 @@ class Unit(StrEnum):
     NS = "ns"
     BYTES = "bytes"
     OPERATIONS = "operations"
+    REQUESTS = "requests"
 
 
 METERS: Mapping[str, Unit] = {
@@ -34,9 +35,15 @@ METERS: Mapping[str, Unit] = {
     "network.tx": Unit.BYTES,
     "network.io": Unit.BYTES,
     "gpu.allocated": Unit.GPU_NS,
+    "gpu.used": Unit.GPU_NS,
+    "gpu.memory.used": Unit.BYTE_NS,
     "uptime": Unit.NS,
+    "http.requests": Unit.REQUESTS,
 }
 """Every meter that is measured now, with its base unit, in the order of statements and rows."""
+
+RECORDED_METERS = ("gpu.used", "gpu.memory.used", "http.requests")
+"""Measured by usage records only: no sample has a column for them."""
 
 STORED_METERS = (
     "cpu.used",
@@ -51,7 +58,10 @@ STORED_METERS = (
     "network.rx",
     "network.tx",
     "gpu.allocated",
+    "gpu.used",
+    "gpu.memory.used",
     "uptime",
+    "http.requests",
 )
 """What a usage hour keeps: `disk.io`, `disk.ops` and `network.io` are sums of two of these."""
 

@@ -7,17 +7,21 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from tallystick.model.billing.invoices import Share, Statement
-from tallystick.model.usage import METERS
+from tallystick.model.usage import METERS, RECORDED_METERS
 from tallystick.rate.pool import SpanUsage, added
 from tallystick.rate.units import METER_UNITS
 
 
 def statement_of(spans: Sequence[SpanUsage]) -> tuple[Statement, ...]:
-    """One row per resource and meter, in the order of resources and of `METERS`."""
+    """One row per resource and meter, in the order of resources and of `METERS`.
+
+    What only usage records measure is stated where it was measured or has a price: an invoice of before says the same again.
+    """
     by_resource: dict[str, list[SpanUsage]] = defaultdict(list)
     for each in spans:
         by_resource[each.span.resource_id].append(each)
-    return tuple(_row(own, meter) for _, own in sorted(by_resource.items()) for meter in METERS)
+    rows = (_row(own, meter) for _, own in sorted(by_resource.items()) for meter in METERS)
+    return tuple(row for row in rows if row.meter not in RECORDED_METERS or row.quantity is not None or row.billed)
 
 
 def _row(own: Sequence[SpanUsage], meter: str) -> Statement:

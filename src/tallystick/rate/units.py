@@ -32,6 +32,7 @@ GB_MONTH = PriceUnit(name="GB-month", base=GB, monthly=True)
 GIBIBYTE = PriceUnit(name="GiB", base=GIB)
 GIGABYTE = PriceUnit(name="GB", base=GB)
 MILLION = PriceUnit(name="million", base=10**6)
+THOUSAND = PriceUnit(name="thousand", base=10**3)
 
 METER_UNITS: Mapping[str, tuple[PriceUnit, ...]] = {
     "cpu.used": (CORE_HOUR,),
@@ -47,7 +48,10 @@ METER_UNITS: Mapping[str, tuple[PriceUnit, ...]] = {
     "network.tx": (GIBIBYTE, GIGABYTE),
     "network.io": (GIBIBYTE, GIGABYTE),
     "gpu.allocated": (GPU_HOUR,),
+    "gpu.used": (GPU_HOUR,),
+    "gpu.memory.used": (GIB_HOUR, GB_HOUR),
     "uptime": (HOUR,),
+    "http.requests": (THOUSAND, MILLION),
 }
 """The units that fit each meter; the first is that of usage statements."""
 

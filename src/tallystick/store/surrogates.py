@@ -23,6 +23,7 @@ class Surrogates:
         self._resources: dict[tuple[int, str], int] = {}
         self._boots: dict[tuple[int, str], int] = {}
         self._spools: dict[tuple[int, str], int] = {}
+        self._record_sources: dict[tuple[int, str], int] = {}
 
     def seller(self, tx: Tx, place: Place) -> int:
         """The number of the place's seller."""
@@ -97,6 +98,19 @@ class Surrogates:
             "SELECT spool_id, spool_key FROM spool WHERE scope_key = ?",
             "INSERT INTO spool (scope_key, spool_id) VALUES (?, ?) ON CONFLICT DO NOTHING",
             lambda each: (scope_key, each),
+        )
+
+    def record_sources(self, tx: Tx, scope_key: int, sources: Collection[str], received_at_ns: int) -> Mapping[str, int]:
+        """The numbers of the sources of usage records: of two the one registered first, for ever, has the smaller."""
+        return _resolved(
+            tx,
+            self._record_sources,
+            scope_key,
+            sources,
+            lambda: tx.each_of("source", sorted(sources)),
+            "SELECT source, source_key FROM record_source WHERE scope_key = ?",
+            "INSERT INTO record_source (scope_key, source, registered_at_ns) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            lambda each: (scope_key, each, received_at_ns),
         )
 
 

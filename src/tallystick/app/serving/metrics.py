@@ -23,7 +23,10 @@ class ServerMetrics:
         self._requests = Counter("tally_rpc_requests", "Requests by rpc and HTTP status.", ["rpc", "status"], registry=self.registry)
         self._seconds = Histogram("tally_rpc_duration_seconds", "Time to answer an rpc.", ["rpc"], buckets=SECONDS, registry=self.registry)
         self._outcomes = Counter(
-            "tally_ingest_records", "Batches, events, facts and samples by outcome.", ["kind", "outcome"], registry=self.registry
+            "tally_ingest_records",
+            "Batches, events, facts, usage records and samples by outcome.",
+            ["kind", "outcome"],
+            registry=self.registry,
         )
         self._commits = Counter("tally_ingest_commits", "Transactions of the group writer.", registry=self.registry)
         self._samples = Counter("tally_ingest_samples", "Samples in committed batches, repeats included.", registry=self.registry)
@@ -40,7 +43,7 @@ class ServerMetrics:
         self._seconds.labels(method).observe(seconds)
 
     def outcome(self, kind: str, outcome: str, count: int) -> None:
-        """So many batches, events, facts or samples had this outcome."""
+        """So many batches, events, facts, records or samples had this outcome."""
         self._outcomes.labels(kind, outcome).inc(count)
 
     def commit(self, batches: int, samples: int, seconds: float) -> None:

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 from tallystick.model.access import Place
 from tallystick.model.outcomes import BatchResult
+from tallystick.model.records import UsageRecord
 from tallystick.model.resources import Fact
 from tallystick.model.samples import LifecycleEvent
 from tallystick.model.timeline import PayloadForm, StorableBatch, Timeline
 from tallystick.store.batches import notices, timelines
 from tallystick.store.batches.marks import Marks, lock_resources, mark
+from tallystick.store.batches.usage_records import write_records
 from tallystick.store.batches.write import write_batches
 from tallystick.store.engine import Database, Tx
 from tallystick.store.records import Conflict, StoredPayload
@@ -56,6 +58,10 @@ class Batches:
     def write_facts(self, tx: Tx, place: Place, facts: Sequence[Fact]) -> list[BatchResult]:
         """Keep facts; a repeated one is kept as received the later time."""
         return notices.write_facts(tx, self._surrogates, place, facts)
+
+    def write_records(self, tx: Tx, place: Place, records: Sequence[UsageRecord]) -> list[BatchResult]:
+        """Store usage records, each once for ever by (source, id, meter); the results are in their order."""
+        return write_records(tx, self._surrogates, place, records)
 
     def quarantine(self, tx: Tx, place: Place, samples: Sequence[Quarantined]) -> None:
         """Keep the samples of row batches that cannot be."""

@@ -11,6 +11,7 @@ from tallystick.model.instants import CELL_NS, LATEST_NS, cell_end, cell_start
 from tallystick.model.timeline import BootExtent, Segment, StoredSegment, Timeline
 from tallystick.store.batches.notices import events_of, facts_of
 from tallystick.store.batches.reach import STRUCTURAL, Extent
+from tallystick.store.batches.usage_records import records_of
 from tallystick.store.engine import Tx, Values
 
 SEGMENT_COLUMNS = (
@@ -48,6 +49,7 @@ def timelines(tx: Tx, scope_key: int, resource_keys: Sequence[int], from_ns: int
     ids = {key: part.resource_id for key, part in parts.items()}
     events, facts = events_of(tx, scope_key, ids), facts_of(tx, scope_key, ids)
     window = (cell_start(from_ns), cell_end(until_ns))
+    records = records_of(tx, scope_key, ids, *window)
     crossings: list[tuple[int, _Boot, Span]] = []
     for key, part in parts.items():
         told = [cell_start(event.at_ns) for event in events.get(key, ()) if not event.boot_id and event.kind.value in STRUCTURAL]
@@ -64,6 +66,7 @@ def timelines(tx: Tx, scope_key: int, resource_keys: Sequence[int], from_ns: int
             complete=(window,),
             events=tuple(events.get(key, ())),
             facts=tuple(facts.get(key, ())),
+            records=tuple(records.get(key, ())),
         )
         for key in resource_keys
     ]

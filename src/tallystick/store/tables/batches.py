@@ -173,6 +173,26 @@ def _add_other_sources(metadata: MetaData) -> None:
         words("amount"),
         octets("content_hash"),
         instant("received_at_ns"),
+        instant("peak", null=True),
         UniqueConstraint("scope_key", "source", "record_id", "meter"),
         Index(None, "scope_key", "resource_key", "from_ns"),
+        # Those longer than an hour, of which there are few: what touches an hour is found among them and those that began just before.
+        Index(
+            "usage_record_long_idx",
+            "scope_key",
+            "resource_key",
+            "until_ns",
+            sqlite_where=text("until_ns - from_ns > 3600000000000"),
+            postgresql_where=text("until_ns - from_ns > 3600000000000"),
+        ),
+    )
+    # The number of a source tells which of two was registered first, for ever.
+    Table(
+        "record_source",
+        metadata,
+        key("source_key"),
+        count("scope_key"),
+        words("source"),
+        instant("registered_at_ns"),
+        UniqueConstraint("scope_key", "source"),
     )
