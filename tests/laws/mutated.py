@@ -40,7 +40,7 @@ def mutated(module: str, old: str, new: str) -> Iterator[ModuleType]:
     attributes = {name: value for name, value in vars(package).items() if isinstance(value, ModuleType)}
     for name in attributes:
         delattr(package, name)
-    finder = _Changed(f"tallystick.meter.{module}", source.replace(old, new))
+    finder = _Changed(f"tallystick.meter.{module.replace('/', '.')}", source.replace(old, new))
     sys.meta_path.insert(0, finder)
     try:
         yield importlib.import_module("tests.laws.compare")

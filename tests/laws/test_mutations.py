@@ -19,9 +19,9 @@ MUTATIONS = {
         "upto = amounts if low == end_ns else [-(-amount * (low - start_ns) // span) for amount in amounts]",
     ),
     "of two copies the last stays": (
-        "chains",
-        "sorted(stored, key=lambda one: (one.received_at_ns, one.batch_key))",
-        "sorted(stored, key=lambda one: (-one.received_at_ns, one.batch_key))",
+        "sealing/united",
+        "sorted(segments, key=lambda one: (one.received_at_ns, one.batch_key))",
+        "sorted(segments, key=lambda one: (-one.received_at_ns, one.batch_key))",
     ),
     "a stop at the instant of a start is the newer's": (
         "incarnations",

@@ -1,23 +1,23 @@
 """Stored segments into chains: per boot its pieces around a window, in order of time, none of which overlaps another.
 
 A piece is a stored segment, or a part of the united samples of segments that had to be opened again: because they overlap,
-or because a stop, a restart, a deletion or the boundary of another boot lies strictly inside.
+or because a stop, a restart, a deletion or the boundary of another boot lies strictly inside. A segment whose samples are gone
+(metering.md, Retention) stays whole: of what overlaps it, the samples inside its range are ignored, those outside are taken.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tallystick.meter.fold import Folded, Ints, Runs, fold_runs
-from tallystick.meter.samples import Columns, Samples, present
+from tallystick.meter.samples import Samples
+from tallystick.meter.sealing.united import United, cut_places, folded_of, pieces_of, uncut, unite
 from tallystick.meter.segments import HAS_TAIL, Tail, read_blocks
-from tallystick.model.instants import CELL_NS
 from tallystick.model.samples import BOUNDARIES, LifecycleEvent, LifecycleKind
 from tallystick.model.timeline import BootExtent, StoredSegment, Timeline
 
@@ -97,13 +97,16 @@ def deletions(timeline: Timeline) -> list[int]:
     return [fact.at_ns for fact in timeline.facts if fact.deleted]
 
 
-def strands(timeline: Timeline, window: Window) -> list[Strand]:
-    """The strands of all boots, with the clusters that must be opened marked."""
+def strands(timeline: Timeline, window: Window, *, among_others: bool = False) -> list[Strand]:
+    """The strands of all boots, with the clusters that must be opened marked.
+
+    With `among_others` also of a boot that is alone so much is taken as would matter if others were there.
+    """
     by_boot: dict[str, list[StoredSegment]] = {extent.boot_id: [] for extent in timeline.boots}
     for stored in timeline.segments:
         by_boot[stored.boot_id].append(stored)
     told = told_of(timeline.events)
-    alone = len(by_boot) == 1
+    alone = len(by_boot) == 1 and not among_others
     found = []
     for extent in timeline.boots:
         mine = told.get(extent.boot_id, _NOTHING_TOLD)
@@ -201,7 +204,8 @@ class Chain:
     """The pieces of one boot around a window, in order of time; `records` and `tails` as in `segments`.
 
     `first_interval` and `last_interval` are those of the first and last sample of each piece. `joined[i]` tells that
-    pieces i and i+1 are neighbours in all that is stored. `conflicts` are the instants whose copies disagree.
+    pieces i and i+1 are neighbours in all that is stored. `conflicts` are the instants whose copies disagree; `closed` the
+    pieces that should have been opened and whose samples are gone, `ignored` the instants at which something was left out for it.
     """
 
     extent: BootExtent
@@ -215,6 +219,8 @@ class Chain:
     samples: list[int]
     joined: list[bool]
     conflicts: list[int]
+    closed: frozenset[int] = frozenset()
+    ignored: Sequence[int] = ()
 
     @property
     def boot_id(self) -> str:
@@ -222,63 +228,32 @@ class Chain:
         return self.extent.boot_id
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _United:
-    """The samples of a cluster as one: [9, n] in order of time, each with its mask and interval."""
-
-    values: Columns
-    masks: Ints
-    intervals: Ints
-    conflicts: list[int]
-
-
-def chains(timeline: Timeline, found: Sequence[Strand], samples: Mapping[int, Samples], gap_after_intervals: int) -> list[Chain]:
-    """The chains of strands, with the opened clusters united, cut and folded again.
+def chains(
+    timeline: Timeline,
+    found: Sequence[Strand],
+    samples: Mapping[int, Samples],
+    gap_after_intervals: int,
+    gone: Collection[int] = frozenset(),
+) -> list[Chain]:
+    """The chains of strands, with the opened clusters united, cut and folded again; `gone` are batches without samples.
 
     Raises:
-        KeyError: the samples of a batch that `needs_samples` names were not given.
+        KeyError: the samples of a batch that `needs_samples` names were not given, and it is not among those that are gone.
 
     """
-    united = [{cluster: _unite(strand, cluster, samples) for cluster in sorted(strand.opened)} for strand in found]
+    united = [
+        {
+            cluster: unite(strand.segments[strand.edges[cluster] : strand.edges[cluster + 1]], samples, gone)
+            for cluster in sorted(strand.opened)
+        }
+        for strand in found
+    ]
     cuts = _cuts(timeline, found, united) if any(united) else []
     spans = merged(timeline.complete)
     return [_chain(strand, whole, cuts, spans, gap_after_intervals) for strand, whole in zip(found, united, strict=True)]
 
 
-def _unite(strand: Strand, cluster: int, samples: Mapping[int, Samples]) -> _United:
-    """Of copies of one instant the one received first stays, then the one of the smaller batch key."""
-    stored = strand.segments[strand.edges[cluster] : strand.edges[cluster + 1]]
-    parts: list[tuple[Columns, int, int]] = []
-    for one in sorted(stored, key=lambda one: (one.received_at_ns, one.batch_key)):
-        batch, cell_ns = samples[one.batch_key], one.segment.cell_ns
-        low, high = np.searchsorted(batch.values[0], [cell_ns, cell_ns + CELL_NS]).tolist()
-        parts.append((batch.values[:, low:high], batch.mask, batch.interval_ns))
-    counts = [values.shape[1] for values, _, _ in parts]
-    values = np.concatenate([values for values, _, _ in parts], axis=1)
-    masks = np.repeat(np.array([mask for _, mask, _ in parts], np.int64), counts)
-    intervals = np.repeat(np.array([interval for _, _, interval in parts], np.int64), counts)
-    order = np.argsort(values[0], kind="stable")
-    values, masks, intervals = values[:, order], masks[order], intervals[order]
-    starts = np.flatnonzero(np.append(True, values[0, 1:] != values[0, :-1]))
-    if starts.size == values.shape[1]:
-        return _United(values=values, masks=masks, intervals=intervals, conflicts=[])
-    conflicts = _conflicts(values, masks, starts)
-    return _United(values=values[:, starts], masks=masks[starts], intervals=intervals[starts], conflicts=conflicts)
-
-
-def _conflicts(values: Columns, masks: Ints, starts: Ints) -> list[int]:
-    """The instants of which two copies differ in a column that both have."""
-    limits = np.iinfo(np.int64)
-    differ = np.zeros(starts.size, np.bool_)
-    for column in present(int(np.bitwise_or.reduce(masks))):
-        has = (masks >> column & 1).astype(np.bool_)
-        least = np.minimum.reduceat(np.where(has, values[column], limits.max), starts)
-        most = np.maximum.reduceat(np.where(has, values[column], limits.min), starts)
-        differ |= least < most
-    return [int(at) for at in values[0, starts[differ]]]
-
-
-def _cuts(timeline: Timeline, found: Sequence[Strand], united: Sequence[Mapping[int, _United]]) -> list[int]:
+def _cuts(timeline: Timeline, found: Sequence[Strand], united: Sequence[Mapping[int, United]]) -> list[int]:
     """Every instant at which an opened cluster may have to be cut. One too many changes nothing: links join what is cut."""
     cuts = set(deletions(timeline))
     for strand, whole in zip(found, united, strict=True):
@@ -296,7 +271,7 @@ def _cuts(timeline: Timeline, found: Sequence[Strand], united: Sequence[Mapping[
     return sorted(cuts)
 
 
-def _chain(strand: Strand, united: Mapping[int, _United], cuts: Sequence[int], spans: Sequence[Span], gap_after_intervals: int) -> Chain:
+def _chain(strand: Strand, united: Mapping[int, United], cuts: Sequence[int], spans: Sequence[Span], gap_after_intervals: int) -> Chain:
     segments = [stored.segment for stored in strand.segments]
     records, tails = read_blocks([segment.block for segment in segments])
     intervals = [segment.interval_ns for segment in segments]
@@ -315,7 +290,7 @@ def _chain(strand: Strand, united: Mapping[int, _United], cuts: Sequence[int], s
     return chain
 
 
-def _spliced(chain: Chain, strand: Strand, united: Mapping[int, _United], cuts: Sequence[int], gap_after_intervals: int) -> Chain:
+def _spliced(chain: Chain, strand: Strand, united: Mapping[int, United], cuts: Sequence[int], gap_after_intervals: int) -> Chain:
     """The chain with the pieces of united clusters in the place of their segments."""
     records: list[NDArray[np.void]] = []
     tails: dict[int, Tail] = {}
@@ -324,12 +299,23 @@ def _spliced(chain: Chain, strand: Strand, united: Mapping[int, _United], cuts: 
     first_interval: list[int] = []
     last_interval: list[int] = []
     counts: list[int] = []
+    closed: set[int] = set()
     for cluster, (low, high) in enumerate(pairwise(strand.edges)):
         begin = len(first_at)
-        if cluster in united:
+        if cluster in united and united[cluster].closed:
+            for piece in pieces_of(united[cluster], cuts, strand.extent.boot_id != "", gap_after_intervals):
+                closed.update((len(first_at),) if piece.is_closed else ())
+                tails |= {} if piece.tail is None else {len(first_at): piece.tail}
+                records.append(piece.record)
+                first_at.append(piece.first_at)
+                last_at.append(piece.last_at)
+                first_interval.append(piece.first_interval)
+                last_interval.append(piece.last_interval)
+                counts.append(piece.samples)
+        elif cluster in united:
             whole = united[cluster]
-            starts = _cut_places(whole, cuts)
-            folded = _folded(whole, starts, strand.extent.boot_id != "", gap_after_intervals)
+            starts = cut_places(whole, cuts)
+            folded = folded_of(whole, starts, strand.extent.boot_id != "", gap_after_intervals)
             ends = np.append(starts[1:], whole.values.shape[1]) - 1
             records.append(folded.records)
             tails |= {begin + place: tail for place, tail in folded.tails.items()}
@@ -349,24 +335,9 @@ def _spliced(chain: Chain, strand: Strand, united: Mapping[int, _United], cuts: 
     return Chain(
         extent=chain.extent, told=chain.told, records=np.concatenate(records), tails=tails, first_at=first_at, last_at=last_at,
         first_interval=first_interval, last_interval=last_interval, samples=counts, joined=[],
-        conflicts=[at for one in united.values() for at in one.conflicts],
+        conflicts=[at for one in united.values() for at in one.conflicts], closed=frozenset(closed),
+        ignored=[at for one in united.values() for at in (*one.ignored, *uncut(one, (*strand.told.starts, *strand.told.stops)))],
     )  # fmt: skip
-
-
-def _cut_places(whole: _United, cuts: Sequence[int]) -> Ints:
-    """Where the pieces of united samples begin: on both sides of a cut, and where the columns change."""
-    at = whole.values[0]
-    near = np.array(cuts[bisect_left(cuts, int(at[0])) : bisect_right(cuts, int(at[-1]))], np.int64)
-    places = np.concatenate([[0], np.searchsorted(at, near, "left"), np.searchsorted(at, near, "right")])
-    changed = np.flatnonzero(whole.masks[1:] != whole.masks[:-1]) + 1
-    every = np.union1d(places, changed)
-    return np.asarray(every[every < at.size], np.int64)
-
-
-def _folded(whole: _United, starts: Ints, known: bool, gap_after_intervals: int) -> Folded:
-    masks = whole.masks[starts].tolist()
-    runs = Runs(values=whole.values, starts=starts, masks=masks, intervals=whole.intervals, known=[known] * len(masks))
-    return fold_runs(runs, gap_after_intervals)
 
 
 def _joined(chain: Chain, spans: Sequence[Span]) -> list[bool]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from tallystick.meter.chains import Window, chains, strands
 from tallystick.meter.incarnations import incarnations
@@ -33,11 +33,13 @@ def usage_hours(
     disk_until_ns: int,
     samples: Mapping[int, Samples],
     *,
+    gone: Collection[int] = frozenset(),
     gap_after_intervals: int = GAP_AFTER_INTERVALS,
 ) -> HoursResult:
     """The usage hours in [from_ns, until_ns), with the gaps that begin and the findings that lie in them.
 
-    `disk_until_ns` is the horizon of `disk.allocated`; `samples` holds what `needs_samples` names, by batch key.
+    `disk_until_ns` is the horizon of `disk.allocated`; `samples` holds what `needs_samples` names, by batch key, but for the
+    batches whose samples are `gone`: their segments stay whole, and what else would have counted inside them is ignored.
     Hours without anything are left out. Worked: a level of 5 bytes held for 1 s is 5 * 10^9 byte·ns of `memory.used`.
 
     Raises:
@@ -52,10 +54,12 @@ def usage_hours(
         ledger=Ledger(window, levels(timeline.facts)),
         gap_after_intervals=gap_after_intervals,
     )
-    found = chains(timeline, strands(timeline, window), samples, gap_after_intervals)
+    found = chains(timeline, strands(timeline, window), samples, gap_after_intervals, gone)
     for chain in found:
         for at in chain.conflicts:
             meter.finding(FindingCode.CONFLICTING_SAMPLE, at, chain.boot_id)
+        for at in sorted(set(chain.ignored)):
+            meter.finding(FindingCode.SAMPLES_GONE, at, chain.boot_id)
     ordered, told = incarnations(found)
     for code, at, boot_id in told:
         meter.finding(code, at, boot_id)

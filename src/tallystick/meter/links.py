@@ -175,19 +175,25 @@ def _run(meter: Meter, chain: Chain, begin: int, end: int, estimated: list[Span]
     rises = list(map(sub, records["last"][-1].tolist()[1:], records["first"][0].tolist()[1:]))
     counted = without((first_at, chain.last_at[end]), meter.newer)
     whole = [(first_at, chain.last_at[end])]
+    share, of = 1, 1
     if counted and counted != whole and first_at < chain.last_at[end]:
-        raise ValueError(f"the samples from {first_at} to {chain.last_at[end]} of boot {chain.boot_id!r} must be opened")
+        if begin != end or begin not in chain.closed:
+            raise ValueError(f"the samples from {first_at} to {chain.last_at[end]} of boot {chain.boot_id!r} must be opened")
+        # Its samples are gone: of its area as much is counted as of its time.
+        share, of = sum(until - since for since, until in counted), chain.last_at[end] - first_at
+        meter.finding(FindingCode.SAMPLES_GONE, first_at, chain.boot_id)
     row = ledger.row(cell)
     if counted:
         halves = records["area"].tolist()
         spans = map(sub, chain.first_at[begin + 1 : end + 1], chain.last_at[begin:end])
-        row[MEMORY] += sum(low | high << 64 for low, high in halves) + sum(map(mul, records["last"][:-1, 0].tolist(), spans))
+        areas = sum(low | high << 64 for low, high in halves) + sum(map(mul, records["last"][:-1, 0].tolist(), spans))
+        row[MEMORY] += areas * share // of
     for place in range(begin, end + 1) if chain.tails else ():
         tail = chain.tails.get(place)
         if tail is None:
             continue
         rises = list(map(add, rises, tail.extra))
-        row[MEMORY_ESTIMATED] += tail.estimated if counted else 0
+        row[MEMORY_ESTIMATED] += tail.estimated * share // of if counted else 0
         estimated.extend(tail.gaps)
         for low, high in tail.gaps:
             meter.gap(low, high, Filled.INTERPOLATED)

@@ -25,6 +25,7 @@ class FindingCode(StrEnum):
     START_AFTER_SAMPLE = "start_after_sample"
     START_WHILE_RUNNING = "start_while_running"
     START_TOO_OLD = "start_too_old"
+    SAMPLES_GONE = "samples_gone"
 
     UNPRICED_FILTER = "unpriced_filter"
     UNPRICED_SIZE = "unpriced_size"
@@ -40,7 +41,7 @@ class Finding:
     """One finding: its stable key is (code, resource_id, boot_id, at_ns, record).
 
     `at_ns` is the instant of metering.md: the start that was told of; the later of two samples; the sample in conflict
-    or after the stop. `counters` names the counters concerned; `record` the record at fault (a charge, a meter, ...).
+    or after the stop; the first sample that was ignored because it lies inside a batch whose samples are gone. `counters` names the counters concerned; `record` the record at fault (a charge, a meter, ...).
     """
 
     code: FindingCode

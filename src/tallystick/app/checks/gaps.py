@@ -19,6 +19,7 @@ DERIVED = frozenset(
         FindingCode.START_AFTER_SAMPLE,
         FindingCode.START_WHILE_RUNNING,
         FindingCode.START_TOO_OLD,
+        FindingCode.SAMPLES_GONE,
     }
 )
 """What the meter finds. Others are told by what arrived, and cannot be made again."""

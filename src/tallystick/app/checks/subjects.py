@@ -111,8 +111,8 @@ def _again(of: CheckedResource, timeline: Timeline, from_ns: int, until_ns: int)
     """The hours of a window, computed as the roll-up computes them: from segments, and raw samples where batches overlap."""
     try:
         needed = needs_samples(timeline, from_ns, until_ns)
-        samples = open_samples(of.store, set(needed), of.tx) if needed else {}
-        return usage_hours(timeline, from_ns, until_ns, disk_until_ns(timeline, of.horizon, of.now_ns), samples)
+        samples, gone = open_samples(of.store, set(needed), of.tx) if needed else ({}, frozenset())
+        return usage_hours(timeline, from_ns, until_ns, disk_until_ns(timeline, of.horizon, of.now_ns), samples, gone=gone)
     except DamagedPayload as damaged:
         of.report.differ(f"samples {of.id}: {damaged}, which overlap others and are needed to compute hours")
     except STORE_AWAY:

@@ -68,7 +68,7 @@ class Stretch:
 
 
 class DamagedPayload(Exception):  # noqa: N818 (it is a state of the world, not a fault)
-    """Stored samples that are needed are gone or cannot be read; the message names their batch."""
+    """Stored samples that are needed cannot be read; the message names their batch."""
 
 
 def roll_up(store: Store, horizon: DiskHorizon, now_ns: int, failures: Failures | None = None, traces: HourTraces | None = None) -> int:
@@ -135,7 +135,7 @@ def _compute(store: Store, stretches: Sequence[Stretch], horizon: DiskHorizon, n
         timelines = store.batches.timelines(place, keys, from_ns, until_ns, tx=tx)
         needed = {key for timeline in timelines for key in needs_samples(timeline, from_ns, until_ns)}
         parts = _halves(stretches) if len(needed) > BATCHES_OPENED_AT_ONCE else ()
-        samples = open_samples(store, needed, tx) if needed and not parts else {}
+        samples, gone = open_samples(store, needed, tx) if needed and not parts else ({}, frozenset())
         zones = Zones.read(store, place, keys, tx)
     for part in parts:
         _compute(store, part, horizon, now_ns)
@@ -144,7 +144,7 @@ def _compute(store: Store, stretches: Sequence[Stretch], horizon: DiskHorizon, n
     pieces: list[_Piece] = []
     for stretch, timeline in zip(stretches, timelines, strict=True):
         held_until_ns = disk_until_ns(timeline, horizon, now_ns)
-        result = usage_hours(timeline, from_ns, until_ns, held_until_ns, samples)
+        result = usage_hours(timeline, from_ns, until_ns, held_until_ns, samples, gone=gone)
         silent = _silent_from_ns(timeline) if horizon is DiskHorizon.RESOURCE and until_ns >= held_until_ns else None
         for start in range(0, len(stretch.marks), HOURS_KEPT_AT_ONCE):
             marks = stretch.marks[start : start + HOURS_KEPT_AT_ONCE]
@@ -223,23 +223,21 @@ def _replace(tx: Tx, store: Store, marks: Sequence[DirtyHour], result: HoursResu
         )
 
 
-def open_samples(store: Store, batch_keys: set[int], tx: Tx) -> Mapping[int, Samples]:
-    """The samples of stored batches.
+def open_samples(store: Store, batch_keys: set[int], tx: Tx) -> tuple[Mapping[int, Samples], frozenset[int]]:
+    """The samples of stored batches, and the batches whose samples are kept no more (or never came: thinned ones).
 
     Raises:
-        DamagedPayload: a payload is gone or cannot be read.
+        DamagedPayload: a payload cannot be read.
 
     """
     payloads = store.batches.payloads(sorted(batch_keys), tx=tx)
     found = {}
-    for key in sorted(batch_keys):
-        if key not in payloads:
-            raise DamagedPayload(f"batch {key}: its samples are gone")
+    for key in sorted(payloads):
         opened = decode(payloads[key].body, payloads[key].interval_ns, LARGEST_BATCH_BYTES)
         if isinstance(opened, Refusal):
             raise DamagedPayload(f"batch {key}: {opened.sentence()}")
         found[key] = opened
-    return found
+    return found, frozenset(batch_keys - payloads.keys())
 
 
 def _silent_from_ns(timeline: Timeline) -> int | None:
