@@ -41,7 +41,8 @@ class Finding:
     """One finding: its stable key is (code, resource_id, boot_id, at_ns, record).
 
     `at_ns` is the instant of metering.md: the start that was told of; the later of two samples; the sample in conflict
-    or after the stop; the first sample that was ignored because it lies inside a batch whose samples are gone. `counters` names the counters concerned; `record` the record at fault (a charge, a meter, ...).
+    or after the stop; the first sample that was ignored because it lies inside a batch whose samples are gone. `counters` names the
+    counters concerned; `record` the record at fault (a charge, a meter, ...).
     """
 
     code: FindingCode
