@@ -129,11 +129,11 @@ def test_an_hour_that_is_computed_while_its_resource_is_assigned_is_its_customer
     write(store, batch())
     real = rollup.usage_hours
 
-    def assigned_meanwhile(*args: object) -> HoursResult:
+    def assigned_meanwhile(*args: object, **named: object) -> HoursResult:
         monkeypatch.setattr(rollup, "usage_hours", real)
         with store.write() as tx:
             store.batches.write_facts(tx, PLACE, [Fact(resource_id="vm-1", at_ns=T, received_at_ns=T, customer_id="acme")])
-        return real(*args)
+        return real(*args, **named)
 
     monkeypatch.setattr(rollup, "usage_hours", assigned_meanwhile)
     roll(store)
