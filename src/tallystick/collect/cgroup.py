@@ -22,7 +22,7 @@ from tallystick.collect.groups import (
     read_small,
 )
 from tallystick.collect.hierarchies import Hierarchies, domain_of
-from tallystick.collect.network import Namespaces, Network
+from tallystick.collect.network import Namespaces, Network, Taps
 from tallystick.collect.parse import (
     blkio_has_devices,
     blkio_sums,
@@ -40,6 +40,8 @@ from tallystick.collect.resource import CPU, DISK_BYTES, DISK_OPS, MEASURED_AT, 
 log = logging.getLogger(__name__)
 
 _NONE = -1
+_CPU_V1, _CPU_V2, _MEMORY, _BYTES_V1, _OPS_V1, _DISK_V2, _TAP = range(7)
+"""What a text holds."""
 _RETRY_SECONDS = (1, 2, 3, 5, 10, 30)
 """After so many seconds a resource is asked again for what it lacked: a VM opens its tap, a process is moved into more groups."""
 _AGAIN_SECONDS = 60
@@ -80,10 +82,10 @@ class CgroupSource:
 
     def look(self, running: Mapping[str, Found], ended_away: frozenset[str]) -> tuple[list[Found], list[str]]:
         """Groups with processes; keys of those that have a past and are not metered (resource.Source)."""
-        groups = {key: group for key, group in self._groups.items() if key in running}
+        groups = {group.place: (group, key) for key, group in self._groups.items() if key in running}
         wanted = frozenset(self._directory_of(key) for key in ended_away if key.startswith(self._rules.host_boot))
-        walk = self._finder.look({(group.directory, group.inode): group for group in groups.values()}, wanted)
-        found = [running[key] if (key := self._key(group)) in running else self._found(group) for group in walk.chosen]
+        walk = self._finder.look({place: group for place, (group, _) in groups.items()}, wanted)
+        found = [running[groups[group.place][1]] if group.place in groups else self._found(group) for group in walk.chosen]
         self._groups = {one.key: group for one, group in zip(found, walk.chosen, strict=True)}
         return found, [self._key(group) for group in walk.used]
 
@@ -128,6 +130,7 @@ class GroupReader:
 
     __slots__ = (
         "_age_seconds",
+        "_apart",
         "_bytes_fd",
         "_cpu_fd",
         "_disk_v1",
@@ -135,6 +138,7 @@ class GroupReader:
         "_fds",
         "_group",
         "_inactive",
+        "_kinds",
         "_limits",
         "_local",
         "_memory_fd",
@@ -162,10 +166,12 @@ class GroupReader:
         self._memory_v1 = self._disk_v1 = False
         self._inactive = 0
         self._fds: tuple[int, ...] = ()
+        self._kinds: tuple[int, ...] = ()
         self._raws: list[bytes] = []
-        self._values = (0, 0, 0, 0, 0, 0)
+        self._values = (0, 0, 0, 0, 0, 0, 0, 0)
         self._size = 256
         self._network: Network | None = None
+        self._apart: Network | None = None
         self._age_seconds = 0
         self._limits: str | None = None
         try:
@@ -182,39 +188,58 @@ class GroupReader:
         pread, size = self._pread, self._size
         try:
             raws = [pread(fd, size, 0) for fd in self._fds]
-            if raws != self._raws:
-                self._parse(raws)
         except OSError:
-            raise GoneError(self._local) from None
-        memory, cpu, d0, d1, d2, d3 = self._values
-        if self._network is None:
-            return (at_ns, memory, cpu, d0, d1, d2, d3, 0, 0)
-        received, sent = self._network.read()
+            raws = self._read_own()
+        if raws != self._raws:
+            self._parse(raws)
+        if self._apart is None:
+            return (at_ns, *self._values)
+        received, sent = self._apart.read()
+        memory, cpu, d0, d1, d2, d3, _, _ = self._values
         return (at_ns, memory, cpu, d0, d1, d2, d3, received, sent)
+
+    def _read_own(self) -> list[bytes]:
+        """The texts of the group itself, after one could not be read: perhaps its tap is gone, and its network is read apart again."""
+        if self._network is not None and self._apart is None:
+            self._arrange(with_pair=False)
+            with suppress(OSError):
+                return [self._pread(fd, self._size, 0) for fd in self._fds]
+        raise GoneError(self._local)
 
     def _parse(self, raws: list[bytes]) -> None:
         """Texts that have changed into the values of a sample. One that fills the buffer may go on: it is read again with more room."""
+        known, pair = self._raws, False
+        memory, cpu, d0, d1, d2, d3, received, sent = self._values
         while max(map(len, raws)) >= self._size:
             self._size *= 2
             raws = [self._pread(fd, self._size, 0) for fd in self._fds]
-        known, self._raws = self._raws, raws
-        memory, cpu, *disk = self._values
-        if not known or raws[0] != known[0]:
-            cpu = int(raws[0]) if self._v1 else cpu_stat_nanos(raws[0])
-        place = 1
-        if self._memory_fd >= 0:
-            memory = max(0, int(raws[1]) - self._inactive)
-            place = 2
-        if self._bytes_fd >= 0 and (not known or raws[place:] != known[place:]):
-            if self._disk_v1:
-                disk = [*blkio_sums(raws[place]), *(blkio_sums(raws[place + 1]) if self._ops_fd >= 0 else (0, 0))]
+        for place, raw in enumerate(raws):
+            if known and raw == known[place]:
+                continue
+            kind = self._kinds[place]
+            if kind is _BYTES_V1:
+                d0, d1 = blkio_sums(raw)
+            elif kind is _OPS_V1:
+                d2, d3 = blkio_sums(raw)
+            elif kind is _MEMORY:
+                memory = max(0, int(raw) - self._inactive)
+            elif kind is _CPU_V1:
+                cpu = int(raw)
+            elif kind is _CPU_V2:
+                cpu = cpu_stat_nanos(raw)
+            elif kind is _TAP:
+                pair = True
             else:
-                disk = [*io_stat(raws[place])]
-        self._values = (memory, cpu, disk[0], disk[1], disk[2], disk[3])
+                d0, d1, d2, d3 = io_stat(raw)
+        if pair and isinstance(self._network, Taps):
+            received, sent = self._network.counted(raws[-2], raws[-1])
+        self._values, self._raws = (memory, cpu, d0, d1, d2, d3, received, sent), raws
 
     def refresh(self) -> bool:
         """The inactive file of the working set; and, in its first seconds and then now and again, what was not there before."""
         self._refresh_memory()
+        if self._apart is not None and isinstance(self._apart, Taps) and self._apart.pair is not None:
+            self._arrange()
         self._age_seconds += 1
         if self._age_seconds in _RETRY_SECONDS or self._age_seconds % _AGAIN_SECONDS == 0:
             before = self.presence
@@ -295,13 +320,28 @@ class GroupReader:
                 self._open_memory(places.memory)
             if self._bytes_fd < 0 and places.disk:
                 self._open_disk(places.disk)
-            self._fds = tuple(fd for fd in (self._cpu_fd, self._memory_fd, self._bytes_fd, self._ops_fd) if fd >= 0)
-            self._raws = []
+            self._arrange()
         if self._network is None:
             pids = processes_below(self._group.directory)
             self._network = self._rules.namespaces.network_of(pids, self._rules.taps(self._local))
             if self._network is not None:
                 self.presence |= NETWORK
+                self._arrange()
+
+    def _arrange(self, *, with_pair: bool = True) -> None:
+        """What is read at each tick, in one go: the group's own files and, where its network is one open tap, that one's."""
+        pair = self._network.pair if isinstance(self._network, Taps) and with_pair else None
+        opened = (
+            (self._cpu_fd, _CPU_V1 if self._v1 else _CPU_V2),
+            (self._memory_fd, _MEMORY),
+            (self._bytes_fd, _BYTES_V1 if self._disk_v1 else _DISK_V2),
+            (self._ops_fd, _OPS_V1),
+            *((fd, _TAP) for fd in pair or ()),
+        )
+        self._fds = tuple(fd for fd, _ in opened if fd >= 0)
+        self._kinds = tuple(kind for fd, kind in opened if fd >= 0)
+        self._apart = self._network if pair is None else None
+        self._raws = []
 
     def _open_memory(self, directory: str) -> None:
         self._memory_v1 = "memory" in self._rules.hierarchies.v1

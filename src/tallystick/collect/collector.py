@@ -394,6 +394,8 @@ class Collector:
         self._seen = seen
         self._last_look_ns = at_ns
         self._looks += 1
+        if first:  # nothing could be sampled before it: the first sample is due an interval after what each began with
+            self._tick = Tick(self._clock.boottime_ns() + self._interval_ns, self._interval_ns)
 
     def _is_asked(self, one: Sampled) -> bool:
         """Whether a look asks if it is empty: what is watched tells by itself, and is asked now and again."""

@@ -25,11 +25,15 @@ class Group:
     path: str
     inode: int
     is_v1: bool
+    directory: str = field(init=False, default="")
+    """Where it is."""
+    place: tuple[str, int] = field(init=False, default=("", 0))
+    """(directory, inode): what tells it from all others."""
 
-    @property
-    def directory(self) -> str:
-        """Where it is."""
-        return f"{self.root}/{self.path}"
+    def __post_init__(self) -> None:
+        """Put its place together, once: each look compares it."""
+        object.__setattr__(self, "directory", f"{self.root}/{self.path}")
+        object.__setattr__(self, "place", (self.directory, self.inode))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +132,7 @@ class GroupFinder:
         for root, v1 in self._hierarchies.cpu_roots:
             groups = self._walk(root, v1, running, busy, wanted)
             for group, is_candidate in groups:
-                identity = (group.directory, group.inode)
+                identity = group.place
                 present.add(identity)
                 if identity in running:
                     walk.chosen.append(group)
@@ -180,7 +184,7 @@ class GroupFinder:
         """Whether a new group is metered in this hierarchy, where CPU is counted in two: each process in one of them only."""
         if len(self._hierarchies.cpu_roots) < 2:
             return True
-        identity = (group.directory, group.inode)
+        identity = group.place
         if identity in self._finer:
             return False
         pids = processes_below(group.directory)

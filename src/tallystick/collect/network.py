@@ -27,16 +27,13 @@ class Network(Protocol):
 class Taps:
     """The taps of a VM by their statistics. What the host receives from a tap is what the guest sent, and the other way round."""
 
-    __slots__ = ("_base", "_fast", "_fds", "_last", "_raw", "_root", "_total", "names")
+    __slots__ = ("_base", "_fds", "_last", "_root", "names")
 
     def __init__(self, root: str, names: tuple[str, ...]) -> None:
         """`root` is /sys/class/net. A tap that is not there yet, or was made anew, is opened when it is."""
         self.names = names
         self._root = root
         self._fds: dict[str, tuple[int, int]] = {}
-        self._fast: tuple[int, int] | None = None
-        self._raw = (b"", b"")
-        self._total = (0, 0)
         self._last = dict.fromkeys(names, (0, 0))
         self._base = dict.fromkeys(names, (0, 0))
         for name in names:
@@ -44,19 +41,6 @@ class Taps:
 
     def read(self) -> tuple[int, int]:
         """(received, sent) of the guest, over all its taps."""
-        fast = self._fast
-        if fast is not None:  # one tap, open: what nearly every VM has
-            pread = os.pread
-            try:
-                raw = pread(fast[0], 32, 0), pread(fast[1], 32, 0)
-            except OSError:
-                return self._read_all()
-            if raw == self._raw:
-                return self._total
-            self._raw = raw
-        return self._read_all()
-
-    def _read_all(self) -> tuple[int, int]:
         received = sent = 0
         for name in self.names:
             fds = self._fds.get(name)
@@ -64,19 +48,32 @@ class Taps:
                 if fds is None:
                     fds = self._open(name)
                 if fds is not None:
-                    now = (int(os.pread(fds[1], 32, 0)), int(os.pread(fds[0], 32, 0)))
-                    last = self._last[name]
-                    if now[0] < last[0] or now[1] < last[1]:
-                        self._fold(name)
-                    self._last[name] = now
+                    self._count(name, os.pread(fds[0], 32, 0), os.pread(fds[1], 32, 0))
             except (OSError, ValueError):
                 self._shut(name)  # it is gone; made again under this name it counts from 0
                 self._fold(name)
             base, last = self._base[name], self._last[name]
             received += base[0] + last[0]
             sent += base[1] + last[1]
-        self._total = (received, sent)
-        return self._total
+        return received, sent
+
+    @property
+    def pair(self) -> tuple[int, int] | None:
+        """The descriptors of its one tap, which nearly every VM has, if it is open: who reads them itself calls `counted`."""
+        return self._fds.get(self.names[0]) if len(self.names) == 1 else None
+
+    def counted(self, first: bytes, second: bytes) -> tuple[int, int]:
+        """What `read` would say, of the texts of the pair."""
+        name = self.names[0]
+        self._count(name, first, second)
+        base, last = self._base[name], self._last[name]
+        return base[0] + last[0], base[1] + last[1]
+
+    def _count(self, name: str, first: bytes, second: bytes) -> None:
+        now, last = (int(second), int(first)), self._last[name]
+        if now[0] < last[0] or now[1] < last[1]:
+            self._fold(name)
+        self._last[name] = now
 
     def _fold(self, name: str) -> None:
         base, last = self._base[name], self._last[name]
@@ -93,11 +90,9 @@ class Taps:
                 os.close(fd)
             return None
         fds = self._fds[name] = (opened[0], opened[1])
-        self._fast = fds if len(self.names) == 1 else None
         return fds
 
     def _shut(self, name: str) -> None:
-        self._fast = None
         for fd in self._fds.pop(name, ()):
             os.close(fd)
 

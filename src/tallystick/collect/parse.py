@@ -44,6 +44,9 @@ def io_stat(raw: bytes) -> Disk:
 
 def blkio_sums(raw: bytes) -> tuple[int, int]:
     """Read and written of a v1 `blkio` file, over all devices; Sync, Async, Discard and Total say the same again."""
+    words = raw.split(None, 6)
+    if len(words) == 7 and words[1] == b"Read" and words[4] == b"Write" and raw.count(b"Read") == 1:
+        return int(words[2]), int(words[5])  # one device, as nearly every host has: a third of the time
     read = written = 0
     for line in raw.splitlines():
         words = line.split()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from tests.unit.collect.trees import Host
@@ -88,3 +89,39 @@ def test_a_tap_inside_a_namespace_of_its_own_is_counted_alone(tmp_path: Path) ->
     network = host.namespaces().network_of([20], ("tap0",))
     assert network is not None
     assert network.read() == (7, 100)
+
+
+def test_a_group_reads_its_one_tap_with_its_own_files_and_goes_on_without_it(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    host.v2_root()
+    host.v2_group("vm", [10])
+    host.process(10)
+    (host.proc / "10/fd").mkdir()
+    (host.proc / "10/fd/7").symlink_to("/dev/net/tun")
+    (host.proc / "10/fdinfo").mkdir()
+    (host.proc / "10/fdinfo/7").write_text("iff:\ttap0\n")
+    tap(host, "tap0", rx=1000, tx=20)
+    source = host.source()
+    (found,) = source.look({}, frozenset())[0]
+    reader = source.open(found)
+    assert reader.read(1)[-2:] == (20, 1000)
+    tap(host, "tap0", rx=1500, tx=20)
+    assert reader.read(2)[-2:] == (20, 1500)
+    pair = next(Path(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if is_open_at(fd, host.net / "tap0/statistics/rx_bytes"))
+    directory = os.open(tmp_path, os.O_RDONLY)
+    os.dup2(directory, int(pair.name))  # as if it were gone: it cannot be read any more
+    assert reader.read(3)[-2:] == (20, 1500), "what it counted stays, the group is still there"
+    tap(host, "tap0", rx=7, tx=5)
+    assert reader.read(4)[-2:] == (25, 1507), "made anew, from 0"
+    assert not reader.refresh()
+    tap(host, "tap0", rx=9, tx=5)
+    assert reader.read(5)[-2:] == (25, 1509)
+    reader.close()
+    os.close(directory)
+
+
+def is_open_at(fd: str, path: Path) -> bool:
+    try:
+        return os.readlink(f"/proc/self/fd/{fd}") == str(path)
+    except OSError:
+        return False
