@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tallystick.meter import content, fold, hours, planes, validate
@@ -15,7 +16,7 @@ from tallystick.meter.samples import Samples
 from tallystick.model.instants import CELL_NS, HOUR_NS
 from tallystick.model.outcomes import Refusal
 from tallystick.model.resources import SIZES, Fact
-from tallystick.model.samples import COLUMNS, MEASURED_AT, BatchIdentity, LifecycleEvent, LifecycleKind
+from tallystick.model.samples import COLUMNS, DIFFERENCES, MEASURED_AT, BatchIdentity, LifecycleEvent, LifecycleKind
 from tallystick.model.timeline import BootExtent, StoredSegment, Timeline
 from tallystick.model.usage import HoursResult
 
@@ -207,7 +208,10 @@ def _opened(batch: Row) -> Samples | Refusal:
     if any(len(column) != len(batch["measured_at_ns"]) for column in columns.values()):
         return planes.from_columns(columns, batch["interval_ns"])
     samples = planes.from_columns({name: [_wrapped(value) for value in column] for name, column in columns.items()}, batch["interval_ns"])
-    return samples if isinstance(samples, Refusal) else planes.decode(planes.encode(samples), batch["interval_ns"], MAX_BYTES)
+    if isinstance(samples, Refusal):
+        return samples
+    meant = replace(samples, mask=samples.mask | (DIFFERENCES if batch.get("differences") else 0))
+    return planes.decode(planes.encode(meant), batch["interval_ns"], MAX_BYTES)
 
 
 def _wrapped(value: int) -> int:

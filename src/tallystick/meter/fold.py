@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tallystick.meter.samples import Columns, Samples
 from tallystick.meter.segments import HAS_TAIL, NO_TAIL, RECORD, Fall, Tail, halves, pack_tail
 from tallystick.model.instants import CELL_NS
-from tallystick.model.samples import COUNTERS, GAP_AFTER_INTERVALS, LARGEST
+from tallystick.model.samples import COUNTERS, DIFFERENCES, GAP_AFTER_INTERVALS, LARGEST
 from tallystick.model.timeline import Segment
 
 Ints = NDArray[np.int64]
@@ -116,7 +116,8 @@ def fold_runs(runs: Runs, gap_after_intervals: int) -> Folded:
     np.subtract(values[0, 1:], values[0, :-1], out=spans[:-1])
     spans[ends] = 0
     gaps = _gaps(spans, runs.intervals, gap_after_intervals)
-    falls = _falls(values, inside)
+    told = [run for run, mask in enumerate(runs.masks) if mask & DIFFERENCES]
+    falls = _falls(values, _without_runs(inside, told, starts, ends) if told else inside)
     held = spans
     if gaps.size:
         held = spans.copy()
@@ -128,6 +129,8 @@ def fold_runs(runs: Runs, gap_after_intervals: int) -> Folded:
     records["peak"] = np.maximum.reduceat(values[1], starts)
     records["area"] = _areas(values[1], held, starts)
     tails = _tails(runs, records, gaps, falls) if gaps.size or falls.size else {}
+    for run in told:
+        _count_differences(records, tails, run, values[2:, starts[run] : ends[run]])
     return Folded(
         records=records,
         tails=tails,
@@ -150,6 +153,25 @@ def _falls(values: Columns, inside: NDArray[np.bool_]) -> Ints:
     if not lower.any():
         return np.empty(0, np.int64)
     return np.flatnonzero(lower.any(axis=0) & inside[:-1])
+
+
+def _without_runs(inside: NDArray[np.bool_], runs: Sequence[int], starts: Ints, ends: Ints) -> NDArray[np.bool_]:
+    """Where counters may fall: not in these runs."""
+    rest = inside.copy()
+    for run in runs:
+        rest[starts[run] : ends[run]] = False
+    return rest
+
+
+def _count_differences(records: NDArray[np.void], tails: dict[int, Tail], run: int, before_last: Columns) -> None:
+    """Make a run whose counters are differences rise by all of them but the first, whose link counts it: the sum of all after the
+    first is last - first and the sum of all before the last.
+    """  # noqa: D205 (the reason is one sentence)
+    extra = tuple(sum(column.tolist()) for column in before_last)
+    if any(extra):
+        tail = tails.get(run, NO_TAIL)
+        tails[run] = Tail(tail.gaps, tail.falls, tail.estimated, extra)
+        records["flags"][run] = HAS_TAIL
 
 
 def _areas(memory: Ints, spans: Ints, starts: Ints) -> NDArray[np.uint64]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tallystick.meter.chains import Chain, Span, Window
 from tallystick.meter.segments import LEVELS
 from tallystick.model.findings import FindingCode
-from tallystick.model.samples import START_TOO_OLD_NS
+from tallystick.model.samples import DIFFERENCES, START_TOO_OLD_NS
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +218,8 @@ def _runs_on(chain: Chain, place: int) -> bool:
     if stop < len(chain.told.stops) and chain.told.stops[stop] < b.at_ns:
         return False
     both = a.mask & b.mask
+    if (a.mask | b.mask) & DIFFERENCES:
+        return True
     pairs = zip(a.levels[1:], b.levels[1:], strict=True)
     return not any(x > y and both >> number & 1 for number, (x, y) in enumerate(pairs, start=2))
 

@@ -19,7 +19,7 @@ from tallystick.meter.incarnations import Incarnation, Point, first_of, last_of,
 from tallystick.meter.ledger import MEMORY, MEMORY_ESTIMATED, Ledger, without
 from tallystick.model.findings import Finding, FindingCode, Severity
 from tallystick.model.instants import CELL_NS
-from tallystick.model.samples import COLUMNS, COUNTERS, LARGEST
+from tallystick.model.samples import COLUMNS, COUNTERS, DIFFERENCES, LARGEST
 from tallystick.model.usage import Filled, Gap, GapCause
 
 _MEMORY_BIT = 2
@@ -68,6 +68,8 @@ def count(meter: Meter, found: Sequence[Incarnation]) -> None:
             continue
         if index:
             _before(meter, one, found[:index])
+        if one.started_ns is None and (not index or one.baseline):
+            _first_difference(meter, one)
         if one.opened_ns >= window.until_ns:
             continue
         lives = one.lives(window)
@@ -93,6 +95,16 @@ def _before(meter: Meter, one: Incarnation, older: Sequence[Incarnation]) -> Non
             meter.gap(last.ended_ns, one.opened_ns, Filled.UNKNOWN, GapCause.RESTART)
 
 
+def _first_difference(meter: Meter, one: Incarnation) -> None:
+    """A first sample that nothing comes before is a baseline, but where counters are differences it tells what was used: then
+    it counts at its instant, as it is not said since when.
+    """  # noqa: D205 (the reason is one sentence)
+    if meter.window.holds(one.first_at_ns):
+        first = one.first()
+        if first.mask & DIFFERENCES:
+            meter.ledger.spread(first.at_ns, first.at_ns, first.levels[1:], first.mask)
+
+
 def _walk(meter: Meter, one: Incarnation) -> list[Span]:
     """Count the pieces and links of one incarnation in the window; the spans of its gaps that are filled."""
     chain, window = one.chain, meter.window
@@ -116,7 +128,8 @@ def _walk(meter: Meter, one: Incarnation) -> list[Span]:
     stopped = one.stopped_ns
     if stopped is not None and _touches(one.last_at_ns, stopped, window):
         last = one.last()
-        end_point = Point(stopped, last.interval_ns, last.mask, last.levels)
+        levels = start_of(last, stopped).levels if last.mask & DIFFERENCES else last.levels
+        end_point = Point(stopped, last.interval_ns, last.mask, levels)
         _link(meter, one, (last, end_point), None, estimated)
     return estimated
 
@@ -152,6 +165,7 @@ def _special(meter: Meter, one: Incarnation, downs: Iterable[int]) -> list[int]:
     unusual |= first_at[1:] // CELL_NS != last_at[:-1] // CELL_NS
     unusual |= (records["first"][1:, 1:] < records["last"][:-1, 1:]).any(axis=1)
     unusual |= records["mask"][1:] != records["mask"][:-1]
+    unusual |= (records["mask"][1:] & DIFFERENCES).astype(np.bool_)
     unusual |= ~np.array(chain.joined[low : high - 1], np.bool_)
     places = set((np.flatnonzero(unusual) + low).tolist())
     places.update(place - 1 for place in downs if place > low)
@@ -214,14 +228,17 @@ def _link(meter: Meter, one: Incarnation, ends: tuple[Point, Point], stop: int |
     """Count what lies between two neighbours; `stop` is the first stop at or after `a` and before `b`, if there is one."""
     a, b = ends
     boot_id, mask = one.chain.boot_id, a.mask & b.mask
-    counters = [x if mask >> place & 1 else 0 for place, x in enumerate(a.levels[1:], start=_FIRST_COUNTER)]
-    reached = [y if mask >> place & 1 else 0 for place, y in enumerate(b.levels[1:], start=_FIRST_COUNTER)]
-    rises = list(map(sub, reached, counters))
-    if min(rises) < 0:
-        reset, fell, extra = fallen(counters, reached, boot_id != "")
-        rises = list(map(add, rises, extra))
-        _fell(meter, boot_id, b.at_ns, reset, fell)
-    meter.ledger.spread(a.at_ns, b.at_ns, rises, mask)
+    if (a.mask | b.mask) & DIFFERENCES:
+        rises, counted = _told(a, b)
+    else:
+        counters = [x if mask >> place & 1 else 0 for place, x in enumerate(a.levels[1:], start=_FIRST_COUNTER)]
+        reached = [y if mask >> place & 1 else 0 for place, y in enumerate(b.levels[1:], start=_FIRST_COUNTER)]
+        rises, counted = list(map(sub, reached, counters)), mask
+        if min(rises) < 0:
+            reset, fell, extra = fallen(counters, reached, boot_id != "")
+            rises = list(map(add, rises, extra))
+            _fell(meter, boot_id, b.at_ns, reset, fell)
+    meter.ledger.spread(a.at_ns, b.at_ns, rises, counted)
     _deleted_between(meter, one, a, b)
     limit = meter.limit(a.interval_ns, b.interval_ns)
     until = b.at_ns if stop is None else stop
@@ -237,6 +254,16 @@ def _link(meter: Meter, one: Incarnation, ends: tuple[Point, Point], stop: int |
         high = b.levels[0] if silent and stop is None else a.levels[0]
         whole = (a.at_ns, until)
         meter.ledger.held(whole, without(whole, meter.newer), a.levels[0], high, silent)
+
+
+def _told(a: Point, b: Point) -> tuple[list[int], int]:
+    """What counters rose by where at least one of two neighbours tells differences, and which are counted.
+
+    A difference tells the whole link. A sum after a difference is a baseline: nothing is known that it continues.
+    """
+    if not b.mask & DIFFERENCES:
+        return [0] * len(COUNTERS), a.mask & b.mask
+    return list(b.levels[1:]), b.mask
 
 
 def _deleted_between(meter: Meter, one: Incarnation, a: Point, b: Point) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tallystick.meter.samples import Columns, Samples, present
 from tallystick.model.outcomes import Refusal, RefusalCode
-from tallystick.model.samples import ALL_COLUMNS_MASK, COLUMNS, MEASURED_AT
+from tallystick.model.samples import ALL_COLUMNS_MASK, COLUMNS, DIFFERENCES, MEASURED_AT
 
 VERSION = 1
 _HEAD = Struct("<BHI")
@@ -77,7 +77,7 @@ def _header(batch: bytes, max_bytes: int) -> _Header | Refusal:
     version, mask, count = _HEAD.unpack_from(batch)
     if version != VERSION:
         return Refusal(code=RefusalCode.UNSUPPORTED, field="planes", value=f"version {version}")
-    if mask & ~ALL_COLUMNS_MASK or not mask & 1:
+    if mask & ~(ALL_COLUMNS_MASK | DIFFERENCES) or not mask & 1:
         return _damaged(f"presence {mask:#x}")
     if count == 0:
         return Refusal(code=RefusalCode.WRONG_LENGTH, field=MEASURED_AT, value="0 samples")

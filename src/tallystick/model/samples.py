@@ -20,6 +20,8 @@ COLUMNS = (MEASURED_AT, MEMORY, *COUNTERS)
 """In the order of the fields of `tallystick.v1.Columns`; bit i of a presence mask is column i."""
 
 ALL_COLUMNS_MASK = (1 << len(COLUMNS)) - 1
+DIFFERENCES = 1 << 15
+"""In a presence mask: the counters of these samples are what was used since the sample before, not sums (a source profile)."""
 LARGEST = 2**63 - 1
 FUTURE_LIMIT_NS = 300 * 10**9
 GAP_AFTER_INTERVALS = 10
