@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tallystick.app.clock import RandomIds, SystemClock
-from tallystick.model.access import Grant, Place, Role
+from tallystick.model.access import Grant, Place, Role, SourceProfile
 from tallystick.store.store import migrate, open_store
 
 
@@ -15,7 +15,15 @@ def sqlite_url(state_dir: Path) -> str:
     return f"sqlite:///{state_dir / 'tallystick.db'}"
 
 
-def make_key(url: str, role: str, *, scope: str = "default", customers: Sequence[str] = (), regions: Sequence[str] = ()) -> str:
+def make_key(
+    url: str,
+    role: str,
+    *,
+    scope: str = "default",
+    customers: Sequence[str] = (),
+    regions: Sequence[str] = (),
+    profile: SourceProfile | None = None,
+) -> str:
     """A new key in a store that has its schema."""
     ids = RandomIds()
     key = ids.new_key()
@@ -23,7 +31,8 @@ def make_key(url: str, role: str, *, scope: str = "default", customers: Sequence
     try:
         place = Place(scope_id=scope)
         store.registry.add_place(place)
-        grant = Grant(key_id=ids.new_id(), role=Role(role), place=place, customers=frozenset(customers), regions=frozenset(regions))
+        limits = {"customers": frozenset(customers), "regions": frozenset(regions)}
+        grant = Grant(key_id=ids.new_id(), role=Role(role), place=place, profile=profile or SourceProfile(), **limits)
         store.keys.create(grant, hashlib.sha256(key.encode()).digest(), actor="test")
     finally:
         store.close()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import time
+from dataclasses import replace
 
 import pytest
 
-from tallystick.model.access import Grant, Place, Role
+from tallystick.model.access import Counters, Grant, Place, Role, SourceProfile
 from tallystick.store.records import Fence, LostLease
 from tallystick.store.registry import Agent
 from tallystick.store.store import Store, Tx
@@ -119,12 +120,13 @@ def test_a_repeated_request_is_answered_as_the_first_time(store: Store, clock: S
 
 def test_keys_are_found_by_their_hash_until_revoked(store: Store) -> None:
     grant = Grant(key_id="k1", role=Role.AGENT, place=PLACE, customers=frozenset({"acme"}), regions=frozenset({"eu", "us"}))
+    grant = replace(grant, profile=SourceProfile(counters=Counters.PER_SAMPLE, interval_ns=5 * 10**9, nobody=frozenset({"none"})))
     digest = hashlib.sha256(b"tsk_1").digest()
-    store.keys.create(grant, digest, name="host", actor="init", profile={"counters": "per_sample"})
+    store.keys.create(grant, digest, name="host", actor="init")
     store.keys.create(Grant(key_id="k2", role=Role.ADMIN, place=PLACE), hashlib.sha256(b"tsk_2").digest(), actor="init")
     found = store.keys.find_by_hash(digest)
     assert found is not None
-    assert (found.grant, found.name, found.profile) == (grant, "host", {"counters": "per_sample"})
+    assert (found.grant, found.name) == (grant, "host")
     assert found.holds_at(NOW_NS)
     assert store.keys.find_by_hash(b"other") is None
     assert [key.grant.key_id for key in store.keys.list(PLACE)] == ["k2", "k1"]

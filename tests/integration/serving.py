@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tallystick.app.clock import SystemClock
-from tallystick.model.access import Place
+from tallystick.model.access import Place, SourceProfile
 from tallystick.store.store import open_store
 from tests.keys import make_key
 from tests.servers import Reply, ServerProcess
@@ -22,8 +23,25 @@ class Served:
     url: str
     agent: str
 
-    def key(self, role: str, *, scope: str = "default", customers: Sequence[str] = (), regions: Sequence[str] = ()) -> str:
-        return make_key(self.url, role, scope=scope, customers=customers, regions=regions)
+    def key(
+        self,
+        role: str,
+        *,
+        scope: str = "default",
+        customers: Sequence[str] = (),
+        regions: Sequence[str] = (),
+        profile: SourceProfile | None = None,
+    ) -> str:
+        return make_key(self.url, role, scope=scope, customers=customers, regions=regions, profile=profile)
+
+    def rows(self, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """What the store holds, by its SQL."""
+        store = open_store(self.url, SystemClock())
+        try:
+            with store.read() as tx:
+                return [tuple(row) for row in tx.rows(statement, tuple(values))]
+        finally:
+            store.close()
 
     def send(self, request: object, key: str | None = None) -> Reply:
         """A native request as JSON."""

@@ -53,6 +53,8 @@ class Settings(BaseSettings):
     """`sqlite:///file` or `postgresql://...`; empty: `tallystick.db` in `state_dir`."""
     listen: str = "127.0.0.1:8080"
     listeners: Annotated[tuple[Listener, ...], NoDecode] = ()
+    grpc_listen: str = ""
+    """Where gRPC answers; empty: nowhere. The main port speaks Connect and gRPC-Web."""
     workers: Annotated[int, Field(ge=0, le=64)] = 1
     """Worker processes that the server starts."""
     clock_file: Path | None = None
@@ -79,7 +81,9 @@ class Settings(BaseSettings):
     traces_sample_percent: Annotated[int, Field(ge=0, le=100)] = 1
     """Of the traces that begin at the server, so many of a hundred are recorded; of those that begin elsewhere what they say."""
     daemon_interval_ms: Annotated[int, Field(ge=1, le=3_600_000)] = 100
-    """The sampling interval of VM daemons, which do not say it."""
+    """The sampling interval of VM daemons and collectors, which do not say it; a key's profile wins over this and the next two."""
+    daemon_counters: Literal["cumulative", "per_sample"] = "cumulative"
+    """What their counters are: sums since they started, or what was used since the sample before."""
     nobody_customers: Annotated[tuple[str, ...], NoDecode] = ("default-customer",)
     """Customer ids that mean nobody: what comes under them is held as unassigned."""
 
@@ -109,10 +113,11 @@ class Settings(BaseSettings):
         pairs = (part.strip().partition("=") for part in value.split(",") if part.strip())
         return tuple({"listen": address, "scope": scope or "default"} for address, _, scope in pairs)
 
-    @field_validator("listen")
+    @field_validator("listen", "grpc_listen")
     @classmethod
     def _an_address(cls, value: str) -> str:
-        split_address(value)
+        if value:
+            split_address(value)
         return value
 
     @field_validator("store_url")

@@ -28,15 +28,43 @@ WRITES_USAGE = frozenset({Role.AGENT, Role.ADMIN})
 """The roles that may send samples, lifecycle, facts and heartbeats."""
 
 
+class Counters(StrEnum):
+    """What the counters of a source are: sums since it started, or what was used since the sample before."""
+
+    CUMULATIVE = "cumulative"
+    PER_SAMPLE = "per_sample"
+
+
+class CpuHoursUnit(StrEnum):
+    """What `cpu_hours` of a usage report holds: core-hours, or (the existing exporter) core-seconds."""
+
+    CORE_HOURS = "core_hours"
+    CORE_SECONDS = "core_seconds"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceProfile:
+    """What the client of a key means but does not say (wire.md, source profile). None: what the settings say.
+
+    `interval_ns` is the sampling interval of protocols that do not tell it; `nobody` are the customer ids that mean nobody.
+    """
+
+    counters: Counters | None = None
+    interval_ns: int | None = None
+    cpu_hours_unit: CpuHoursUnit = CpuHoursUnit.CORE_HOURS
+    nobody: frozenset[str] | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """What a caller may do. `customers` and `regions` empty: all of the place; else only those named."""
+    """What a caller may do. `customers` and `regions` empty: all of the place; else only those named. `profile`: what it means."""
 
     key_id: str
     role: Role
     place: Place
     customers: frozenset[str] = frozenset()
     regions: frozenset[str] = frozenset()
+    profile: SourceProfile = SourceProfile()
 
     def allows_customer(self, customer_id: str) -> bool:
         """Whether it may read or write what belongs to this customer."""

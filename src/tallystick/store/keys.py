@@ -6,8 +6,9 @@ import builtins
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from tallystick.model.access import Grant, Place, Role
+from tallystick.model.access import Counters, CpuHoursUnit, Grant, Place, Role, SourceProfile
 from tallystick.store.engine import Tx, Values
 from tallystick.store.registry import limited
 from tallystick.store.section import Section, before_row
@@ -22,12 +23,11 @@ FROM = "FROM api_key k JOIN scope c ON c.scope_key = k.scope_key JOIN seller s O
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredKey:
-    """A key: what it may do, and since and until when. `profile` says what its source means (wire.md, source profile)."""
+    """A key: what it may do, what its source means, and since and until when."""
 
     row: int
     grant: Grant
     name: str
-    profile: Mapping[str, str]
     created_at_ns: int
     expires_at_ns: int | None
     revoked_at_ns: int | None
@@ -47,7 +47,6 @@ class Keys(Section):
         *,
         name: str = "",
         actor: str,
-        profile: Mapping[str, str] | None = None,
         expires_at_ns: int | None = None,
         tx: Tx | None = None,
     ) -> None:
@@ -65,12 +64,18 @@ class Keys(Section):
                     name,
                     json.dumps(sorted(grant.customers)),
                     json.dumps(sorted(grant.regions)),
-                    json.dumps(dict(profile or {}), sort_keys=True),
+                    json.dumps(_told(grant.profile), sort_keys=True),
                     now_ns,
                     expires_at_ns,
                 ),
             )
-            details = {"role": grant.role.value, "name": name, "customers": sorted(grant.customers), "regions": sorted(grant.regions)}
+            details: dict[str, Any] = {
+                "role": grant.role.value,
+                "name": name,
+                "customers": sorted(grant.customers),
+                "regions": sorted(grant.regions),
+            }
+            details |= {"profile": told} if (told := _told(grant.profile)) else {}
             append(writing, self._surrogates.seller(writing, grant.place), now_ns, actor, "key.create", grant.key_id, details)
 
     def find_by_hash(self, key_hash: bytes, *, tx: Tx | None = None) -> StoredKey | None:
@@ -117,13 +122,32 @@ def _key(row: Values) -> StoredKey:
         place=Place(seller_id=row[10], scope_id=row[11]),
         customers=frozenset(json.loads(row[4])),
         regions=frozenset(json.loads(row[5])),
+        profile=_profile(json.loads(row[6])),
     )
     return StoredKey(
         row=row[0],
         grant=grant,
         name=row[3],
-        profile=json.loads(row[6]),
         created_at_ns=row[7],
         expires_at_ns=row[8],
         revoked_at_ns=row[9],
+    )
+
+
+def _told(profile: SourceProfile) -> dict[str, Any]:
+    """What a profile says, as it is kept; what it leaves to the settings, or to what is usual, is not there."""
+    found: dict[str, Any] = {"counters": profile.counters, "interval_ns": profile.interval_ns}
+    if profile.cpu_hours_unit is not CpuHoursUnit.CORE_HOURS:
+        found["cpu_hours_unit"] = profile.cpu_hours_unit
+    if profile.nobody is not None:
+        found["nobody"] = sorted(profile.nobody)
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _profile(kept: Mapping[str, Any]) -> SourceProfile:
+    return SourceProfile(
+        counters=Counters(kept["counters"]) if "counters" in kept else None,
+        interval_ns=kept.get("interval_ns"),
+        cpu_hours_unit=CpuHoursUnit(kept.get("cpu_hours_unit", CpuHoursUnit.CORE_HOURS)),
+        nobody=frozenset(kept["nobody"]) if "nobody" in kept else None,
     )

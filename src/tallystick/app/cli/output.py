@@ -36,7 +36,7 @@ def at(document: Json, path: str) -> str:
         case {"amount": amount, "currency": currency}:
             return f"{amount} {currency}"
         case Mapping():
-            return " ".join(f"{name}={value}" for name, value in found.items())
+            return " ".join(f"{name}={value}" for name, value in found.items() if value is not None)
         case list():
             return ", ".join(map(str, found))
         case _:

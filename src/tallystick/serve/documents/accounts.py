@@ -6,11 +6,13 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
-from tallystick.model.access import Role
+from tallystick.model.access import Counters, CpuHoursUnit, Role, SourceProfile
 from tallystick.model.billing.contracts import Address, Coverage, Customer, Seller, Subscription
 from tallystick.model.calendar import zone
 from tallystick.model.instants import iso
 from tallystick.serve.documents.values import CurrencyCode, Document, Id, Instant, Integer, Labels, Name, ShownInstant, shown_instant
+
+LONGEST_INTERVAL_MS = 24 * 3600 * 1000
 
 
 def _time_zone(value: str) -> str:
@@ -149,13 +151,31 @@ class EndOfSubscription(Document):
     at: Instant | None = None
 
 
+class Profile(Document):
+    """What the client of a key means but does not say; what is left out is as the server's settings say.
+
+    `counters`: whether the counters of its samples are sums since it started, or what was used since the sample before.
+    `sampling_interval_ms`: how often it samples. `cpu_hours_unit`: what `cpu_hours` of its usage reports holds.
+    `nobody`: customer ids that mean nobody; what comes under them is held as unassigned.
+    """
+
+    counters: Counters | None = None
+    sampling_interval_ms: Annotated[Integer, Field(ge=1, le=LONGEST_INTERVAL_MS)] | None = None
+    cpu_hours_unit: CpuHoursUnit = CpuHoursUnit.CORE_HOURS
+    nobody: Annotated[tuple[Id, ...], Field(max_length=100)] | None = None
+
+
 class NewKey(Document):
-    """A key to be made: its role, and the customers (for `agent`, `customer`) and regions (for `agent`) that it is limited to."""
+    """A key to be made: its role, and the customers (for `agent`, `customer`) and regions (for `agent`) that it is limited to.
+
+    `profile` is for those that write usage (`agent`, `admin`).
+    """
 
     role: Role
     name: Name = ""
     customers: Annotated[tuple[Id, ...], Field(max_length=1000)] = ()
     regions: Annotated[tuple[Id, ...], Field(max_length=1000)] = ()
+    profile: Profile | None = None
 
 
 class ShownKey(Document):
@@ -166,6 +186,7 @@ class ShownKey(Document):
     role: Role
     customers: tuple[str, ...]
     regions: tuple[str, ...]
+    profile: Profile
     created_at: ShownInstant
     revoked_at: ShownInstant | None
 
@@ -174,6 +195,28 @@ class CreatedKey(ShownKey):
     """A key that was just made. `key` is the secret: it is shown once, and null when the request is repeated."""
 
     key: str | None
+
+
+def read_profile(told: Profile | None) -> SourceProfile:
+    """What a document says of a key's client."""
+    if told is None:
+        return SourceProfile()
+    return SourceProfile(
+        counters=told.counters,
+        interval_ns=None if told.sampling_interval_ms is None else told.sampling_interval_ms * 10**6,
+        cpu_hours_unit=told.cpu_hours_unit,
+        nobody=None if told.nobody is None else frozenset(told.nobody),
+    )
+
+
+def shown_profile(profile: SourceProfile) -> Profile:
+    """A profile as a document; null is what the settings say."""
+    return Profile(
+        counters=profile.counters,
+        sampling_interval_ms=None if profile.interval_ns is None else profile.interval_ns // 10**6,
+        cpu_hours_unit=profile.cpu_hours_unit,
+        nobody=None if profile.nobody is None else tuple(sorted(profile.nobody)),
+    )
 
 
 def shown_address(address: Address) -> AddressDocument:

@@ -6,9 +6,9 @@ import hashlib
 
 from fastapi import APIRouter
 
-from tallystick.model.access import Grant, Role
+from tallystick.model.access import WRITES_USAGE, Grant, Role
 from tallystick.model.instants import iso
-from tallystick.serve.documents.accounts import CreatedKey, NewKey, ShownKey
+from tallystick.serve.documents.accounts import CreatedKey, NewKey, ShownKey, read_profile, shown_profile
 from tallystick.serve.documents.values import Id, Listing, shown_instant
 from tallystick.serve.guard import Administrator, GuardedRoute
 from tallystick.serve.pages import Cursor, Limit, read_cursor, write_cursor
@@ -27,10 +27,17 @@ def create_key(call: Administrator, wanted: NewKey) -> CreatedKey:
         raise invalid("customers", "", "customers: a customer's key names at least one customer")
     if wanted.regions and wanted.role is not Role.AGENT:
         raise invalid("regions", ", ".join(wanted.regions), "regions: only an agent's key is limited to regions")
+    if wanted.profile is not None and wanted.role not in WRITES_USAGE:
+        raise invalid("profile", str(wanted.role), f"profile: a key of the role {wanted.role} writes no usage")
     services = call.desk.services
     secret, key_id = services.new_key(), services.new_id()
     grant = Grant(
-        key_id=key_id, role=wanted.role, place=call.place, customers=frozenset(wanted.customers), regions=frozenset(wanted.regions)
+        key_id=key_id,
+        role=wanted.role,
+        place=call.place,
+        customers=frozenset(wanted.customers),
+        regions=frozenset(wanted.regions),
+        profile=read_profile(wanted.profile),
     )
     call.desk.store.keys.create(grant, hashlib.sha256(secret.encode()).digest(), name=wanted.name, actor=call.actor)
     found = call.desk.store.keys.get(call.place, key_id)
@@ -67,6 +74,7 @@ def _shown(key: StoredKey) -> ShownKey:
         role=key.grant.role,
         customers=tuple(sorted(key.grant.customers)),
         regions=tuple(sorted(key.grant.regions)),
+        profile=shown_profile(key.grant.profile),
         created_at=iso(key.created_at_ns),
         revoked_at=shown_instant(key.revoked_at_ns),
     )

@@ -14,6 +14,20 @@ from tallystick.app.cli.output import AsJson, print_json, print_table
 app = typer.Typer(help="API keys: who may call, and as what.", no_args_is_help=True, rich_markup_mode=None)
 
 
+class Counters(StrEnum):
+    """What the counters of a source are."""
+
+    CUMULATIVE = "cumulative"
+    PER_SAMPLE = "per_sample"
+
+
+class CpuHoursUnit(StrEnum):
+    """What `cpu_hours` of a usage report holds."""
+
+    CORE_HOURS = "core_hours"
+    CORE_SECONDS = "core_seconds"
+
+
 class Role(StrEnum):
     """What a key is for."""
 
@@ -30,15 +44,29 @@ def create(
     name: Annotated[str, typer.Option(help="A name for people.")] = "",
     customer: Annotated[list[str] | None, typer.Option(help="Only for this customer; more than once for more.")] = None,
     region: Annotated[list[str] | None, typer.Option(help="Only for this region; more than once for more.")] = None,
+    counters: Annotated[
+        Counters | None, typer.Option(help="Whether the counters of its samples are sums, or what was used since the sample before.")
+    ] = None,
+    interval_ms: Annotated[int | None, typer.Option(help="How often it samples, where its protocol does not tell.")] = None,
+    cpu_hours_unit: Annotated[CpuHoursUnit | None, typer.Option(help="What cpu_hours of its usage reports holds.")] = None,
+    nobody: Annotated[
+        list[str] | None, typer.Option(help="A customer id that means nobody; more than once for more. Else as the server's settings say.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Create a key. It is printed once, here, and kept as a hash only.
 
+    The last four options say what the client of the key means but does not say: its source profile.
+
     \b
     Example:
         tally keys create agent --name host-17
+        tally keys create agent --name old-daemons --counters per_sample --interval-ms 5000
     """
     document: dict[str, Any] = {"role": role.value}
+    told = {"counters": counters, "sampling_interval_ms": interval_ms, "cpu_hours_unit": cpu_hours_unit, "nobody": nobody}
+    if profile := {key: found for key, found in told.items() if found is not None}:
+        document["profile"] = profile
     document |= {key: found for key, found in (("name", name), ("customers", customer), ("regions", region)) if found}
     answer = connect().post("/v1/keys", document)
     if as_json:
@@ -57,7 +85,8 @@ def list_(limit: Limit = 100, as_json: AsJson = False) -> None:
         tally keys list
     """
     keys = list(connect().pages("/v1/keys", limit))
-    columns = {"id": "id", "name": "name", "role": "role", "customers": "customers", "created": "created_at", "revoked": "revoked_at"}
+    columns = {"id": "id", "name": "name", "role": "role", "customers": "customers", "profile": "profile"}
+    columns |= {"created": "created_at", "revoked": "revoked_at"}
     print_json(keys) if as_json else print_table("keys", keys, columns)
 
 
