@@ -24,8 +24,10 @@ PACKAGES = {
     "tallystick/v1": "Version 1 of the product's own protocol.",
     "billing": "Messages of clients that exist already.",
     "billing/v1": "Version 1 of the service of existing VM daemons.",
+    "billing/collector": "Messages of the collector and query services of a billing service.",
+    "billing/collector/v1": "Version 1 of the collector and query services.",
 }
-FOREIGN_IMPORT = re.compile(r"^from (tallystick|billing)\.(v\d+) import ", re.MULTILINE)
+FOREIGN_IMPORT = re.compile(r"^from ((?:tallystick|billing)(?:\.\w+)*\.v\d+) import ", re.MULTILINE)
 
 
 def buf(*arguments: str) -> int:
@@ -93,7 +95,7 @@ def generate(root: Path) -> int:
     for path in (root / GENERATED).rglob("*_pb2.py*"):
         text = path.read_text()
         # The names of protocol packages are not those of Python packages: protoc has no option for it.
-        path.write_text(FOREIGN_IMPORT.sub(r"from tallystick.proto.\1.\2 import ", text))
+        path.write_text(FOREIGN_IMPORT.sub(r"from tallystick.proto.\1 import ", text))
     return 0
 
 

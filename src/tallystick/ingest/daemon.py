@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 from connectrpc.code import Code
 from connectrpc.errors import ConnectError
@@ -14,32 +12,24 @@ from connectrpc.request import RequestContext
 from tallystick.ingest import notices
 from tallystick.ingest.callers import caller, stored
 from tallystick.ingest.rows import columns_of, sentence
+from tallystick.ingest.sources.assignments import Assignments
+from tallystick.ingest.sources.profiles import RowProfile, check, owner_refusal
 from tallystick.ingest.submission import Clock, Heartbeat, Intake, SentBatch, Submission
 from tallystick.model.access import Grant
 from tallystick.model.outcomes import BatchResult, Outcome, Refusal, RefusalCode
-from tallystick.model.resources import Fact, Origin
+from tallystick.model.resources import Fact
 from tallystick.model.samples import BatchIdentity, LifecycleEvent, LifecycleKind
 from tallystick.proto.billing.v1 import billing_pb2 as wire
-
-REMEMBERED_ASSIGNMENTS = 100_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DaemonProfile:
-    """What these clients mean but do not say: their sampling interval, and the customer ids that mean nobody."""
-
-    interval_ns: int = 100_000_000
-    nobody: frozenset[str] = frozenset({"default-customer"})
 
 
 class DaemonService:
     """`billing.v1.BillingService`."""
 
-    def __init__(self, intake: Intake, clock: Clock, profile: DaemonProfile) -> None:
+    def __init__(self, intake: Intake, clock: Clock, profile: RowProfile) -> None:
         self._intake = intake
         self._clock = clock
         self._profile = profile
-        self._assigned: OrderedDict[tuple[object, str], str] = OrderedDict()
+        self._assignments = Assignments()
 
     async def send_metrics_batch(
         self, request: wire.SendMetricsBatchRequest, ctx: RequestContext[Any, Any], /
@@ -47,8 +37,9 @@ class DaemonService:
         """Store a row batch; samples that cannot be are set aside and named, a batch in which none is left is refused."""
         grant = caller()
         received_at_ns = self._clock.now_ns()
-        _check(notices.id_refusal("vm_id", request.vm_id, needed=True))
-        customer = self._customer(grant, request.customer_id)
+        profile = self._profile.under(grant.profile)
+        check(notices.id_refusal("vm_id", request.vm_id, needed=True))
+        customer = _customer(grant, profile, request.customer_id)
         if not request.metrics:
             raise ConnectError(Code.INVALID_ARGUMENT, "metrics: no metrics provided")
         rows = columns_of(request.vm_id, request.metrics)
@@ -59,10 +50,14 @@ class DaemonService:
         if rows.columns:
             batches = (
                 SentBatch(
-                    identity=identity, interval_ns=self._profile.interval_ns, samples=len(rows.columns["measured_at"]), columns=rows.columns
+                    identity=identity,
+                    interval_ns=profile.interval_ns,
+                    samples=len(rows.columns["measured_at"]),
+                    columns=rows.columns,
+                    differences=profile.differences,
                 ),
             )
-            facts = self._assignment(grant, request.vm_id, customer, rows.columns["measured_at"][0], received_at_ns)
+            facts = self._assigned(grant, request.vm_id, customer, rows.columns["measured_at"][0], received_at_ns)
         submission = Submission(
             grant=grant,
             received_at_ns=received_at_ns,
@@ -75,7 +70,7 @@ class DaemonService:
         if not batches:
             raise ConnectError(Code.INVALID_ARGUMENT, aside)
         _check_result(receipt.batches[0])
-        self._remember(grant, request.vm_id, customer, facts)
+        self._assignments.remember(grant.place, facts)
         said = "stored before" if receipt.batches[0].outcome is Outcome.REPEATED else ""
         return wire.SendMetricsBatchResponse(success=True, message="; ".join(part for part in (said, aside) if part))
 
@@ -83,9 +78,9 @@ class DaemonService:
         """Note that a daemon lives and which VMs it sees. It does not say until when it has reported."""
         grant = caller()
         received_at_ns = self._clock.now_ns()
-        _check(notices.id_refusal("instance_id", request.instance_id, needed=True))
+        check(notices.id_refusal("instance_id", request.instance_id, needed=True))
         for vm_id in request.active_vms:
-            _check(notices.id_refusal("active_vms", vm_id, needed=True))
+            check(notices.id_refusal("active_vms", vm_id, needed=True))
         beat = Heartbeat(
             instance_id=request.instance_id, active_resources=tuple(request.active_vms), at_ns=received_at_ns, reported_until_ns=0
         )
@@ -99,11 +94,11 @@ class DaemonService:
         """Note a start, and whose the VM is."""
         grant = caller()
         received_at_ns = self._clock.now_ns()
-        customer = self._customer(grant, request.customer_id)
+        customer = _customer(grant, self._profile.under(grant.profile), request.customer_id)
         event = self._event(LifecycleKind.STARTED, request.vm_id, "start_time", request.start_time, received_at_ns)
-        facts = self._assignment(grant, request.vm_id, customer, request.start_time, received_at_ns)
+        facts = self._assigned(grant, request.vm_id, customer, request.start_time, received_at_ns)
         await self._notice(grant, event, facts, ctx)
-        self._remember(grant, request.vm_id, customer, facts)
+        self._assignments.remember(grant.place, facts)
         return wire.NotifyVmStartedResponse(success=True)
 
     async def notify_vm_stopped(
@@ -136,54 +131,32 @@ class DaemonService:
     def _event(
         self, kind: LifecycleKind, vm_id: str, field: str, at_ns: int, received_at_ns: int, *, last_sent_ns: int = 0
     ) -> LifecycleEvent:
-        _check(notices.id_refusal("vm_id", vm_id, needed=True) or notices.instant_refusal(field, at_ns, received_at_ns))
+        check(notices.id_refusal("vm_id", vm_id, needed=True) or notices.instant_refusal(field, at_ns, received_at_ns))
         if not 0 <= last_sent_ns <= at_ns:
-            _check(Refusal(code=RefusalCode.OUT_OF_RANGE, field="last_sent", value=str(last_sent_ns)))
+            check(Refusal(code=RefusalCode.OUT_OF_RANGE, field="last_sent", value=str(last_sent_ns)))
         return LifecycleEvent(
             resource_id=vm_id, boot_id="", kind=kind, at_ns=at_ns, received_at_ns=received_at_ns, last_sent_ns=last_sent_ns or None
         )
 
-    def _customer(self, grant: Grant, customer_id: str) -> str:
-        """The customer that is meant; empty for nobody.
-
-        Raises:
-            ConnectError: `permission_denied` if the key may not write for it.
-
-        """
-        if not customer_id or customer_id in self._profile.nobody:
-            return ""
-        _check(notices.id_refusal("customer_id", customer_id))
-        if not grant.allows_customer(customer_id):
-            raise ConnectError(Code.PERMISSION_DENIED, f"customer_id = {customer_id}: this key may not write for this customer")
-        return customer_id
-
-    def _assignment(self, grant: Grant, vm_id: str, customer: str, at_ns: int, received_at_ns: int) -> tuple[Fact, ...]:
+    def _assigned(self, grant: Grant, vm_id: str, customer: str, at_ns: int, received_at_ns: int) -> Sequence[Fact]:
         """The agent's assignment, unless it is the one that this server heard last. Nobody assigns nothing: it stays unassigned."""
-        if not customer or self._assigned.get((grant.place, vm_id)) == customer:
-            return ()
-        return (Fact(resource_id=vm_id, at_ns=int(at_ns), received_at_ns=received_at_ns, origin=Origin.AGENT, customer_id=customer),)
-
-    def _remember(self, grant: Grant, vm_id: str, customer: str, facts: Sequence[Fact]) -> None:
-        """Only what is stored is remembered."""
-        if facts:
-            self._assigned[(grant.place, vm_id)] = customer
-            self._assigned.move_to_end((grant.place, vm_id))
-            while len(self._assigned) > REMEMBERED_ASSIGNMENTS:
-                self._assigned.popitem(last=False)
+        return self._assignments.facts(grant.place, vm_id, [(int(at_ns), customer, "")], received_at_ns)
 
 
-def _check(refusal: Refusal | None) -> None:
-    if refusal is not None:
-        _refuse(refusal)
+def _customer(grant: Grant, profile: RowProfile, customer_id: str) -> str:
+    """The customer that is meant; empty for nobody.
 
+    Raises:
+        ConnectError: `permission_denied` if the key may not write for it.
 
-def _refuse(refusal: Refusal) -> NoReturn:
-    code = Code.PERMISSION_DENIED if refusal.code is RefusalCode.NOT_ALLOWED else Code.INVALID_ARGUMENT
-    raise ConnectError(code, refusal.sentence())
+    """
+    customer = profile.customer(customer_id)
+    check(owner_refusal(grant, customer))
+    return customer
 
 
 def _check_result(result: BatchResult) -> None:
     if result.outcome is Outcome.REFUSED and result.refusal is not None:
-        _refuse(result.refusal)
+        check(result.refusal)
     if result.outcome is Outcome.CONFLICT:
         raise ConnectError(Code.ALREADY_EXISTS, f"other content is stored: {result.stored_hash}, sent {result.sent_hash}")

@@ -14,8 +14,9 @@ from tallystick.ingest.callers import caller, stored
 from tallystick.ingest.codecs import MISREAD
 from tallystick.ingest.differences import running
 from tallystick.ingest.submission import Clock, Columns, Intake, SentBatch, Submission
+from tallystick.meter.planes import VERSION
 from tallystick.model.outcomes import BatchResult, Outcome, Refusal, RefusalCode
-from tallystick.model.samples import COLUMNS, BatchIdentity
+from tallystick.model.samples import COLUMNS, DIFFERENCES, BatchIdentity
 from tallystick.proto.tallystick.v1 import ingest_pb2 as wire
 
 Context = RequestContext[wire.SendRequest, wire.SendResponse]
@@ -94,6 +95,9 @@ def _batch(sent: wire.Batch) -> SentBatch | Refusal:
         return Refusal(code=RefusalCode.UNSUPPORTED, field="thinned")
     if sent.HasField("planes"):
         planes = sent.planes
+        presence = int.from_bytes(planes[1:3], "little")
+        if presence & DIFFERENCES and planes[0] == VERSION:  # the store's own mark: only a source profile sets it
+            return Refusal(code=RefusalCode.DAMAGED, field="planes", value=f"presence {presence:#x}")
         return SentBatch(
             identity=identity,
             interval_ns=sent.interval_ns,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tallystick.ingest.submission import SentBatch
 from tallystick.meter import content, fold, planes, validate
 from tallystick.meter.samples import Samples
 from tallystick.model.outcomes import Refusal, RefusalCode
+from tallystick.model.samples import DIFFERENCES
 from tallystick.model.timeline import StorableBatch
 
 LARGEST_BATCH_BYTES = 16 * 2**20
@@ -69,7 +71,14 @@ def _open(sent: Sequence[SentBatch]) -> list[Samples | Refusal]:
     """The samples of each batch: byte planes all together, columns one by one."""
     packed = [each for each in sent if each.planes is not None]
     decoded = iter(planes.decode_many([each.planes or b"" for each in packed], [each.interval_ns for each in packed], LARGEST_BATCH_BYTES))
-    return [next(decoded) if each.planes is not None else planes.from_columns(each.columns or {}, each.interval_ns) for each in sent]
+    return [next(decoded) if each.planes is not None else _columns(each) for each in sent]
+
+
+def _columns(sent: SentBatch) -> Samples | Refusal:
+    samples = planes.from_columns(sent.columns or {}, sent.interval_ns)
+    if sent.differences and isinstance(samples, Samples):
+        return replace(samples, mask=samples.mask | DIFFERENCES)
+    return samples
 
 
 def _refusals(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from connectrpc.code import Code
 
@@ -13,8 +15,10 @@ from tallystick.ingest.callers import CALLER, Authenticator
 from tallystick.ingest.codecs import CODECS, COMPRESSIONS
 from tallystick.ingest.daemon import DaemonService
 from tallystick.ingest.native import NativeService
+from tallystick.ingest.sources.collector import CollectorService
 from tallystick.ingest.submission import Clock, Observer
-from tallystick.model.access import WRITES_USAGE, Denied
+from tallystick.model.access import WRITES_USAGE, Denied, Role
+from tallystick.proto.billing.collector.v1.collector_connect import BillingCollectorServiceASGIApplication
 from tallystick.proto.billing.v1.billing_connect import BillingServiceASGIApplication
 from tallystick.proto.tallystick.v1.ingest_connect import IngestServiceASGIApplication
 
@@ -28,11 +32,14 @@ RPC_PATH = re.compile(r"/(?:[A-Za-z_][A-Za-z0-9_]*\.)+[A-Z][A-Za-z0-9_]*/[^/]*")
 DAEMON_SERVICE = "/billing.v1.BillingService/"
 DAEMON_ALIASES = ("/deploy.billaged.v1.BillingService/", "/billaged.v1.BillingService/")
 """The package of the daemons' service was renamed twice: the same service answers under each name."""
-NATIVE_SEND = "/tallystick.v1.IngestService/Send"
-DAEMON_METHODS = ("SendMetricsBatch", "SendHeartbeat", "NotifyVmStarted", "NotifyVmStopped", "NotifyPossibleGap")
-SPOKEN = frozenset(
-    {"application/proto", "application/json", "application/grpc-web", "application/grpc-web+proto", "application/grpc-web+json"}
-)
+NATIVE_SERVICE = "/tallystick.v1.IngestService/"
+COLLECTOR_SERVICE = "/billing.collector.v1.BillingCollectorService/"
+GRPC_WEB = frozenset({"application/grpc-web", "application/grpc-web+proto", "application/grpc-web+json"})
+SPOKEN = GRPC_WEB | {"application/proto", "application/json"}
+STREAMED = SPOKEN | {"application/connect+proto", "application/connect+json"}
+"""Of methods that answer with a stream: Connect has other names for those."""
+GRPC = frozenset({"application/grpc", "application/grpc+proto", "application/grpc+json"})
+"""Spoken only where the server can send trailers: on the port of `grpc_listen`."""
 ACCEPT_POST = b"application/proto, application/json, application/grpc-web+proto, application/grpc-web+json"
 
 STATUS = {
@@ -43,6 +50,14 @@ STATUS = {
     Code.RESOURCE_EXHAUSTED: 429,
     Code.UNAVAILABLE: 503,
 }
+GRPC_STATUS = {
+    Code.INVALID_ARGUMENT: 3,
+    Code.PERMISSION_DENIED: 7,
+    Code.RESOURCE_EXHAUSTED: 8,
+    Code.UNIMPLEMENTED: 12,
+    Code.UNAVAILABLE: 14,
+    Code.UNAUTHENTICATED: 16,
+}
 
 
 def is_rpc_path(path: str) -> bool:
@@ -50,26 +65,72 @@ def is_rpc_path(path: str) -> bool:
     return RPC_PATH.fullmatch(path) is not None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """A service of the rpc routes: `application` makes its ASGI application of `handlers`, and answers under `path`.
+
+    The same methods also answer under the paths of `aliases`. Only `roles` may call. `streaming` are the methods whose reply is a
+    stream.
+    """
+
+    path: str
+    methods: Sequence[str]
+    application: Callable[..., Any]
+    handlers: object
+    aliases: Sequence[str] = ()
+    roles: frozenset[Role] = WRITES_USAGE
+    streaming: frozenset[str] = frozenset()
+
+
+def native(handlers: NativeService) -> Service:
+    """The product's own protocol."""
+    return Service(path=NATIVE_SERVICE, methods=("Send",), application=IngestServiceASGIApplication, handlers=handlers)
+
+
+def daemon(handlers: DaemonService) -> Service:
+    """The service of existing VM daemons."""
+    return Service(
+        path=DAEMON_SERVICE,
+        methods=("SendMetricsBatch", "SendHeartbeat", "NotifyVmStarted", "NotifyVmStopped", "NotifyPossibleGap"),
+        application=BillingServiceASGIApplication,
+        handlers=handlers,
+        aliases=DAEMON_ALIASES,
+    )
+
+
+def collector(handlers: CollectorService) -> Service:
+    """The collector service of a billing service."""
+    return Service(
+        path=COLLECTOR_SERVICE,
+        methods=("SendMetrics", "SendMetricsBatch"),
+        application=BillingCollectorServiceASGIApplication,
+        handlers=handlers,
+        aliases=("/billing.v1.BillingCollectorService/",),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """An rpc: the path that its application knows, who may call it, in which content types, and the application."""
+
+    path: str
+    roles: frozenset[Role]
+    spoken: frozenset[str]
+    app: App
+
+
 class RpcApp:
     """The ASGI application of all rpc routes."""
 
     def __init__(
-        self,
-        native: NativeService,
-        daemon: DaemonService,
-        *,
-        access: Authenticator,
-        clock: Clock,
-        observer: Observer,
-        message_limit_bytes: int,
+        self, services: Sequence[Service], *, access: Authenticator, clock: Clock, observer: Observer, message_limit_bytes: int
     ) -> None:
-        served = {"read_max_bytes": message_limit_bytes, "codecs": CODECS, "compressions": COMPRESSIONS}
-        native_app: Any = IngestServiceASGIApplication(native, **served)  # type: ignore[arg-type]  # its protocol is invariant
-        daemon_app: Any = BillingServiceASGIApplication(daemon, **served)  # type: ignore[arg-type]  # its protocol is invariant
-        self._routes: dict[str, tuple[str, App]] = {NATIVE_SEND: (NATIVE_SEND, native_app)}
-        for method in DAEMON_METHODS:
-            for service in (DAEMON_SERVICE, *DAEMON_ALIASES):
-                self._routes[service + method] = (DAEMON_SERVICE + method, daemon_app)
+        self._routes: dict[str, _Route] = {}
+        for each in services:
+            app = each.application(each.handlers, read_max_bytes=message_limit_bytes, codecs=CODECS, compressions=COMPRESSIONS)
+            for method in each.methods:
+                route = _Route(each.path + method, each.roles, STREAMED if method in each.streaming else SPOKEN, app)
+                self._routes |= {path + method: route for path in (each.path, *each.aliases)}
         self._access = access
         self._clock = clock
         self._observer = observer
@@ -78,58 +139,86 @@ class RpcApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request."""
         began_ns = self._clock.monotonic_ns()
-        status = 500
+        status = "500"
 
         async def watched(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status = str(message["status"])
+            elif message["type"] == "http.response.trailers":
+                grpc_status = dict(message["headers"]).get(b"grpc-status", b"0")
+                status = status if grpc_status == b"0" else f"grpc_{grpc_status.decode()}"
             await send(message)
 
         route = self._routes.get(scope["path"])
         try:
             await self._serve(route, scope, receive, watched)
         finally:
-            self._observer.request(route[0] if route else "unknown", str(status), (self._clock.monotonic_ns() - began_ns) / 10**9)
+            self._observer.request(route.path if route else "unknown", status, (self._clock.monotonic_ns() - began_ns) / 10**9)
 
-    async def _serve(self, route: tuple[str, App] | None, scope: Scope, receive: Receive, send: Send) -> None:
-        if route is None:
-            await answer(send, Code.UNIMPLEMENTED, f"no such rpc: {scope['path']}")
-            return
-        if scope["method"] != "POST":
-            await answer(send, Code.UNIMPLEMENTED, f"{scope['method']} {route[0]}: only POST", status=405, headers=[(b"allow", b"POST")])
-            return
+    async def _serve(self, route: _Route | None, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         spoken = headers.get("content-type", "").partition(";")[0].strip().lower()
-        if spoken not in SPOKEN:
+        refuse = Refuser(send, spoken, trailers="http.response.trailers" in (scope.get("extensions") or {}))
+        if route is None:
+            await refuse(Code.UNIMPLEMENTED, f"no such rpc: {scope['path']}")
+            return
+        if scope["method"] != "POST":
+            await refuse(Code.UNIMPLEMENTED, f"{scope['method']} {route.path}: only POST", status=405, headers=[(b"allow", b"POST")])
+            return
+        if spoken not in route.spoken and not (spoken in GRPC and refuse.trailers):
             message = f"content-type {headers.get('content-type', '')!r} is not served here: application/proto or application/json"
-            await answer(send, Code.UNIMPLEMENTED, message, status=415, headers=[(b"accept-post", ACCEPT_POST)])
+            await refuse(Code.UNIMPLEMENTED, message, status=415, headers=[(b"accept-post", ACCEPT_POST)])
             return
         length = headers.get("content-length", "0")
         if length.isdigit() and int(length) > self._limit_bytes:
             message = f"the request has {length} bytes, at most {self._limit_bytes}: send it in parts"
-            await answer(send, Code.RESOURCE_EXHAUSTED, message)
+            await refuse(Code.RESOURCE_EXHAUSTED, message)
             return
         try:
             grant = await self._access.authenticate(headers, scope.get("server"))
-            if grant.role not in WRITES_USAGE:
-                raise Denied(f"a key of role {grant.role.value!r} does not write usage", known=True)
+            if grant.role not in route.roles:
+                what = "does not write usage" if route.roles == WRITES_USAGE else "may not call this"
+                raise Denied(f"a key of role {grant.role.value!r} {what}", known=True)
         except Denied as denied:
             code = Code.PERMISSION_DENIED if denied.known else Code.UNAUTHENTICATED
-            challenge = [] if denied.known else [(b"www-authenticate", b"Bearer")]
-            await answer(send, code, str(denied), headers=challenge)
+            await refuse(code, str(denied), headers=[] if denied.known else [(b"www-authenticate", b"Bearer")])
             return
         CALLER.set(grant)
-        if scope["path"] != route[0]:
-            scope = {**scope, "path": route[0]}
-        await route[1](scope, receive, send)
+        if scope["path"] != route.path:
+            scope = {**scope, "path": route.path}
+        await route.app(scope, receive, send)
 
 
-async def answer(
-    send: Send, code: Code, message: str, *, status: int | None = None, headers: list[tuple[bytes, bytes]] | None = None
-) -> None:
-    """A Connect error: JSON with `code` and `message`, which every Connect client shows in full."""
-    body = json.dumps({"code": code.value, "message": message}, ensure_ascii=False).encode()
-    start = {"type": "http.response.start", "status": status or STATUS[code]}
-    await send({**start, "headers": [(b"content-type", b"application/json"), *(headers or [])]})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
+@dataclass(frozen=True, slots=True)
+class Refuser:
+    """Answers a request that reaches no handler, in the protocol that it spoke; `trailers`: whether the server can send them."""
+
+    send: Send
+    spoken: str
+    trailers: bool
+
+    async def __call__(self, code: Code, message: str, *, status: int | None = None, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
+        """A Connect error is JSON with `code` and `message`, which every Connect client shows in full. gRPC's is status 200 with
+        `grpc-status` in the trailers, which gRPC-Web has in its body.
+        """  # noqa: D205 (the reason is one sentence)
+        if self.spoken in GRPC and self.trailers:
+            await self._start(200, True, [*headers, (b"content-type", self.spoken.encode())])
+            await self.send({"type": "http.response.body", "body": b"", "more_body": False})
+            await self.send({"type": "http.response.trailers", "headers": _grpc_status(code, message), "more_trailers": False})
+            return
+        if self.spoken in GRPC_WEB and status is None:
+            lines = b"".join(name + b": " + value + b"\r\n" for name, value in _grpc_status(code, message))
+            body, content_type = b"\x80" + len(lines).to_bytes(4, "big") + lines, self.spoken.encode()
+        else:
+            body = json.dumps({"code": code.value, "message": message}, ensure_ascii=False).encode()
+            status, content_type = status or STATUS[code], b"application/json"
+        await self._start(status or 200, False, [(b"content-type", content_type), *headers])
+        await self.send({"type": "http.response.body", "body": body, "more_body": False})
+
+    async def _start(self, status: int, trailers: bool, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        await self.send({"type": "http.response.start", "status": status, "headers": list(headers), "trailers": trailers})
+
+
+def _grpc_status(code: Code, message: str) -> list[tuple[bytes, bytes]]:
+    return [(b"grpc-status", str(GRPC_STATUS[code]).encode()), (b"grpc-message", quote(message, safe=" ").encode())]

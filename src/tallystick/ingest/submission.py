@@ -21,7 +21,10 @@ Columns = dict[str, Sequence[int] | npt.NDArray[np.int64]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentBatch:
-    """A batch as it was sent: `samples` samples (as declared) as byte planes, or as columns (full values)."""
+    """A batch as it was sent: `samples` samples (as declared) as byte planes, or as columns (full values).
+
+    `differences`: its counters are what was used since the sample before, not sums.
+    """
 
     identity: BatchIdentity
     interval_ns: int
@@ -30,6 +33,7 @@ class SentBatch:
     columns: Columns | None = None
     trace: str = ""
     """Its W3C trace context; empty: it is not traced."""
+    differences: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,11 +15,14 @@ from tallystick.app.serving.metrics import ServerMetrics
 from tallystick.app.serving.workers import Workers
 from tallystick.app.settings import Settings
 from tallystick.app.telemetry.tracing import Traces, traces_of
-from tallystick.ingest.daemon import DaemonProfile, DaemonService
+from tallystick.ingest import rpc
+from tallystick.ingest.daemon import DaemonService
 from tallystick.ingest.native import NativeService
-from tallystick.ingest.rpc import RpcApp
+from tallystick.ingest.sources.collector import CollectorService
+from tallystick.ingest.sources.profiles import RowProfile
 from tallystick.ingest.storing import Storing
 from tallystick.ingest.writer import GroupWriter
+from tallystick.model.access import Counters
 from tallystick.serve.api import rest_app
 from tallystick.store.engine import Dialect, parse_url
 from tallystick.store.store import Store, open_store
@@ -82,10 +85,17 @@ def open_house(settings: Settings, clock: Clock | None = None) -> House:
         settle=store.maintenance.shorten_log,
     )
     metrics.watch_waiting(lambda: writer.waiting_bytes)
-    profile = DaemonProfile(interval_ns=settings.daemon_interval_ms * 10**6, nobody=frozenset(settings.nobody_customers))
-    rpc = RpcApp(
-        NativeService(writer, told),
-        DaemonService(writer, told, profile),
+    profile = RowProfile(
+        counters=Counters(settings.daemon_counters),
+        interval_ns=settings.daemon_interval_ms * 10**6,
+        nobody=frozenset(settings.nobody_customers),
+    )
+    rpc_app = rpc.RpcApp(
+        (
+            rpc.native(NativeService(writer, told)),
+            rpc.daemon(DaemonService(writer, told, profile)),
+            rpc.collector(CollectorService(writer, told, profile)),
+        ),
         access=access,
         clock=told,
         observer=metrics,
@@ -102,6 +112,6 @@ def open_house(settings: Settings, clock: Clock | None = None) -> House:
         writer=writer,
         workers=Workers(settings, told),
         traces=traces,
-        rpc=rpc,
+        rpc=rpc_app,
         rest=rest,
     )

@@ -1,0 +1,50 @@
+"""Whose a resource is and where it runs, as rows say it each time: told to the store only when it changes."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+
+from tallystick.model.access import Place
+from tallystick.model.resources import Fact, Origin
+
+REMEMBERED = 100_000
+Told = tuple[int, str, str]
+"""From an instant on, this customer and this region; what is empty says nothing."""
+
+
+class Assignments:
+    """What this server last stored of each resource. Saying it again changes nothing, so it is left out."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[tuple[Place, str], tuple[str, str]] = OrderedDict()
+
+    def facts(self, place: Place, resource_id: str, told: Iterable[Told], received_at_ns: int) -> Sequence[Fact]:
+        """What rows in order of time assign, from each instant on at which it is not what was said before."""
+        found: list[Fact] = []
+        customer, region = self._known.get((place, resource_id), ("", ""))
+        for at_ns, new_customer, new_region in told:
+            changes = (new_customer or customer) != customer, (new_region or region) != region
+            if any(changes):
+                customer, region = new_customer or customer, new_region or region
+                found.append(
+                    Fact(
+                        resource_id=resource_id,
+                        at_ns=at_ns,
+                        received_at_ns=received_at_ns,
+                        origin=Origin.AGENT,
+                        customer_id=customer if changes[0] else None,
+                        region=region if changes[1] else None,
+                    )
+                )
+        return found
+
+    def remember(self, place: Place, facts: Iterable[Fact]) -> None:
+        """Only what is stored is remembered: call it afterwards, in the order of the facts' instants."""
+        for fact in facts:
+            key = (place, fact.resource_id)
+            customer, region = self._known.get(key, ("", ""))
+            self._known[key] = (fact.customer_id or customer, fact.region or region)
+            self._known.move_to_end(key)
+        while len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)

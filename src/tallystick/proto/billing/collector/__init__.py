@@ -1,0 +1,1 @@
+"""Messages of the collector and query services of a billing service."""
