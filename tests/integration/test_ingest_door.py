@@ -118,6 +118,7 @@ def test_a_listener_on_loopback_needs_no_key(tmp_path: Path) -> None:
     ("name", "value"),
     [
         ("TALLY_LISTEN", "8080"),
+        ("TALLY_GRPC_LISTEN", "8081"),
         ("TALLY_WORKERS", "-1"),
         ("TALLY_MESSAGE_LIMIT_BYTES", "lots"),
         ("TALLY_LISTENERS", "0.0.0.0:9=default"),

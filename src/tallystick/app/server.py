@@ -9,10 +9,10 @@ import signal
 import socket
 import ssl
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
@@ -25,6 +25,9 @@ from tallystick.ingest.rpc import is_rpc_path
 from tallystick.model.access import Place
 from tallystick.store.engine import StoreUrlError
 from tallystick.store.store import SchemaMismatch, StoreInUse
+
+if TYPE_CHECKING:
+    from tallystick.app.serving.grpc import GrpcPort
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -48,6 +51,8 @@ class Server:
         self.house = house
         self._rpc: App = house.rpc
         self._rest: App = house.rest
+        self.grpc: GrpcPort | None = None
+        """A port of gRPC, if there is one: it begins and ends with the process."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the lifespan of the process."""
@@ -66,8 +71,12 @@ class Server:
         except Exception as error:  # whatever keeps the server from starting is its message
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
+        if self.grpc is not None:
+            self.grpc.start()
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        if self.grpc is not None:
+            await self.grpc.stop()
         await asyncio.to_thread(self.house.stop)
         await send({"type": "lifespan.shutdown.complete"})
 
@@ -92,6 +101,7 @@ def run_server(settings: Settings) -> int:
         app = build_app(settings, clock)
         tls = _tls(settings)
         sockets = [_listen(address) for address in (settings.listen, *(each.listen for each in settings.listeners))]
+        grpc = _grpc(app, settings) if settings.grpc_listen else None
     except (StoreInUse, SchemaMismatch, StoreUrlError, TracingUnavailable, OSError, ValueError) as error:
         sys.stderr.write(f"tally serve: {error}\n")
         return 1
@@ -116,10 +126,32 @@ def run_server(settings: Settings) -> int:
         **tls,
     )
     addresses = [f"{name[0]}:{name[1]}" for name in (each.getsockname() for each in sockets)]
-    log.info("listening", addresses=addresses, tls=settings.tls_certificate is not None, store=app.house.store.name)
+    more = {} if grpc is None else {"grpc": grpc.address}
+    log.info("listening", addresses=addresses, tls=settings.tls_certificate is not None, store=app.house.store.name, **more)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(_serve(uvicorn.Server(config), sockets, settings))
+        runner.run(_serve(uvicorn.Server(config), sockets, settings, grpc))
     return 0
+
+
+def _grpc(app: Server, settings: Settings) -> GrpcPort:
+    """The port of gRPC, listening; its certificate is the server's.
+
+    Raises:
+        OSError: the address is taken or not ours.
+
+    """
+    from tallystick.app.serving.grpc import GrpcPort  # noqa: PLC0415 - only where the port is opened
+
+    tls = None
+    if settings.tls_certificate is not None and settings.tls_key is not None:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(settings.tls_certificate, settings.tls_key)
+        tls.set_alpn_protocols(["h2", "http/1.1"])
+        if settings.tls_client_ca is not None:
+            tls.load_verify_locations(settings.tls_client_ca)
+            tls.verify_mode = ssl.CERT_REQUIRED
+    app.grpc = GrpcPort(app, _listen(settings.grpc_listen, "grpc_listen"), tls, END_SECONDS)
+    return app.grpc
 
 
 def _keep_freed_memory() -> None:
@@ -137,32 +169,36 @@ def _once_more(_signal: int, _frame: FrameType | None) -> None:
     """Uvicorn raises the signal that ended it once more when all is done: by then there is nothing left to end."""
 
 
-async def _serve(server: uvicorn.Server, sockets: list[socket.socket], settings: Settings) -> None:
-    async with _fresh_certificate(server.config, settings):
+async def _serve(server: uvicorn.Server, sockets: list[socket.socket], settings: Settings, grpc: GrpcPort | None) -> None:
+    def contexts() -> list[ssl.SSLContext]:
+        return [each for each in (server.config.ssl, grpc.tls if grpc else None) if each is not None]
+
+    async with _fresh_certificate(contexts, settings):
         await server.serve(sockets=sockets)
 
 
 @contextlib.asynccontextmanager
-async def _fresh_certificate(config: uvicorn.Config, settings: Settings) -> AsyncIterator[None]:
+async def _fresh_certificate(contexts: Callable[[], Sequence[ssl.SSLContext]], settings: Settings) -> AsyncIterator[None]:
     """While serving, load the certificate again whenever its file changes; connections that are open keep the old one."""
     if settings.tls_certificate is None or settings.tls_key is None:
         yield
         return
-    task = asyncio.create_task(_watch_certificate(config, settings.tls_certificate, settings.tls_key))
+    task = asyncio.create_task(_watch_certificate(contexts, settings.tls_certificate, settings.tls_key))
     try:
         yield
     finally:
         task.cancel()
 
 
-async def _watch_certificate(config: uvicorn.Config, certificate: Path, key: Path) -> None:
+async def _watch_certificate(contexts: Callable[[], Sequence[ssl.SSLContext]], certificate: Path, key: Path) -> None:
     seen = certificate.stat().st_mtime_ns
     while True:
         await asyncio.sleep(CERTIFICATE_CHECK_SECONDS)
         try:
             now = certificate.stat().st_mtime_ns
-            if now != seen and config.ssl is not None:
-                load_certificate(config.ssl, certificate, key)
+            if now != seen:
+                for each in contexts():
+                    load_certificate(each, certificate, key)
                 seen = now
                 logger("server").info("certificate loaded", file=str(certificate))
         except (OSError, ssl.SSLError) as error:
@@ -205,7 +241,7 @@ def _tls(settings: Settings) -> dict[str, Any]:
     return found
 
 
-def _listen(address: str) -> socket.socket:
+def _listen(address: str, setting: str = "listen") -> socket.socket:
     """A listening socket.
 
     Raises:
@@ -220,7 +256,7 @@ def _listen(address: str) -> socket.socket:
         listening.bind((host, port))
     except OSError as error:
         listening.close()
-        raise OSError(f"listen = {address!r}: {error.strerror}") from None
+        raise OSError(f"{setting} = {address!r}: {error.strerror}") from None
     listening.listen(BACKLOG)
     listening.setblocking(False)
     return listening

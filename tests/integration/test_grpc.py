@@ -1,0 +1,199 @@
+"""gRPC on a port of its own, with grpcio as the client; and gRPC-Web on the main port, over the wire."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import struct
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import grpc
+import pytest
+from backports.zstd import compress
+
+from tallystick.proto.billing.v1 import billing_pb2 as rows_wire
+from tallystick.proto.tallystick.v1 import ingest_pb2 as wire
+from tests.integration.serving import AT_NS, SEND, Served
+from tests.integration.test_collector import SERVICES, row
+from tests.integration.test_collector import wire as collector_wire
+from tests.integration.test_ingest import binary
+from tests.integration.test_ingest_door import certified
+from tests.keys import agent_key
+from tests.servers import ServerProcess
+
+AT_S = AT_NS // 10**9
+
+
+@dataclass
+class Client:
+    """Calls by grpcio without generated stubs: the path and the messages are all there is to a call."""
+
+    channel: grpc.Channel
+    key: str | None
+
+    def call(self, path: str, message: Any, answer: Any, **options: Any) -> Any:
+        method = self.channel.unary_unary(path, lambda each: each.SerializeToString(), answer.FromString)
+        given = [("authorization", f"Bearer {self.key}")] if self.key else []
+        return method.with_call(message, metadata=given, timeout=options.pop("timeout", 20), **options)
+
+    def send(self, request: wire.SendRequest, **options: Any) -> wire.SendResponse:
+        return self.call(SEND, request, wire.SendResponse, **options)[0]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    folder = tmp_path_factory.mktemp("grpc")
+    folder.joinpath("key").write_text(agent_key(folder))
+    with ServerProcess(folder, {"TALLY_GRPC_LISTEN": "127.0.0.1:0"}) as found:
+        yield found
+
+
+@pytest.fixture
+def client(server: ServerProcess) -> Iterator[Client]:
+    with grpc.insecure_channel(grpc_address(server)) as channel:
+        yield Client(channel, server.state_dir.joinpath("key").read_text())
+
+
+def grpc_address(server: ServerProcess) -> str:
+    lines = [json.loads(line) for line in server.log.splitlines() if '"listening"' in line]
+    return str(lines[-1]["grpc"])
+
+
+def failed(code: grpc.StatusCode, *call: Any, **options: Any) -> str:
+    with pytest.raises(grpc.RpcError) as caught:
+        call[0](*call[1:], **options)
+    assert caught.value.code() is code, caught.value
+    return str(caught.value.details())
+
+
+def test_the_native_protocol(client: Client) -> None:
+    request = wire.SendRequest(batches=[binary("grpc", sequence) for sequence in range(1, 4)])
+    for wanted in (wire.OUTCOME_STORED, wire.OUTCOME_REPEATED):
+        assert [each.outcome for each in client.send(request).batches] == [wanted] * 3
+
+
+@pytest.mark.parametrize("path", SERVICES)
+def test_the_collector_under_both_names(client: Client, path: str) -> None:
+    request = collector_wire.SendMetricsBatchRequest(metrics=[row(f"vm-{path}", AT_S + second) for second in range(3)])
+    answer, call = client.call(path + "SendMetricsBatch", request, collector_wire.SendMetricsBatchResponse)
+    assert (answer.success, answer.accepted) == (True, 3)
+    assert call.code() is grpc.StatusCode.OK
+
+
+def test_the_daemons_service(client: Client) -> None:
+    request = rows_wire.SendHeartbeatRequest(instance_id="metald-1")
+    answer, _ = client.call("/billing.v1.BillingService/SendHeartbeat", request, rows_wire.SendHeartbeatResponse)
+    assert answer.success
+
+
+def test_an_error_has_a_status_and_words_in_the_trailers(client: Client) -> None:
+    empty = collector_wire.SendMetricsBatchRequest()
+    said = failed(
+        grpc.StatusCode.INVALID_ARGUMENT, client.call, SERVICES[0] + "SendMetricsBatch", empty, collector_wire.SendMetricsBatchResponse
+    )
+    assert said == "metrics: no metrics provided"
+
+
+def test_who_is_not_let_in(server: ServerProcess, client: Client) -> None:
+    request = wire.SendRequest()
+    nobody, wrong = Client(client.channel, None), Client(client.channel, "tsk_wrong")
+    assert "a key is needed" in failed(grpc.StatusCode.UNAUTHENTICATED, nobody.send, request)
+    assert "unknown or revoked" in failed(grpc.StatusCode.UNAUTHENTICATED, wrong.send, request)
+    unknown = "/tallystick.v1.IngestService/Nothing"
+    assert "no such rpc" in failed(grpc.StatusCode.UNIMPLEMENTED, client.call, unknown, request, wire.SendResponse)
+    given = [("authorization", f"Bearer {client.key}"), ("x-tenant-id", "another")]
+    method = client.channel.unary_unary(SEND, wire.SendRequest.SerializeToString, wire.SendResponse.FromString)
+    assert "X-Tenant-ID" in failed(grpc.StatusCode.PERMISSION_DENIED, method, request, metadata=given, timeout=20)
+
+
+def test_a_compressed_request(client: Client) -> None:
+    request = wire.SendRequest(batches=[binary("grpc-gzip", 1)])
+    assert [each.outcome for each in client.send(request, compression=grpc.Compression.Gzip).batches] == [wire.OUTCOME_STORED]
+
+
+def test_a_request_over_the_limit_and_the_next_one(client: Client) -> None:
+    large = wire.SendRequest(confirmed_commands=["x" * 5 * 2**20])
+    failed(grpc.StatusCode.RESOURCE_EXHAUSTED, client.send, large)
+    bomb = wire.SendRequest(confirmed_commands=["x" * 60 * 2**20])
+    failed(grpc.StatusCode.RESOURCE_EXHAUSTED, client.send, bomb, compression=grpc.Compression.Gzip)
+    assert client.send(wire.SendRequest()).server_time > 0
+
+
+def test_a_deadline_ends_the_call(tmp_path: Path) -> None:
+    key = agent_key(tmp_path)
+    given = {"TALLY_GRPC_LISTEN": "127.0.0.1:0", "TALLY_INGEST_GROUP_MS": "1000"}
+    with ServerProcess(tmp_path, given) as server, grpc.insecure_channel(grpc_address(server)) as channel:
+        client = Client(channel, key)
+        assert client.send(wire.SendRequest()).server_time > 0
+        began = time.monotonic()
+        failed(grpc.StatusCode.DEADLINE_EXCEEDED, client.send, wire.SendRequest(), timeout=0.3)
+        assert time.monotonic() - began < 0.9
+        with ThreadPoolExecutor(1) as pool:
+            last = pool.submit(client.send, wire.SendRequest(batches=[binary("grpc-last", 1)]))
+            time.sleep(0.3)
+            assert server.stop() == 0
+            assert [each.outcome for each in last.result().batches] == [wire.OUTCOME_STORED], "what is under way is answered"
+
+
+def test_tls_is_the_servers(tmp_path: Path) -> None:
+    certificate, key_file = certified(tmp_path, "server")
+    state = tmp_path / "state"
+    key = agent_key(state)
+    given = {"TALLY_TLS_CERTIFICATE": str(certificate), "TALLY_TLS_KEY": str(key_file), "TALLY_GRPC_LISTEN": "127.0.0.1:0"}
+    with ServerProcess(state, given) as server:
+        trusted = grpc.ssl_channel_credentials(certificate.read_bytes())
+        with grpc.secure_channel(grpc_address(server), trusted) as channel:
+            assert Client(channel, key).send(wire.SendRequest()).server_time > 0
+
+
+def framed(message: bytes, compressed: bool = False) -> bytes:
+    return struct.pack(">BI", int(compressed), len(message)) + message
+
+
+def unframed(body: bytes) -> tuple[bytes, dict[str, str]]:
+    """The message and the trailers of a gRPC-Web answer, which is not compressed."""
+    message, trailers = b"", {}
+    while body:
+        flags, length = struct.unpack(">BI", body[:5])
+        content, body = body[5 : 5 + length], body[5 + length :]
+        if flags & 1:
+            content = gzip.decompress(content)
+        if flags & 0x80:
+            trailers = dict(line.split(": ", 1) for line in content.decode().split("\r\n") if line)
+        else:
+            message = content
+    return message, trailers
+
+
+@pytest.mark.parametrize("content_type", ["application/grpc-web", "application/grpc-web+proto"])
+@pytest.mark.parametrize("encoding", ["", "gzip", "zstd"])
+def test_grpc_web_on_the_main_port(served_sqlite: Served, content_type: str, encoding: str) -> None:
+    message = wire.SendRequest(batches=[binary(f"{content_type}-{encoding or 'plain'}", 1)]).SerializeToString()
+    packed = {"": message, "gzip": gzip.compress(message), "zstd": compress(message)}[encoding]
+    headers = {"content-type": content_type, "x-grpc-web": "1", "authorization": f"Bearer {served_sqlite.agent}"}
+    headers |= {"grpc-encoding": encoding, "grpc-accept-encoding": "gzip"} if encoding else {}
+    for wanted in (wire.OUTCOME_STORED, wire.OUTCOME_REPEATED):
+        reply = served_sqlite.server.call("POST", SEND, framed(packed, bool(encoding)), headers)
+        assert (reply.status, reply.headers["content-type"]) == (200, "application/grpc-web+proto")
+        body, trailers = unframed(reply.body)
+        assert trailers["grpc-status"] == "0"
+        assert [each.outcome for each in wire.SendResponse.FromString(body).batches] == [wanted]
+
+
+def test_grpc_web_errors_are_trailers_in_the_body(served_sqlite: Served) -> None:
+    headers = {"content-type": "application/grpc-web+proto", "x-grpc-web": "1"}
+    for given, status, said in ((headers, "16", "a key is needed"), ({**headers, "authorization": "Bearer tsk_x"}, "16", "unknown")):
+        reply = served_sqlite.server.call("POST", SEND, framed(b""), given)
+        assert (reply.status, reply.headers["content-type"]) == (200, "application/grpc-web+proto")
+        _, trailers = unframed(reply.body)
+        assert trailers["grpc-status"] == status
+        assert said in unquote(trailers["grpc-message"])
+    allowed = {**headers, "authorization": f"Bearer {served_sqlite.agent}"}
+    _, trailers = unframed(served_sqlite.server.call("POST", SERVICES[0] + "SendMetricsBatch", framed(b""), allowed).body)
+    assert (trailers["grpc-status"], unquote(trailers["grpc-message"])) == ("3", "metrics: no metrics provided")
