@@ -13,6 +13,7 @@ CHECK_READY := $(VENV)/.ready-check
 POSTGRESQL_READY := $(VENV)/.ready-postgresql
 
 JOBS ?= 2
+REPLAYED = $(if $(SERVERS),--servers $(SERVERS)) $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED))
 TESTS ?= tests
 BENCHES ?= $(basename $(notdir $(shell grep -l '^if __name__ ==' bench/*.py)))
 
@@ -33,13 +34,13 @@ first-bill: $(RUN_READY) ## meter three real workloads and bill them to the cent
 	@test -n "$(OUT)" || { echo "say where to put the bills: make first-bill OUT=dir" >&2; exit 2; }
 	@$(BIN)/python -m tools.first_bill --out "$(OUT)"
 
-replay: $(RUN_READY) ## send a folder of recorded samples, write its usage: make replay SAMPLES=dir OUT=usage.json [STORE=sqlite|postgresql]
+replay: $(RUN_READY) ## send a folder of recorded samples, write its usage: make replay SAMPLES=dir OUT=usage.json [STORE=sqlite|postgresql] [SERVERS=n] [KILLS=n] [SEED=n]
 	@test -n "$(SAMPLES)" && test -n "$(OUT)" || { echo "say what to send and where to write: make replay SAMPLES=dir OUT=usage.json" >&2; exit 2; }
 	@if [ "$(STORE)" = postgresql ]; then $(MAKE) --no-print-directory $(POSTGRESQL_READY); fi
-	@$(BIN)/python -m tools.replay --samples "$(SAMPLES)" --out "$(OUT)" --store "$(or $(STORE),sqlite)"
+	@$(BIN)/python -m tools.replay --samples "$(SAMPLES)" --out "$(OUT)" --store "$(or $(STORE),sqlite)" $(REPLAYED)
 
-replay-all: $(RUN_READY) $(POSTGRESQL_READY) ## replay every scenario of ../shared/samples and compare it with its truth (SEED=n)
-	@$(BIN)/python -m tools.replay_all $(if $(SEED),--seed $(SEED))
+replay-all: $(RUN_READY) $(POSTGRESQL_READY) ## replay every scenario of ../shared/samples on both stores and compare it with its truth (SEED=n ONLY=scenario)
+	@$(BIN)/python -m tools.replay_all --jobs $(JOBS) $(if $(ONLY),--only $(ONLY)) $(if $(STORE),--store $(STORE)) $(REPLAYED)
 
 bench: $(TEST_READY) ## measure what it costs; `make -s bench` prints only lines of JSON
 	@set -e; for script in $(BENCHES); do $(BIN)/python -m bench.$$script; done

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.stores import postgresql_database
-from tools.replay import replay
+from tools.replay import Way, replay
 
 BY_HOUR = ("samples", "memory_peak_bytes")
 STREAMS = Path(__file__).resolve().parents[1] / "streams"
@@ -42,9 +42,9 @@ def keyed(rows: list[dict[str, Any]], key: str, *told: str) -> dict[tuple[str, s
     return found
 
 
-def check(scenario: str, folder: Path, store_url: str | None) -> None:
+def check(scenario: str, folder: Path, way: Way) -> None:
     samples, out = unpacked(scenario, folder), folder / "usage.json"
-    assert replay(samples, out, store_url) == []
+    assert replay(samples, out, way) == []
     truth, usage = json.loads((samples / "truth.json").read_text()), json.loads(out.read_text())
     assert keyed(usage["usage"], "hour_start_ns", *BY_HOUR) == keyed(truth["usage"], "hour_start_ns", *BY_HOUR)
     assert keyed(usage["days"], "date") == keyed(truth["days"], "date")
@@ -53,10 +53,10 @@ def check(scenario: str, folder: Path, store_url: str | None) -> None:
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("scenario", ["hostile", "repeats", "restart", "timezone"])
 def test_what_a_server_makes_of_a_stream_is_its_truth(scenario: str, tmp_path: Path) -> None:
-    check(scenario, tmp_path, None)
+    check(scenario, tmp_path, Way(kills=3))
 
 
 @pytest.mark.timeout(180)
 def test_postgresql_makes_the_same_of_it(tmp_path: Path) -> None:
     with postgresql_database() as url:
-        check("restart", tmp_path, url)
+        check("restart", tmp_path, Way(store_url=url, servers=3, kills=2))

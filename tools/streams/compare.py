@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 Row = Mapping[str, Any]
 SHOWN = 20
 
 
-def outcome_differences(truth: Row, outcomes: Sequence[Row]) -> list[str]:
-    """One line per delivery whose outcome, code, field or index is not the true one. `outcomes` are in order of delivery."""
+def outcome_differences(truth: Row, outcomes: Sequence[Row], resent: Collection[int] = ()) -> list[str]:
+    """One line per delivery whose outcome, code, field or index is not the true one. `outcomes` are in order of delivery.
+
+    One of the lines `resent`, whose answer was lost, may be told to be `repeated` where it was stored the first time.
+    """
     expected: dict[int, Row] = {row["line"]: row for row in truth["outcomes_not_stored"]}
     found = []
+    outcomes = list(outcomes)
     for line, outcome in enumerate(outcomes):
         want = {name: value for name, value in expected.get(line, {"outcome": "stored"}).items() if name != "line"}
-        if want != dict(outcome):
+        if line in resent and want == {"outcome": "stored"} and dict(outcome) == {"outcome": "repeated"}:
+            outcomes[line] = want
+        elif want != dict(outcome):
             found.append(f"delivery {line}: expected {_told(want)}, found {_told(outcome)}")
     counts = dict(sorted(Counter(outcome["outcome"] for outcome in outcomes).items()))
     if counts != truth["outcome_counts"]:

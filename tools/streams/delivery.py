@@ -24,6 +24,10 @@ OUTCOMES = {
 }
 
 
+class LostAnswer(Exception):  # noqa: N818 (it is a state of the world, not a fault)
+    """The server went away: what was sent may be stored or not, and is to be sent again."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
     """One request: when the server receives it, and which line of samples.jsonl it is (None: no batch)."""
@@ -110,13 +114,18 @@ class Sender:
         """Send one delivery; the answer.
 
         Raises:
+            LostAnswer: the connection broke before the answer was whole.
             RuntimeError: the whole request was refused, or a fact or an event of it.
 
         """
         set_clock(self.clock_file, delivery.received_at_ns)
-        self.connection.request("POST", SEND, delivery.request.SerializeToString(), self.headers)
-        answer = self.connection.getresponse()
-        body = answer.read()
+        try:
+            self.connection.request("POST", SEND, delivery.request.SerializeToString(), self.headers)
+            answer = self.connection.getresponse()
+            body = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            self.connection.close()
+            raise LostAnswer(f"delivery at {delivery.received_at_ns}: {type(error).__name__}: {error}") from error
         if answer.status != 200:
             raise RuntimeError(f"delivery at {delivery.received_at_ns}: {answer.status} {body.decode(errors='replace')}")
         response = pb.SendResponse.FromString(body)

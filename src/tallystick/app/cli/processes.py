@@ -156,13 +156,13 @@ def check(
     wanted = Wanted(
         resource_id=resource, customer_id=customer, from_ns=_instant("--from", from_, 0), until_ns=_instant("--until", until, LATEST_NS)
     )
-    report = Report() if as_json else Report(tell=typer.echo, step=_progress)
+    report = Report() if as_json else Report(tell=typer.echo, step=progress)
     with told_plainly():
         found = run_check(settings, wanted, report)
     if as_json:
         print_json(dataclasses.asdict(found))
     else:
-        _progress("")
+        progress("")
         counts = ", ".join(f"{number} {layer}" for layer, number in found.compared.items())
         typer.echo(f"{counts or 'nothing'} computed again: {found.different} differences")
     if found.different:
@@ -178,7 +178,7 @@ def _instant(option: str, text: str | None, otherwise: int) -> int:
         fail(f"{option} {text!r}: {error}", code=WRONG_USE)
 
 
-def _progress(told: str) -> None:
+def progress(told: str) -> None:
     """How far it is, on one line of a terminal; a file or a pipe is told nothing."""
     if sys.stderr.isatty():
         typer.echo(f"\r\033[K{told}", err=True, nl=False)

@@ -36,21 +36,9 @@ class Maintenance(Section):
             month = following
         for table, start, end, name in wanted:
             with self._database.write() as tx:
-                if self._make(tx, table, f"{table}_{name}", _ns(start), _ns(end)):
+                if make_partition(tx, table, f"{table}_{name}", ns(start), ns(end)):
                     made.append(f"{table}_{name}")
         return made
-
-    def _make(self, tx: Tx, table: str, name: str, from_ns: int, until_ns: int) -> bool:
-        column = {"payload": "received_at_ns", "segment": "cell_ns", "usage_hour": "hour_ns"}[table]
-        tx.run("SELECT pg_advisory_xact_lock(?)", (0x7A12,))
-        if tx.row("SELECT 1 FROM pg_class WHERE relname = ? AND relnamespace = current_schema()::regnamespace", (name,)):
-            return False
-        if tx.row(f"SELECT 1 FROM {table}_default WHERE {column} >= ? AND {column} < ? LIMIT 1", (from_ns, until_ns)):
-            return False
-        tx.run(f"CREATE TABLE {name} PARTITION OF {table} FOR VALUES FROM ({from_ns:d}) TO ({until_ns:d})")
-        if table == "payload":
-            tx.run(f"ALTER TABLE {name} ALTER COLUMN body SET STORAGE EXTERNAL")
-        return True
 
     def check_reachable(self) -> None:
         """See that the database answers.
@@ -98,5 +86,20 @@ class Maintenance(Section):
         return (int(row[0]), int(row[1])) if row else (0, 0)
 
 
-def _ns(moment: datetime) -> int:
+def make_partition(tx: Tx, table: str, name: str, from_ns: int, until_ns: int) -> bool:
+    """Make a partition of a table for [from_ns, until_ns); false if it is there, or if the default one has rows of that span."""
+    column = {"payload": "received_at_ns", "segment": "cell_ns", "usage_hour": "hour_ns"}[table]
+    tx.run("SELECT pg_advisory_xact_lock(?)", (0x7A12,))
+    if tx.row("SELECT 1 FROM pg_class WHERE relname = ? AND relnamespace = current_schema()::regnamespace", (name,)):
+        return False
+    if tx.row(f"SELECT 1 FROM {table}_default WHERE {column} >= ? AND {column} < ? LIMIT 1", (from_ns, until_ns)):
+        return False
+    tx.run(f"CREATE TABLE {name} PARTITION OF {table} FOR VALUES FROM ({from_ns:d}) TO ({until_ns:d})")
+    if table == "payload":
+        tx.run(f"ALTER TABLE {name} ALTER COLUMN body SET STORAGE EXTERNAL")
+    return True
+
+
+def ns(moment: datetime) -> int:
+    """The instant of a midnight in UTC."""
     return (moment - EPOCH).days * DAY_NS
