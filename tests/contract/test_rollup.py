@@ -127,15 +127,15 @@ def test_days_tell_of_an_unknown_gap_whichever_hours_are_computed_first(store: S
 
 def test_an_hour_that_is_computed_while_its_resource_is_assigned_is_its_customers(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     write(store, batch())
-    real = rollup.usage_hours
+    real = rollup.hours_of
 
     def assigned_meanwhile(*args: object, **named: object) -> HoursResult:
-        monkeypatch.setattr(rollup, "usage_hours", real)
+        monkeypatch.setattr(rollup, "hours_of", real)
         with store.write() as tx:
             store.batches.write_facts(tx, PLACE, [Fact(resource_id="vm-1", at_ns=T, received_at_ns=T, customer_id="acme")])
         return real(*args, **named)
 
-    monkeypatch.setattr(rollup, "usage_hours", assigned_meanwhile)
+    monkeypatch.setattr(rollup, "hours_of", assigned_meanwhile)
     roll(store)
     roll(store)
     assert {day.customer_id for _, day in store.usage.periods(PLACE, "day", 0, LATEST_NS)} == {"acme"}

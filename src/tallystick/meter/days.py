@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tallystick.model.calendar import day_start, local_date, month_of, next_day
-from tallystick.model.instants import CELL_NS, CELLS_PER_HOUR
-from tallystick.model.usage import Filled, Gap, UsageHour, UsagePeriod
+from tallystick.model.instants import CELL_NS, CELLS_PER_HOUR, HOUR_NS, hour_start
+from tallystick.model.usage import Filled, Gap, HourTotals, UsageHour, UsagePeriod
 
 Span = tuple[int, int]
+Hour = UsageHour | HourTotals
+"""An hour with its cells, or only what it adds up to: enough where the whole hour lies in a day."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +26,7 @@ class Owned:
 
 
 def usage_days(
-    resource_id: str, owned: Sequence[Owned], *, hours: Sequence[UsageHour], gaps: Sequence[Gap], from_ns: int, until_ns: int
+    resource_id: str, owned: Sequence[Owned], *, hours: Sequence[Hour], gaps: Sequence[Gap], from_ns: int, until_ns: int
 ) -> list[UsagePeriod]:
     """The local days of each customer of a resource that [from_ns, until_ns) touches: sums of the cells of `hours`.
 
@@ -32,7 +34,7 @@ def usage_days(
     18:15 UTC: three cells of the hour 18:00 are of the day before, nine of the day after.
 
     Raises:
-        ValueError: a zone whose days do not begin at whole cells, or no such zone.
+        ValueError: a zone whose days do not begin at whole cells, or no such zone; an hour that days part was given without its cells.
 
     """
     found = []
@@ -64,6 +66,71 @@ def usage_days(
     return found
 
 
+def parted_hours(owned: Sequence[Owned], from_ns: int, until_ns: int) -> set[int]:
+    """The hours that hold a boundary of a day that [from_ns, until_ns) touches, or of an owner: of them the cells are needed."""
+    bounds = {bound for each in owned for bound in (each.from_ns, each.until_ns)}
+    for zone in {each.zone for each in owned}:
+        bounds.update(bound for _, start_ns, end_ns in local_days(zone, from_ns, until_ns) for bound in (start_ns, end_ns))
+    return {hour_start(bound) for bound in bounds if bound % HOUR_NS}
+
+
+def sole_owner(owned: Sequence[Owned], from_ns: int, until_ns: int) -> tuple[str, str] | None:
+    """Customer and zone, if a resource is one customer's in the whole of all days of that zone which [from_ns, until_ns) touches."""
+    found = {(each.customer_id, each.zone) for each in owned if each.from_ns < until_ns and each.until_ns > from_ns}
+    if len(found) != 1:
+        return None
+    ((customer_id, zone),) = found
+    days = list(local_days(zone, from_ns, until_ns))
+    around = {(each.customer_id, each.zone) for each in owned if each.from_ns < days[-1][2] and each.until_ns > days[0][1]}
+    return (customer_id, zone) if around == found else None
+
+
+def exchanged(whole: UsagePeriod, before: Sequence[HourTotals | UsagePeriod], after: Sequence[HourTotals | UsagePeriod]) -> UsagePeriod | None:
+    """A day or month of which the parts `before` became the parts `after`; None: only all of its parts can tell.
+
+    A day of 100 core·ns of which an hour of 30 became one of 40 has 110. All parts can tell alone whether a meter that vanished from
+    a part is in another, and what the peak is when that of the highest part fell.
+    """
+    totals, estimated = dict(whole.totals), dict(whole.estimated)
+    samples, runs, unknown_ns = whole.samples, whole.runs, whole.unknown_ns
+    for sign, parts in ((1, after), (-1, before)):
+        for part in parts:
+            for sums, amounts in ((totals, part.totals), (estimated, part.estimated)):
+                for meter, amount in amounts.items():
+                    sums[meter] = sums.get(meter, 0) + sign * amount
+            samples += sign * part.samples
+            runs += sign * part.runs
+            unknown_ns += sign * part.unknown_ns if isinstance(part, UsagePeriod) else 0
+    highest_fell = _peak(after) < _peak(before) == _peak([whole])
+    if before and (highest_fell or _meters(before) - _meters(after)):
+        return None
+    peak = max(_peak(after), _peak([whole]))
+    return UsagePeriod(
+        resource_id=whole.resource_id,
+        customer_id=whole.customer_id,
+        zone=whole.zone,
+        date=whole.date,
+        start_ns=whole.start_ns,
+        end_ns=whole.end_ns,
+        totals=totals,
+        estimated=estimated,
+        samples=samples,
+        memory_peak_bytes=None if peak < 0 else peak,
+        runs=runs,
+        unknown_ns=unknown_ns,
+    )
+
+
+def _meters(parts: Sequence[HourTotals | UsagePeriod]) -> set[tuple[str, bool]]:
+    """The meters of some part, and those of which something is estimated."""
+    return {(meter, of is part.estimated) for part in parts for of in (part.totals, part.estimated) for meter in of}
+
+
+def _peak(parts: Sequence[HourTotals | UsagePeriod]) -> int:
+    """The largest memory sample of all parts; -1: there is none."""
+    return max((part.memory_peak_bytes for part in parts if part.memory_peak_bytes is not None), default=-1)
+
+
 def usage_months(days: Sequence[UsagePeriod]) -> list[UsagePeriod]:
     """The months of days, per customer and zone: each the sum of the days that are given of it."""
     found: dict[tuple[str, str, int, int], list[UsagePeriod]] = defaultdict(list)
@@ -92,6 +159,9 @@ def whole_months(zone: str, from_ns: int, until_ns: int) -> Span:
     return month_of(from_ns, zone)[0], month_of(until_ns - 1, zone)[1]
 
 
+_ALL = tuple(range(CELLS_PER_HOUR))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sums:
     totals: Mapping[str, int]
@@ -101,30 +171,37 @@ class _Sums:
     runs: int
 
 
-def _sum(mine: Sequence[Span], hours: Sequence[UsageHour]) -> _Sums | None:
+def _sum(mine: Sequence[Span], hours: Sequence[Hour]) -> _Sums | None:
     """The cells that are in `mine`; None without any. Samples and peaks are kept by hour: those of hours that begin in it."""
     totals: dict[str, int] = defaultdict(int)
     estimated: dict[str, int] = defaultdict(int)
     samples, runs, peaks, found = 0, 0, [], False
     for hour in hours:
-        inside = [place for place in range(CELLS_PER_HOUR) if _covers(mine, hour.hour_ns + place * CELL_NS)]
+        whole = any(since <= hour.hour_ns and hour.hour_ns + HOUR_NS <= until for since, until in mine)
+        inside = _ALL if whole else [place for place in range(CELLS_PER_HOUR) if _covers(mine, hour.hour_ns + place * CELL_NS)]
         if not inside:
             continue
         found = True
-        for sums, by_meter in ((totals, hour.cells), (estimated, hour.estimated)):
-            for meter, cells in by_meter.items():
-                sums[meter] += sum(cells[place] for place in inside)
+        for sums, amounts in zip((totals, estimated), _amounts(hour, inside), strict=True):
+            for meter, amount in amounts.items():
+                sums[meter] += amount
         if inside[0] == 0:
             samples += hour.samples
             peaks += [hour.memory_peak_bytes] if hour.memory_peak_bytes is not None else []
-        runs += sum(_covers(mine, at) for at in hour.runs)
+        runs += hour.runs if isinstance(hour, HourTotals) else sum(_covers(mine, at) for at in hour.runs)
     if not found:
         return None
     return _Sums(totals=dict(totals), estimated=dict(estimated), samples=samples, memory_peak_bytes=max(peaks, default=None), runs=runs)
 
 
-def _overlap(gap: Gap, span: Span) -> int:
-    return max(0, min(gap.until_ns, span[1]) - max(gap.from_ns, span[0]))
+def _amounts(hour: Hour, inside: Sequence[int]) -> tuple[Mapping[str, int], Mapping[str, int]]:
+    """What some cells of an hour add up to, by meter, and the estimated part."""
+    if isinstance(hour, HourTotals):
+        if len(inside) != CELLS_PER_HOUR:
+            raise ValueError(f"a day parts the hour {hour.hour_ns}: its cells are needed")
+        return hour.totals, hour.estimated
+    both = [{meter: sum(cells[place] for place in inside) for meter, cells in of.items()} for of in (hour.cells, hour.estimated)]
+    return both[0], both[1]
 
 
 def _covers(spans: Sequence[Span], at_ns: int) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
-from tallystick.meter.chains import Window, chains, strands
+from tallystick.meter.chains import Strand, Window, chains, strands
 from tallystick.meter.incarnations import incarnations
 from tallystick.meter.ledger import Ledger, levels
 from tallystick.meter.links import Meter, count
@@ -16,6 +17,30 @@ from tallystick.model.timeline import Timeline
 from tallystick.model.usage import Gap, GapCause, HoursResult
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A timeline put in order for the hours of a window: what must be opened is known, and it need not be done again."""
+
+    timeline: Timeline
+    window: Window
+    found: Sequence[Strand]
+
+    def needs(self) -> frozenset[int]:
+        """The batches whose samples must be opened to compute the hours; none in the ordinary case."""
+        return frozenset(key for strand in self.found for key in strand.batch_keys())
+
+
+def prepare(timeline: Timeline, from_ns: int, until_ns: int) -> Prepared:
+    """Put a timeline in order for the hours in [from_ns, until_ns).
+
+    Raises:
+        ValueError: the bounds are no whole hours.
+
+    """
+    window = _window(from_ns, until_ns)
+    return Prepared(timeline=timeline, window=window, found=strands(timeline, window))
+
+
 def needs_samples(timeline: Timeline, from_ns: int, until_ns: int) -> frozenset[int]:
     """The batches whose samples must be opened to compute the hours in [from_ns, until_ns); none in the ordinary case.
 
@@ -23,7 +48,7 @@ def needs_samples(timeline: Timeline, from_ns: int, until_ns: int) -> frozenset[
         ValueError: the bounds are no whole hours.
 
     """
-    return frozenset(key for strand in strands(timeline, _window(from_ns, until_ns)) for key in strand.batch_keys())
+    return prepare(timeline, from_ns, until_ns).needs()
 
 
 def usage_hours(
@@ -47,14 +72,27 @@ def usage_hours(
         KeyError: samples that are needed were not given.
 
     """
-    window = _window(from_ns, until_ns)
+    prepared = prepare(timeline, from_ns, until_ns)
+    return hours_of(prepared, disk_until_ns, samples, gone=gone, gap_after_intervals=gap_after_intervals)
+
+
+def hours_of(
+    prepared: Prepared,
+    disk_until_ns: int,
+    samples: Mapping[int, Samples],
+    *,
+    gone: Collection[int] = frozenset(),
+    gap_after_intervals: int = GAP_AFTER_INTERVALS,
+) -> HoursResult:
+    """The usage hours of a timeline that is put in order: what `usage_hours` says."""
+    timeline, window = prepared.timeline, prepared.window
     meter = Meter(
         resource_id=timeline.resource_id,
         window=window,
         ledger=Ledger(window, levels(timeline.facts)),
         gap_after_intervals=gap_after_intervals,
     )
-    found = chains(timeline, strands(timeline, window), samples, gap_after_intervals, gone)
+    found = chains(timeline, prepared.found, samples, gap_after_intervals, gone)
     for chain in found:
         for at in chain.conflicts:
             meter.finding(FindingCode.CONFLICTING_SAMPLE, at, chain.boot_id)

@@ -115,6 +115,18 @@ class UsageHour:
         return sum(self.estimated.get(meter, ()))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HourTotals:
+    """What a usage hour adds up to, without its cells: per stored meter the total, and the part inside gaps; `runs` is how many began."""
+
+    hour_ns: int
+    totals: Mapping[str, int]
+    estimated: Mapping[str, int]
+    samples: int
+    memory_peak_bytes: int | None
+    runs: int
+
+
 class Filled(StrEnum):
     """How a gap was filled: by interpolation, or not at all."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tallystick.model.access import Place
 from tallystick.model.timeline import PayloadForm
+from tallystick.model.usage import HourTotals
 
 
 class NotFound(LookupError):  # noqa: N818 (it is an answer, not a fault)
@@ -59,14 +60,19 @@ class DirtyHour:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplacedHours:
-    """What replacing hours did: which hours were replaced, and in which of them usage became another.
+    """What replacing hours did: which hours were replaced, and of those in which usage became another what was before and is now.
 
     `unknown_until_ns` is how far the unknown gaps reach that began in them or do so no more; 0: there are none.
     """
 
     replaced: tuple[int, ...]
-    changed: tuple[int, ...]
+    exchanged: Mapping[int, tuple[HourTotals | None, HourTotals | None]]
     unknown_until_ns: int
+
+    @property
+    def changed(self) -> tuple[int, ...]:
+        """The hours in which usage became another."""
+        return tuple(sorted(self.exchanged))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

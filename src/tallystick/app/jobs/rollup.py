@@ -12,10 +12,11 @@ from enum import StrEnum
 from functools import partial
 from itertools import groupby, pairwise
 
-from tallystick.app.jobs.days import Zones, day_ends, write_days
+from tallystick.app.jobs.days import Touched, Zones, day_ends, write_days
 from tallystick.app.jobs.failures import Failures
 from tallystick.app.jobs.traced import HourTraces
-from tallystick.meter.hours import needs_samples, usage_hours
+from tallystick.meter.days import Owned
+from tallystick.meter.hours import hours_of, prepare
 from tallystick.meter.planes import decode
 from tallystick.meter.samples import Samples
 from tallystick.model.access import Place
@@ -34,7 +35,7 @@ RESOURCE_HOURS_AT_ONCE = 256
 """What is in memory at once: an hour of a resource has about 70 segments."""
 HOURS_KEPT_AT_ONCE = 8
 DAYS_WORK = 2
-WORK_KEPT_AT_ONCE = HOURS_KEPT_AT_ONCE + DAYS_WORK
+WORK_KEPT_AT_ONCE = 24
 """What is replaced in one transaction, which others wait for: eight hours of one resource, or one hour of three, with their days: 2 to 5 ms
 on SQLite. A resource's days, once they are full, are as much work as two more hours."""
 BATCHES_OPENED_AT_ONCE = 512
@@ -133,7 +134,8 @@ def _compute(store: Store, stretches: Sequence[Stretch], horizon: DiskHorizon, n
     keys = [each.marks[0].resource_key for each in stretches]
     with store.read() as tx:
         timelines = store.batches.timelines(place, keys, from_ns, until_ns, tx=tx)
-        needed = {key for timeline in timelines for key in needs_samples(timeline, from_ns, until_ns)}
+        prepared = [prepare(timeline, from_ns, until_ns) for timeline in timelines]
+        needed = {key for each in prepared for key in each.needs()}
         parts = _halves(stretches) if len(needed) > BATCHES_OPENED_AT_ONCE else ()
         samples, gone = open_samples(store, needed, tx) if needed and not parts else ({}, frozenset())
         zones = Zones.read(store, place, keys, tx)
@@ -142,15 +144,16 @@ def _compute(store: Store, stretches: Sequence[Stretch], horizon: DiskHorizon, n
     if parts:
         return
     pieces: list[_Piece] = []
-    for stretch, timeline in zip(stretches, timelines, strict=True):
+    for stretch, each in zip(stretches, prepared, strict=True):
+        timeline = each.timeline
         held_until_ns = disk_until_ns(timeline, horizon, now_ns)
-        result = usage_hours(timeline, from_ns, until_ns, held_until_ns, samples, gone=gone)
+        result = hours_of(each, held_until_ns, samples, gone=gone)
         silent = _silent_from_ns(timeline) if horizon is DiskHorizon.RESOURCE and until_ns >= held_until_ns else None
         for start in range(0, len(stretch.marks), HOURS_KEPT_AT_ONCE):
             marks = stretch.marks[start : start + HOURS_KEPT_AT_ONCE]
             pieces.append(_Piece(marks=marks, result=result, silent_from_ns=silent if start == 0 else None))
     for few in _few(pieces):
-        store.transact(partial(_replace_all, store=store, pieces=few, zones=zones))
+        store.transact(partial(_replace, store=store, pieces=few, zones=zones))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,11 +177,6 @@ def _few(pieces: Sequence[_Piece]) -> Iterator[list[_Piece]]:
         yield few
 
 
-def _replace_all(tx: Tx, store: Store, pieces: Sequence[_Piece], zones: Zones) -> None:
-    for each in pieces:
-        _replace(tx, store, each.marks, each.result, zones, silent_from_ns=each.silent_from_ns)
-
-
 def _halves(stretches: Sequence[Stretch]) -> Sequence[Sequence[Stretch]]:
     """The two halves: of the resources, of one resource's hours; none of one hour. Hours are the same however they are parted."""
     if len(stretches) > 1:
@@ -189,38 +187,49 @@ def _halves(stretches: Sequence[Stretch]) -> Sequence[Sequence[Stretch]]:
     return ()
 
 
-def _replace(tx: Tx, store: Store, marks: Sequence[DirtyHour], result: HoursResult, zones: Zones, *, silent_from_ns: int | None) -> None:
-    """Hours, and the days and months that they lie in, in one transaction: whose they are may have changed where they have not.
-
-    With `silent_from_ns` (replays: the horizon of a disk is the end of this stretch) the hours since then that nothing was
-    told of are marked as well: the clock marks none of them there. Where an unknown gap changed that reaches into later days, the
-    hours of those are marked: the days say how much is unknown, and may have been made before.
-    """
-    replaced = store.usage.replace_hours(tx, marks, result)
-    mark = marks[0]
-    place, key, from_ns = mark.place, mark.resource_key, mark.hour_ns
-    if silent_from_ns is not None:
-        known = {hour.hour_ns for _, hour in store.usage.hours(place, silent_from_ns, from_ns, resource_keys=[key], tx=tx)}
-        for hour_ns in range(silent_from_ns, from_ns, HOUR_NS):
-            if hour_ns not in known:
-                store.batches.mark_hours(tx, place, key, hour_ns, hour_ns + HOUR_NS)
-    if replaced.replaced:
-        until_ns = replaced.replaced[-1] + HOUR_NS
-        owned = zones.owned(mark.resource_id)
-        if replaced.unknown_until_ns > until_ns and owned:
-            made_ns, touched_ns = min(day_ends(owned, until_ns)), max(day_ends(owned, replaced.unknown_until_ns))
-            if touched_ns > made_ns:
-                store.batches.mark_known_hours(tx, place, key, hour_start(made_ns), touched_ns)
-        write_days(
-            tx,
-            store,
-            place=place,
-            resource_key=key,
+def _replace(tx: Tx, store: Store, pieces: Sequence[_Piece], zones: Zones) -> None:
+    """Hours, and the days and months that they lie in, in one transaction: whose they are may have changed where they have not."""
+    place = pieces[0].marks[0].place
+    replaced = store.usage.replace_hours_of(tx, [(each.marks, each.result) for each in pieces])
+    touched: dict[int, Touched] = {}
+    for piece, found in zip(pieces, replaced, strict=True):
+        mark = piece.marks[0]
+        if piece.silent_from_ns is not None:
+            _mark_silent(tx, store, mark, piece.silent_from_ns)
+        if not found.replaced:
+            continue
+        owned, until_ns = zones.owned(mark.resource_id), found.replaced[-1] + HOUR_NS
+        if found.unknown_until_ns > until_ns and owned:
+            _mark_beyond(tx, store, mark, owned, (until_ns, found.unknown_until_ns))
+        before = touched.get(mark.resource_key)
+        touched[mark.resource_key] = Touched(
+            resource_key=mark.resource_key,
             resource_id=mark.resource_id,
             owned=owned,
-            from_ns=replaced.replaced[0],
-            until_ns=until_ns,
+            from_ns=found.replaced[0] if before is None else min(before.from_ns, found.replaced[0]),
+            until_ns=until_ns if before is None else max(before.until_ns, until_ns),
+            exchanged=found.exchanged if before is None else {**before.exchanged, **found.exchanged},
         )
+    write_days(tx, store, place, list(touched.values()))
+
+
+def _mark_silent(tx: Tx, store: Store, mark: DirtyHour, silent_from_ns: int) -> None:
+    """In replays, where the horizon of a disk is the end of this stretch: mark the hours before that nothing was told of, too.
+
+    The clock marks none of them there.
+    """
+    place, key = mark.place, mark.resource_key
+    known = {hour.hour_ns for _, hour in store.usage.hour_totals(place, silent_from_ns, mark.hour_ns, resource_keys=[key], tx=tx)}
+    for hour_ns in range(silent_from_ns, mark.hour_ns, HOUR_NS):
+        if hour_ns not in known:
+            store.batches.mark_hours(tx, place, key, hour_ns, hour_ns + HOUR_NS)
+
+
+def _mark_beyond(tx: Tx, store: Store, mark: DirtyHour, owned: Sequence[Owned], span: tuple[int, int]) -> None:
+    """Where an unknown gap changed that reaches into later days, mark their hours: the days say how much is unknown."""
+    made_ns, touched_ns = (bound(day_ends(owned, at_ns)) for bound, at_ns in zip((min, max), span, strict=True))
+    if touched_ns > made_ns:
+        store.batches.mark_known_hours(tx, mark.place, mark.resource_key, hour_start(made_ns), touched_ns)
 
 
 def open_samples(store: Store, batch_keys: set[int], tx: Tx) -> tuple[Mapping[int, Samples], frozenset[int]]:

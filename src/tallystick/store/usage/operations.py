@@ -9,17 +9,17 @@ from typing import Any
 from tallystick.model.access import Place
 from tallystick.model.findings import Finding, FindingCode, Severity
 from tallystick.model.instants import DAY_NS, HOUR_NS
-from tallystick.model.usage import Filled, Gap, GapCause, HoursResult, UsageHour, UsagePeriod
+from tallystick.model.usage import Filled, Gap, GapCause, HoursResult, HourTotals, UsageHour, UsagePeriod
 from tallystick.store.batches.marks import lock_resources
 from tallystick.store.engine import Tx, Values
 from tallystick.store.records import DirtyHour, ReplacedHours
 from tallystick.store.registry import limited
 from tallystick.store.section import Section
-from tallystick.store.usage import integrals
-from tallystick.store.usage.cells import read_cells, write_cells
+from tallystick.store.usage import hours, integrals
+from tallystick.store.usage.cells import read_cells
 
 LATEST = 2**63 - 1
-NOTHING_REPLACED = ReplacedHours(replaced=(), changed=(), unknown_until_ns=0)
+NOTHING_REPLACED = ReplacedHours(replaced=(), exchanged={}, unknown_until_ns=0)
 
 
 class Usage(Section):
@@ -70,61 +70,36 @@ class Usage(Section):
         worker, is left to the newer. So it does not matter how many workers compute an hour, nor in what order they end.
         The resource is locked: of two workers, each with an hour of one day, the second makes that day of both hours.
         """
-        if not seen:
-            return NOTHING_REPLACED
-        key = seen[0].resource_key
-        scope_key = self._surrogates.scope(tx, seen[0].place)
-        lock_resources(tx, [key])
-        ours = [
-            each.hour_ns
-            for each in sorted(seen, key=lambda each: each.hour_ns)
-            if tx.run(
-                "DELETE FROM dirty_hour WHERE scope_key = ? AND resource_key = ? AND hour_ns = ? AND generation = ?",
-                (scope_key, key, each.hour_ns, each.generation),
-            )
-        ]
-        if not ours:
-            return NOTHING_REPLACED
-        changed = self._write_hours(tx, scope_key, key, ours, result.hours)
-        unknown_until_ns = self._write_gaps(tx, scope_key, key, ours, result.gaps)
-        self._write_findings(tx, scope_key, key, ours, result.findings)
-        return ReplacedHours(replaced=tuple(ours), changed=tuple(changed), unknown_until_ns=unknown_until_ns)
+        return self.replace_hours_of(tx, [(seen, result)])[0] if seen else NOTHING_REPLACED
 
-    def _write_hours(self, tx: Tx, scope_key: int, key: int, ours: Sequence[int], hours: Sequence[UsageHour]) -> list[int]:
-        clause, value = tx.each_of("hour_ns", list(ours))
-        where = f"scope_key = ? AND resource_key = ? AND {clause}"
-        before = {
-            row[0]: (bytes(row[1]), row[2], row[3])
-            for row in tx.rows(f"SELECT hour_ns, cells, samples, memory_peak_bytes FROM usage_hour WHERE {where}", (scope_key, key, value))
-        }
-        now_ns, wanted = self._clock.now_ns(), set(ours)
-        after = {hour.hour_ns: hour for hour in hours if hour.hour_ns in wanted}
-        rows, changed = [], [hour_ns for hour_ns in before if hour_ns not in after]
-        for hour_ns, hour in after.items():
-            block = write_cells(hour.cells, hour.estimated, hour.runs)
-            if before.get(hour_ns) == (block, hour.samples, hour.memory_peak_bytes):
-                continue
-            changed.append(hour_ns)
-            totals = {meter: sum(cells) for meter, cells in hour.cells.items()}
-            estimated = {meter: sum(cells) for meter, cells in hour.estimated.items()}
-            exact = integrals.written(tx, totals, estimated)
-            rows.append((scope_key, key, hour_ns, *exact, hour.samples, hour.memory_peak_bytes, len(hour.runs), block, now_ns))
-        if changed:
-            clause, value = tx.each_of("hour_ns", changed)
-            tx.run(f"DELETE FROM usage_hour WHERE scope_key = ? AND resource_key = ? AND {clause}", (scope_key, key, value))
-        names = (
-            "scope_key",
-            "resource_key",
-            "hour_ns",
-            *integrals.columns(tx),
-            "samples",
-            "memory_peak_bytes",
-            "runs",
-            "cells",
-            "computed_at_ns",
-        )
-        tx.many(f"INSERT INTO usage_hour ({', '.join(names)}) VALUES ({', '.join('?' for _ in names)})", rows)
-        return sorted(changed)
+    def replace_hours_of(self, tx: Tx, pieces: Sequence[tuple[Sequence[DirtyHour], HoursResult]]) -> list[ReplacedHours]:
+        """The same for several pieces, each of one resource, all of one place: with few statements for all of them."""
+        scope_key, now_ns = self._surrogates.scope(tx, pieces[0][0][0].place), self._clock.now_ns()
+        marks = [mark for seen, _ in pieces for mark in seen]
+        keys = sorted({mark.resource_key for mark in marks})
+        lock_resources(tx, keys)
+        taken = hours.unmark(tx, scope_key, [(mark.resource_key, mark.hour_ns, mark.generation) for mark in marks])
+        if not taken:
+            return [NOTHING_REPLACED] * len(pieces)
+        wanted: dict[tuple[int, int], UsageHour | None] = {}
+        ours: list[list[int]] = []
+        for seen, result in pieces:
+            key, found = seen[0].resource_key, {hour.hour_ns: hour for hour in result.hours}
+            ours.append(sorted(mark.hour_ns for mark in seen if (key, mark.hour_ns) in taken))
+            wanted.update(((key, hour_ns), found.get(hour_ns)) for hour_ns in ours[-1])
+        exchanged = hours.exchange(tx, scope_key, wanted, now_ns)
+        first_ns, end_ns = min(hour_ns for _, hour_ns in taken), max(hour_ns for _, hour_ns in taken) + HOUR_NS
+        noted = hours.noted(tx, scope_key, keys, first_ns, end_ns)
+        replaced = []
+        for mine, (seen, result) in zip(ours, pieces, strict=True):
+            key, unknown_until_ns = seen[0].resource_key, 0
+            if mine and (result.gaps or key in noted):
+                unknown_until_ns = self._write_gaps(tx, scope_key, key, mine, result.gaps)
+            if mine and (result.findings or key in noted):
+                self._write_findings(tx, scope_key, key, mine, result.findings)
+            changed = {hour_ns: both for hour_ns, both in exchanged.get(key, {}).items() if hour_ns in mine}
+            replaced.append(ReplacedHours(replaced=tuple(mine), exchanged=changed, unknown_until_ns=unknown_until_ns))
+        return replaced
 
     def _write_gaps(self, tx: Tx, scope_key: int, key: int, ours: Sequence[int], gaps: Sequence[Gap]) -> int:
         """Replace the gaps that begin in `ours`; the end of the last unknown one that is new or is no more, or 0."""
@@ -218,6 +193,18 @@ class Usage(Section):
             )
         return [(row[0], _hour(row)) for row in rows]
 
+    def hour_totals(
+        self, place: Place, from_ns: int, until_ns: int, *, resource_keys: Sequence[int], tx: Tx | None = None
+    ) -> list[tuple[int, HourTotals]]:
+        """What the hours add up to that begin in [from_ns, until_ns), by resource number and hour: their cells stay closed."""
+        with self._reading(tx) as reading:
+            rows = hours.total_rows(reading, self._surrogates.scope(reading, place), resource_keys, from_ns, until_ns)
+            return [(row[0], hours.read_totals(reading, row)) for row in rows]
+
+    def with_unknown_gaps(self, tx: Tx, place: Place, resource_keys: Sequence[int], from_ns: int, until_ns: int) -> set[int]:
+        """The resources of which something in [from_ns, until_ns) is unknown."""
+        return hours.with_unknown_gaps(tx, self._surrogates.scope(tx, place), resource_keys, from_ns, until_ns)
+
     def totals(
         self, place: Place, from_ns: int, until_ns: int, *, resource_keys: Sequence[int] | None = None, tx: Tx | None = None
     ) -> dict[int, tuple[dict[str, int], dict[str, int]]]:
@@ -306,12 +293,13 @@ class Usage(Section):
             rows,
         )
 
-    def drop_periods(self, tx: Tx, place: Place, kind: str, resource_key: int, from_ns: int, until_ns: int) -> None:
-        """Delete the usage days or months of a resource that reach into [from_ns, until_ns): they are to be made again."""
+    def drop_periods(self, tx: Tx, place: Place, kind: str, periods: Iterable[tuple[int, UsagePeriod]]) -> None:
+        """Delete usage days or months, named by their resources' numbers and what they are of."""
         table = {"day": "usage_day", "month": "usage_month"}[kind]
-        tx.run(
-            f"DELETE FROM {table} WHERE scope_key = ? AND resource_key = ? AND start_ns < ? AND end_ns > ?",
-            (self._surrogates.scope(tx, place), resource_key, until_ns, from_ns),
+        scope_key = self._surrogates.scope(tx, place)
+        tx.many(
+            f"DELETE FROM {table} WHERE scope_key = ? AND resource_key = ? AND start_ns = ? AND zone = ? AND customer_id = ?",
+            [(scope_key, key, each.start_ns, each.zone, each.customer_id) for key, each in periods],
         )
 
     def periods(
@@ -322,9 +310,13 @@ class Usage(Section):
         until_ns: int,
         *,
         resource_keys: Sequence[int] | None = None,
+        end_after_ns: int = 0,
         tx: Tx | None = None,
     ) -> list[tuple[int, UsagePeriod]]:
-        """Usage days (`kind` `day`) or months (`month`) that begin in [from_ns, until_ns), by resource number and instant."""
+        """Usage days (`kind` `day`) or months (`month`) that begin in [from_ns, until_ns), by resource number and instant.
+
+        Those that end at `end_after_ns` or before are left out.
+        """
         table = {"day": "usage_day", "month": "usage_month"}[kind]
         with self._reading(tx) as reading:
             which, keys = _among(reading, "u.resource_key", resource_keys)
@@ -332,8 +324,9 @@ class Usage(Section):
             rows = reading.rows(
                 "SELECT u.resource_key, r.resource_id, u.start_ns, u.end_ns, u.zone, u.customer_id, u.date, u.samples, u.memory_peak_bytes,"
                 f" u.runs, u.unknown_ns, {exact} FROM {table} u JOIN resource r ON r.resource_key = u.resource_key"
-                f" WHERE u.scope_key = ? AND u.start_ns >= ? AND u.start_ns < ?{which} ORDER BY u.resource_key, u.start_ns, u.customer_id",
-                (self._surrogates.scope(reading, place), from_ns, until_ns, *keys),
+                f" WHERE u.scope_key = ? AND u.start_ns >= ? AND u.start_ns < ? AND u.end_ns > ?{which}"
+                " ORDER BY u.resource_key, u.start_ns, u.customer_id",
+                (self._surrogates.scope(reading, place), from_ns, until_ns, end_after_ns, *keys),
             )
             return [(row[0], _period(reading, row)) for row in rows]
 
