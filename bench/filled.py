@@ -63,7 +63,8 @@ def filled_store(folder: Path, wanted: Filled) -> Store:
         tx.run("DELETE FROM usage_hour WHERE hour_ns >= ?", (wanted.from_ns,))
         tx.run("DELETE FROM dirty_hour")
         tx.many(
-            "INSERT INTO dirty_hour (scope_key, resource_key, hour_ns, generation) SELECT scope_key, resource_key, ?, generation FROM resource",
+            "INSERT INTO dirty_hour (scope_key, resource_key, hour_ns, generation)"
+            " SELECT scope_key, resource_key, ?, generation FROM resource",
             [(hour_ns,) for hour_ns in range(wanted.from_ns, until_ns, HOUR_NS)],
         )
     return store
@@ -74,9 +75,7 @@ def add_customers(store: Store, count: int) -> None:
     with store.write() as tx:
         for number in range(count):
             name = f"customer-{number:04d}"
-            store.registry.create_customer(
-                PLACE, Customer(id=name, name=name, currency="EUR", time_zone=ZONE), actor="bench", tx=tx
-            )
+            store.registry.create_customer(PLACE, Customer(id=name, name=name, currency="EUR", time_zone=ZONE), actor="bench", tx=tx)
 
 
 def _make(store: Store, tx: Tx, number: int, from_ns: int, until_ns: int) -> None:

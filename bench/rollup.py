@@ -36,7 +36,7 @@ class Measured:
 def measure(folder: Path, wanted: Filled) -> Measured:
     store = filled_store(folder, wanted)
     spent: list[float] = []
-    store.transact = _timed(store, spent)  # type: ignore[method-assign]
+    store.transact = _timed(store, spent)  # type: ignore[method-assign]  # measured from outside
     until_ns = wanted.from_ns + wanted.hours * HOUR_NS
     Path("/proc/self/clear_refs").write_text("5")
     resident = _status("VmRSS")

@@ -155,3 +155,17 @@ def test_disk_hours_of_many_resources_and_of_a_long_time_are_marked_a_few_at_a_t
         assert store.usage.dirty_count() - before <= 4 * 168
     assert store.usage.dirty_count() == 10 * 400
     assert max(calls) == 4
+
+
+def test_days_and_months_are_the_sums_of_their_hours_however_often_and_in_what_order_hours_change(store: Store) -> None:
+    """Hours of two days and two months come one by one, late and again with other usage; `check` sums all cells."""
+    start = DAY_T + 22 * HOUR_NS
+    for turn, hour in enumerate((3, 0, 25, 1, 2, 24, 0, 26, 3)):
+        at_ns = start + hour * HOUR_NS
+        write(store, *(batch(name, turn + 1, at_ns + turn * 120 * SECOND, boot=f"b{turn}", level=1000 - turn) for name in ("vm-1", "vm-2")))
+        roll(store)
+        assert differences(store) == ()
+    days = [day for _, day in store.usage.periods(PLACE, "day", 0, LATEST_NS) if day.resource_id == "vm-1"]
+    (month,) = [month for _, month in store.usage.periods(PLACE, "month", 0, LATEST_NS) if month.resource_id == "vm-1"]
+    assert len(days) == 3
+    assert month.samples == sum(day.samples for day in days) == 9 * 60

@@ -11,6 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from operator import ge
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,7 +125,9 @@ _NOTHING_TOLD = Told()
 
 def _strand(extent: BootExtent, told: Told, segments: list[StoredSegment], window: Window, around: Sequence[int]) -> Strand:
     """The clusters of the window, the nearest on each side of it, and those around the given instants."""
-    segments = sorted(segments, key=lambda stored: (stored.segment.first_at_ns, stored.received_at_ns, stored.batch_key))
+    begins = [stored.segment.first_at_ns for stored in segments]
+    if any(map(ge, begins, begins[1:])):
+        segments = sorted(segments, key=lambda stored: (stored.segment.first_at_ns, stored.received_at_ns, stored.batch_key))
     edges: list[int] = []
     first_at: list[int] = []
     last_at: list[int] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from tallystick.model.calendar import day_start, local_date, month_of, next_day
 from tallystick.model.instants import CELL_NS, CELLS_PER_HOUR, HOUR_NS, hour_start
@@ -80,12 +81,14 @@ def sole_owner(owned: Sequence[Owned], from_ns: int, until_ns: int) -> tuple[str
     if len(found) != 1:
         return None
     ((customer_id, zone),) = found
-    days = list(local_days(zone, from_ns, until_ns))
+    days = local_days(zone, from_ns, until_ns)
     around = {(each.customer_id, each.zone) for each in owned if each.from_ns < days[-1][2] and each.until_ns > days[0][1]}
     return (customer_id, zone) if around == found else None
 
 
-def exchanged(whole: UsagePeriod, before: Sequence[HourTotals | UsagePeriod], after: Sequence[HourTotals | UsagePeriod]) -> UsagePeriod | None:
+def exchanged(
+    whole: UsagePeriod, before: Sequence[HourTotals | UsagePeriod], after: Sequence[HourTotals | UsagePeriod]
+) -> UsagePeriod | None:
     """A day or month of which the parts `before` became the parts `after`; None: only all of its parts can tell.
 
     A day of 100 core·ns of which an hour of 30 became one of 40 has 110. All parts can tell alone whether a meter that vanished from
@@ -139,11 +142,16 @@ def usage_months(days: Sequence[UsagePeriod]) -> list[UsagePeriod]:
     return [_month((start, end), found[customer, zone, start, end]) for customer, zone, start, end in sorted(found)]
 
 
-def local_days(zone: str, from_ns: int, until_ns: int) -> Iterator[tuple[str, int, int]]:
+@lru_cache(maxsize=4096)
+def local_days(zone: str, from_ns: int, until_ns: int) -> tuple[tuple[str, int, int], ...]:
     """(date, start, end) of the local days of a zone that [from_ns, until_ns) touches; a date that is left out has none.
 
-    A day need not have 24 hours, nor begin at a midnight.
+    A day need not have 24 hours, nor begin at a midnight. What was asked for last is remembered: an hour is that of many resources.
     """
+    return tuple(_local_days(zone, from_ns, until_ns))
+
+
+def _local_days(zone: str, from_ns: int, until_ns: int) -> Iterator[tuple[str, int, int]]:
     day = local_date(from_ns, zone)
     start_ns = day_start(day, zone)
     while start_ns < until_ns:

@@ -19,7 +19,7 @@ class Point:
     at_ns: int
     interval_ns: int
     mask: int
-    levels: tuple[int, ...]
+    levels: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

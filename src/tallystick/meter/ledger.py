@@ -127,13 +127,15 @@ class Ledger:
         if not any(amounts):
             return
         span = end_ns - start_ns
-        done = [amount * (low - start_ns) // span for amount in amounts]
+        done: Sequence[int] = [amount * (low - start_ns) // span for amount in amounts] if low > start_ns else [0] * len(amounts)
         while low < until:
             cell = low - low % CELL_NS
             low = min(cell + CELL_NS, end_ns)
             upto = amounts if low == end_ns else [amount * (low - start_ns) // span for amount in amounts]
-            self._add(self.row(cell), [after - before for after, before in zip(upto, done, strict=True)])
-            done = list(upto)
+            row = self.row(cell)
+            for place, (after, before) in enumerate(zip(upto, done, strict=True)):
+                row[place] += after - before
+            done = upto
 
     def _add(self, row: list[int], amounts: Sequence[int]) -> None:
         for place, amount in enumerate(amounts):

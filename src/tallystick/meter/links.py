@@ -9,17 +9,17 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from operator import add, mul, sub
+from operator import add, sub
 
 import numpy as np
 
 from tallystick.meter.chains import Chain, Span, Window, merged
 from tallystick.meter.fold import fallen
-from tallystick.meter.incarnations import Incarnation, Point, first_of, last_of, start_of
+from tallystick.meter.incarnations import Incarnation, Point, start_of
 from tallystick.meter.ledger import MEMORY, MEMORY_ESTIMATED, Ledger, without
 from tallystick.model.findings import Finding, FindingCode, Severity
 from tallystick.model.instants import CELL_NS
-from tallystick.model.samples import COLUMNS, COUNTERS, DIFFERENCES, LARGEST
+from tallystick.model.samples import ALL_COLUMNS_MASK, COLUMNS, COUNTERS, DIFFERENCES, LARGEST
 from tallystick.model.usage import Filled, Gap, GapCause
 
 _MEMORY_BIT = 2
@@ -114,16 +114,14 @@ def _walk(meter: Meter, one: Incarnation) -> list[Span]:
         first = one.first()
         _link(meter, one, (start_of(first, one.started_ns), first), downs.get(one.low), estimated)
     _deleted_at_first(meter, one)
-    special = _special(meter, one, downs)
-    begin = one.low
-    for end in (*special, one.high - 1):
-        if begin <= end:
-            _run(meter, chain, begin, end, estimated)
-        if end + 1 < one.high and _touches(chain.last_at[end], chain.first_at[end + 1], window):
-            if not chain.joined[end]:
-                raise ValueError(f"timeline lacks segments of boot {chain.boot_id!r} after {chain.last_at[end]}")
-            _link(meter, one, (last_of(chain, end), first_of(chain, end + 1)), downs.get(end + 1), estimated)
-        begin = end + 1
+    runs = _runs(chain, one.low, one.high, _special(meter, one, downs))
+    for run, following in zip(runs, (*runs[1:], None), strict=True):
+        if window.holds(run.first.at_ns):
+            _run(meter, chain, run, estimated)
+        if following and _touches(run.last.at_ns, following.first.at_ns, window):
+            if not chain.joined[run.end]:
+                raise ValueError(f"timeline lacks segments of boot {chain.boot_id!r} after {run.last.at_ns}")
+            _link(meter, one, (run.last, following.first), downs.get(following.begin), estimated)
     _edges_loaded(one, window)
     stopped = one.stopped_ns
     if stopped is not None and _touches(one.last_at_ns, stopped, window):
@@ -177,32 +175,65 @@ def _special(meter: Meter, one: Incarnation, downs: Iterable[int]) -> list[int]:
     return sorted(places)
 
 
-def _run(meter: Meter, chain: Chain, begin: int, end: int, estimated: list[Span]) -> None:
-    """Add the pieces [begin, end] of one cell, which only ordinary links join."""
-    ledger, first_at = meter.ledger, chain.first_at[begin]
-    if not meter.window.holds(first_at):
-        return
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """The pieces [begin, end] of one cell, which only ordinary links join: their first and last sample, and what they add up to."""
+
+    begin: int
+    end: int
+    first: Point
+    last: Point
+    samples: int
+    peak: int
+    area: int
+
+
+def _runs(chain: Chain, low: int, high: int, special: Sequence[int]) -> list[_Run]:
+    """The pieces [low, high) as runs, each ending with a piece after which the link is special: one pass over all of them."""
+    if low >= high:
+        return []
+    begins, ends = [low, *(place + 1 for place in special)], [*special, high - 1]
+    records = chain.records[low:high]
+    starts = np.array(begins, np.int64) - low
+    firsts, lasts = chain.records["first"][begins].tolist(), chain.records["last"][ends].tolist()
+    masks, peaks = chain.records["mask"][begins].tolist(), np.maximum.reduceat(records["peak"], starts).tolist()
+    held = [
+        level * (b - a)
+        for level, a, b in zip(records["last"][:-1, 0].tolist(), chain.last_at[low:], chain.first_at[low + 1 : high], strict=False)
+    ]
+    areas = [small | large << 64 for small, large in records["area"].tolist()]
+    return [
+        _Run(
+            begin,
+            end,
+            Point(chain.first_at[begin], chain.first_interval[begin], mask, first),
+            Point(chain.last_at[end], chain.last_interval[end], mask, last),
+            sum(chain.samples[begin : end + 1]),
+            peak,
+            sum(areas[begin - low : end + 1 - low]) + sum(held[begin - low : end - low]),
+        )
+        for begin, end, mask, first, last, peak in zip(begins, ends, masks, firsts, lasts, peaks, strict=True)
+    ]
+
+
+def _run(meter: Meter, chain: Chain, run: _Run, estimated: list[Span]) -> None:
+    """Add a run of pieces."""
+    ledger, first_at, last_at = meter.ledger, run.first.at_ns, run.last.at_ns
     cell = first_at - first_at % CELL_NS
-    records = chain.records[begin : end + 1]
-    mask = int(records["mask"][0])
-    ledger.measured(cell, mask, sum(chain.samples[begin : end + 1]), int(records["peak"].max()))
-    rises = list(map(sub, records["last"][-1].tolist()[1:], records["first"][0].tolist()[1:]))
-    counted = without((first_at, chain.last_at[end]), meter.newer)
-    whole = [(first_at, chain.last_at[end])]
+    ledger.measured(cell, run.first.mask, run.samples, run.peak)
+    rises = list(map(sub, run.last.levels[1:], run.first.levels[1:]))
+    counted = without((first_at, last_at), meter.newer)
     share, of = 1, 1
-    if counted and counted != whole and first_at < chain.last_at[end]:
-        if begin != end or begin not in chain.closed:
-            raise ValueError(f"the samples from {first_at} to {chain.last_at[end]} of boot {chain.boot_id!r} must be opened")
+    if counted and counted != [(first_at, last_at)] and first_at < last_at:
+        if run.begin != run.end or run.begin not in chain.closed:
+            raise ValueError(f"the samples from {first_at} to {last_at} of boot {chain.boot_id!r} must be opened")
         # Its samples are gone: of its area as much is counted as of its time.
-        share, of = sum(until - since for since, until in counted), chain.last_at[end] - first_at
+        share, of = sum(until - since for since, until in counted), last_at - first_at
         meter.finding(FindingCode.SAMPLES_GONE, first_at, chain.boot_id)
     row = ledger.row(cell)
     if counted:
-        halves = records["area"].tolist()
-        spans = map(sub, chain.first_at[begin + 1 : end + 1], chain.last_at[begin:end])
-        areas = sum(low | high << 64 for low, high in halves) + sum(map(mul, records["last"][:-1, 0].tolist(), spans))
-        row[MEMORY] += areas * share // of
-    for place in range(begin, end + 1) if chain.tails else ():
+        row[MEMORY] += run.area * share // of
+    for place in range(run.begin, run.end + 1) if chain.tails else ():
         tail = chain.tails.get(place)
         if tail is None:
             continue
@@ -231,11 +262,10 @@ def _link(meter: Meter, one: Incarnation, ends: tuple[Point, Point], stop: int |
     if (a.mask | b.mask) & DIFFERENCES:
         rises, counted = _told(a, b)
     else:
-        counters = [x if mask >> place & 1 else 0 for place, x in enumerate(a.levels[1:], start=_FIRST_COUNTER)]
-        reached = [y if mask >> place & 1 else 0 for place, y in enumerate(b.levels[1:], start=_FIRST_COUNTER)]
-        rises, counted = list(map(sub, reached, counters)), mask
+        before, reached = _counters(a, mask), _counters(b, mask)
+        rises, counted = list(map(sub, reached, before)), mask
         if min(rises) < 0:
-            reset, fell, extra = fallen(counters, reached, boot_id != "")
+            reset, fell, extra = fallen(before, reached, boot_id != "")
             rises = list(map(add, rises, extra))
             _fell(meter, boot_id, b.at_ns, reset, fell)
     meter.ledger.spread(a.at_ns, b.at_ns, rises, counted)
@@ -254,6 +284,13 @@ def _link(meter: Meter, one: Incarnation, ends: tuple[Point, Point], stop: int |
         high = b.levels[0] if silent and stop is None else a.levels[0]
         whole = (a.at_ns, until)
         meter.ledger.held(whole, without(whole, meter.newer), a.levels[0], high, silent)
+
+
+def _counters(point: Point, mask: int) -> Sequence[int]:
+    """The counters of a point; 0 of those that are not in a mask."""
+    if mask == ALL_COLUMNS_MASK:
+        return point.levels[1:]
+    return [level if mask >> place & 1 else 0 for place, level in enumerate(point.levels[1:], start=_FIRST_COUNTER)]
 
 
 def _told(a: Point, b: Point) -> tuple[list[int], int]:

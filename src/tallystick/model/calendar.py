@@ -68,6 +68,7 @@ def next_day(day: date) -> date:
     return day + timedelta(days=1)
 
 
+@lru_cache(maxsize=4096)
 def month_of(at_ns: int, zone_name: str) -> tuple[int, int]:
     """The calendar month [start, end) of a zone that holds an instant, as instants: 743 h for a March with a clock change."""
     first = local_date(at_ns, zone_name).replace(day=1)

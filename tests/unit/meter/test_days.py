@@ -5,10 +5,12 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tallystick.meter.days import Owned, local_days, usage_days, usage_months
+from tallystick.meter.days import Owned, exchanged, local_days, parted_hours, sole_owner, usage_days, usage_months
 from tallystick.model.instants import HOUR_NS, LATEST_NS, parse_iso
-from tallystick.model.usage import UsageHour
+from tallystick.model.usage import HourTotals, UsageHour, UsagePeriod
 
 DAYS = [  # zone, an instant, its date, the start of the day, its length in hours of UTC
     ("UTC", "2026-03-29T01:00:00Z", "2026-03-29", "2026-03-29T00:00:00Z", 24),
@@ -77,3 +79,65 @@ def test_a_day_is_shared_by_its_customers_cell_by_cell_and_each_has_its_own_mont
         ("a", "2026-03", {"cpu.used": 6}),
         ("b", "2026-03", {"cpu.used": 60}),
     ]
+
+
+AMOUNTS = st.dictionaries(st.sampled_from(["cpu.used", "uptime", "memory.used"]), st.integers(0, 2**90), max_size=3)
+PARTS = st.lists(
+    st.tuples(AMOUNTS, AMOUNTS, st.integers(0, 9), st.none() | st.integers(0, 5), st.integers(0, 2)).map(
+        lambda part: HourTotals(hour_ns=0, totals=part[0], estimated=part[1], samples=part[2], memory_peak_bytes=part[3], runs=part[4])
+    ),
+    max_size=4,
+)
+
+
+def summed(parts: list[HourTotals]) -> UsagePeriod:
+    """A day of parts, in the plainest words."""
+    totals: dict[str, int] = {}
+    estimated: dict[str, int] = {}
+    for part in parts:
+        for sums, amounts in ((totals, part.totals), (estimated, part.estimated)):
+            for meter, amount in amounts.items():
+                sums[meter] = sums.get(meter, 0) + amount
+    return UsagePeriod(
+        resource_id="r",
+        customer_id="c",
+        zone="UTC",
+        date="2026-03-28",
+        start_ns=0,
+        end_ns=24 * HOUR_NS,
+        totals=totals,
+        estimated=estimated,
+        samples=sum(part.samples for part in parts),
+        memory_peak_bytes=max((part.memory_peak_bytes for part in parts if part.memory_peak_bytes is not None), default=None),
+        runs=sum(part.runs for part in parts),
+        unknown_ns=0,
+    )
+
+
+@given(PARTS, PARTS, PARTS)
+def test_a_day_with_the_difference_is_the_sum_of_its_hours_or_says_that_it_cannot_tell(
+    kept: list[HourTotals], before: list[HourTotals], after: list[HourTotals]
+) -> None:
+    found = exchanged(summed(kept + before), before, after)
+    assert found in (None, summed(kept + after))
+    if not before:
+        assert found is not None, "more usage can always be added"
+
+
+@given(PARTS, PARTS)
+def test_a_month_with_the_difference_of_a_day_is_the_sum_of_its_days(kept: list[HourTotals], more: list[HourTotals]) -> None:
+    assert exchanged(summed(kept + more), [summed(kept)], [summed(kept + more)]) == summed(kept + more + more)
+
+
+def test_hours_are_opened_only_where_a_day_or_an_owner_parts_them() -> None:
+    start = parse_iso("2026-03-28T10:00:00Z")
+    noon = start + 2 * HOUR_NS
+    berlin = Owned(customer_id="a", zone="Europe/Berlin", from_ns=0, until_ns=noon + 5)
+    nepal = Owned(customer_id="b", zone="Asia/Kathmandu", from_ns=noon + 5, until_ns=LATEST_NS)
+    assert parted_hours([berlin], start, start + HOUR_NS) == {noon}
+    assert parted_hours([nepal], start, start + 9 * HOUR_NS) >= {parse_iso("2026-03-28T18:00:00Z"), parse_iso("2026-03-27T18:00:00Z")}
+    assert sole_owner([berlin, nepal], start, start + HOUR_NS) is None
+    assert sole_owner([berlin, nepal], start - 96 * HOUR_NS, start - 95 * HOUR_NS) == ("a", "Europe/Berlin")
+    totals = HourTotals(hour_ns=parse_iso("2026-03-28T18:00:00Z"), totals={}, estimated={}, samples=0, memory_peak_bytes=None, runs=0)
+    with pytest.raises(ValueError, match="its cells are needed"):
+        usage_days("r", [nepal], hours=[totals], gaps=(), from_ns=totals.hour_ns, until_ns=totals.hour_ns + HOUR_NS)

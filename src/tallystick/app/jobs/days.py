@@ -59,7 +59,6 @@ def day_ends(owned: Sequence[Owned], until_ns: int) -> set[int]:
     return {day[2] for zone in {each.zone for each in owned} for day in local_days(zone, until_ns - 1, until_ns)}
 
 
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Touched:
     """What replaced hours of a resource change in its days: `exchanged` are the hours that became others."""

@@ -36,8 +36,8 @@ RESOURCE_HOURS_AT_ONCE = 256
 HOURS_KEPT_AT_ONCE = 8
 DAYS_WORK = 2
 WORK_KEPT_AT_ONCE = 24
-"""What is replaced in one transaction, which others wait for: eight hours of one resource, or one hour of three, with their days: 2 to 5 ms
-on SQLite. A resource's days, once they are full, are as much work as two more hours."""
+"""What is replaced in one transaction, which others wait for: sixteen hours of one resource, or one hour of eight, with their days: 1.5 to
+4 ms on SQLite. A resource's days are as much work as two more hours."""
 BATCHES_OPENED_AT_ONCE = 512
 """Where so many batches overlap that more of them would have to be opened, fewer hours are computed at once."""
 MARKS_AT_ONCE = 2000

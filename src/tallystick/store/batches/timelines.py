@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
 
 from tallystick.model.instants import CELL_NS, LATEST_NS, cell_end, cell_start
@@ -12,7 +13,7 @@ from tallystick.model.timeline import BootExtent, Segment, StoredSegment, Timeli
 from tallystick.store.batches.notices import events_of, facts_of
 from tallystick.store.batches.reach import STRUCTURAL, Extent
 from tallystick.store.batches.usage_records import records_of
-from tallystick.store.engine import Tx, Values
+from tallystick.store.engine import Tx
 
 SEGMENT_COLUMNS = (
     "s.resource_key, s.boot_key, s.batch_key, s.received_at_ns, s.cell_ns, s.first_at_ns, s.last_at_ns, s.samples, s.interval_ns, s.block"
@@ -36,7 +37,7 @@ class _Part:
 
     resource_id: str
     boots: list[_Boot] = field(default_factory=list)
-    segments: dict[tuple[int, int], StoredSegment] = field(default_factory=dict)
+    segments: list[StoredSegment] = field(default_factory=list)
 
 
 def timelines(tx: Tx, scope_key: int, resource_keys: Sequence[int], from_ns: int, until_ns: int) -> list[Timeline]:
@@ -62,7 +63,7 @@ def timelines(tx: Tx, scope_key: int, resource_keys: Sequence[int], from_ns: int
         Timeline(
             resource_id=parts[key].resource_id,
             boots=tuple(map(_boot_extent, parts[key].boots)),
-            segments=tuple(parts[key].segments[place] for place in sorted(parts[key].segments)),
+            segments=tuple(parts[key].segments),
             complete=(window,),
             events=tuple(events.get(key, ())),
             facts=tuple(facts.get(key, ())),
@@ -140,11 +141,12 @@ def _load(tx: Tx, scope_key: int, parts: dict[int, _Part], window: Span) -> None
         return
     boots = {boot.extent.boot_key: boot.extent.boot_id for part in parts.values() for boot in part.boots}
     clause, value = tx.each_of("s.resource_key", living)
-    rows = tx.rows(
-        f"SELECT {SEGMENT_COLUMNS} FROM segment s WHERE s.scope_key = ? AND {clause} AND s.cell_ns >= ? AND s.cell_ns < ?",
-        (scope_key, value, *window),
+    rows = list(
+        tx.rows(
+            f"SELECT {SEGMENT_COLUMNS} FROM segment s WHERE s.scope_key = ? AND {clause} AND s.cell_ns >= ? AND s.cell_ns < ?",
+            (scope_key, value, *window),
+        )
     )
-    _keep(parts, boots, rows)
     cells = [
         (key, boot.extent.boot_key, cell_ns)
         for key, part in parts.items()
@@ -154,26 +156,15 @@ def _load(tx: Tx, scope_key: int, parts: dict[int, _Part], window: Span) -> None
     ]
     if cells:
         source, values = _table(tx, "kbc", cells)
-        rows = tx.rows(
+        rows += tx.rows(
             f"SELECT {SEGMENT_COLUMNS} FROM {source} CROSS JOIN segment s"
             " WHERE s.scope_key = ? AND s.resource_key = p.k AND s.cell_ns = p.c AND s.boot_key = p.b",
             (*values, scope_key),
         )
-        _keep(parts, boots, rows)
-
-
-def _keep(parts: dict[int, _Part], boots: dict[int, str], rows: Iterable[Values]) -> None:
+    rows.sort(key=itemgetter(5, 2))
     for key, boot_key, batch_key, received_at_ns, cell_ns, first_at_ns, last_at_ns, samples, interval_ns, block in rows:
-        segment = Segment(
-            cell_ns=cell_ns,
-            first_at_ns=first_at_ns,
-            last_at_ns=last_at_ns,
-            samples=samples,
-            interval_ns=interval_ns,
-            block=block,
-        )
-        stored = StoredSegment(boot_id=boots[boot_key], batch_key=batch_key, received_at_ns=received_at_ns, segment=segment)
-        parts[key].segments[(first_at_ns, batch_key)] = stored
+        segment = Segment(cell_ns, first_at_ns, last_at_ns, samples, interval_ns, block)
+        parts[key].segments.append(StoredSegment(boots[boot_key], batch_key, received_at_ns, segment))
 
 
 def _boot_extent(boot: _Boot) -> BootExtent:

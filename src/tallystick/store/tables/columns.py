@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import DDL, BigInteger, Column, Integer, LargeBinary, MetaData, Numeric, Table, Text, event, text
@@ -84,6 +85,7 @@ def meter_column(meter: str, *, estimated: bool = False) -> str:
     return meter.replace(".", "_") + ("_estimated" if estimated else "")
 
 
+@lru_cache(maxsize=1)
 def integral_names() -> tuple[str, ...]:
     """The exact columns of a usage row, in order: totals, then estimated parts."""
     return (*map(meter_column, METERS), *(meter_column(meter, estimated=True) for meter in ESTIMATED_METERS))

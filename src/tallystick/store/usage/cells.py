@@ -7,6 +7,7 @@ signed, little-endian.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 
 from backports import zstd
@@ -18,6 +19,17 @@ from tallystick.store.tables.columns import METERS
 VERSION = 1
 ESTIMATED = 0x80
 NUMBERS = {meter: number for number, meter in enumerate(METERS)}
+VERSION_BYTE = bytes((VERSION,))
+
+
+class _Compressor(threading.local):
+    """A compressor for each thread: to make one costs more than to compress an hour."""
+
+    def __init__(self) -> None:
+        self.kept = zstd.ZstdCompressor(level=3)
+
+
+_compressor = _Compressor()
 
 
 class DamagedCells(ValueError):  # noqa: N818 (it is a state of the world, not a fault)
@@ -32,14 +44,16 @@ def write_cells(cells: Mapping[str, Cells], estimated: Mapping[str, Cells], runs
     unknown = (set(cells) | set(estimated)) - NUMBERS.keys()
     if unknown:
         raise ValueError(f"no column keeps the meters {sorted(unknown)}")
-    return bytes((VERSION,)) + zstd.compress(b"".join(parts), level=3)
+    plain = b"".join(parts)
+    _compressor.kept.set_pledged_input_size(len(plain))
+    return VERSION_BYTE + _compressor.kept.compress(plain, zstd.ZstdCompressor.FLUSH_FRAME)
 
 
 def _written(number: int, values: Cells) -> bytes:
     if len(values) != CELLS_PER_HOUR:
         raise ValueError(f"an hour has {CELLS_PER_HOUR} cells, not {len(values)}")
-    width = max(value.bit_length() for value in values) // 8 + 1
-    return bytes((number, width)) + b"".join(value.to_bytes(width, "little", signed=True) for value in values)
+    width = max(max(values).bit_length(), min(values).bit_length()) // 8 + 1
+    return bytes((number, width)) + b"".join([value.to_bytes(width, "little", signed=True) for value in values])
 
 
 def read_cells(block: bytes) -> tuple[dict[str, Cells], dict[str, Cells], tuple[int, ...]]:
