@@ -6,6 +6,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
 
@@ -84,6 +85,23 @@ class Settings(BaseSettings):
     """The sampling interval of VM daemons and collectors, which do not say it; a key's profile wins over this and the next two."""
     daemon_counters: Literal["cumulative", "per_sample"] = "cumulative"
     """What their counters are: sums since they started, or what was used since the sample before."""
+    retention: Literal["daily", "continuous", "off"] = "daily"
+    """When old rows are deleted: each night at `retention_at` (in the zone of the first seller), all the time, or never."""
+    retention_at: str = "03:00"
+    retention_payload_hours: Annotated[int, Field(ge=1, le=876_000)] = 72
+    """How long raw samples are kept after they were received."""
+    retention_segment_days: Annotated[int, Field(ge=0, le=36_500)] = 30
+    """How long segments are kept after the invoices of their period; then their hours are sealed."""
+    retention_hour_days: Annotated[int, Field(ge=0, le=36_500)] = 30
+    """How long usage hours are kept after the invoices of their period, which keep them as evidence."""
+    retention_day_days: Annotated[int, Field(ge=31, le=36_500)] = 365
+    retention_request_days: Annotated[int, Field(ge=1, le=36_500)] = 7
+    """How long the answers to requests with an idempotency key are kept."""
+    retention_message_days: Annotated[int, Field(ge=1, le=36_500)] = 30
+    """How long delivered messages are kept."""
+    retention_quarantine_days: Annotated[int, Field(ge=1, le=36_500)] = 365
+    archive_directory: Path | None = None
+    """Where raw samples are moved to, as Parquet files, before their rows are deleted; needs the extra `parquet`."""
     nobody_customers: Annotated[tuple[str, ...], NoDecode] = ("default-customer",)
     """Customer ids that mean nobody: what comes under them is held as unassigned."""
 
@@ -120,6 +138,13 @@ class Settings(BaseSettings):
             split_address(value)
         return value
 
+    @field_validator("retention_at")
+    @classmethod
+    def _a_time_of_day(cls, value: str) -> str:
+        if not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", value):
+            raise ValueError("must be HH:MM such as 03:00")
+        return value
+
     @field_validator("store_url")
     @classmethod
     def _a_known_store(cls, value: str) -> str:
@@ -144,6 +169,11 @@ class Settings(BaseSettings):
             path = getattr(self, name)
             if path is not None and not path.is_file():
                 raise ValueError(f"{name} = {str(path)!r}: no such file")
+        if self.retention_hour_days < self.retention_segment_days:
+            told = f"retention_hour_days = {self.retention_hour_days}, retention_segment_days = {self.retention_segment_days}"
+            raise ValueError(f"{told}: hours are kept at least as long as the segments that they are made of")
+        if self.archive_directory is not None and find_spec("pyarrow") is None:
+            raise ValueError(f"archive_directory = {str(self.archive_directory)!r} needs pyarrow: install tallystick[parquet]")
         for listener in self.listeners:
             if split_address(listener.listen)[0] not in LOOPBACK and self.tls_client_ca is None:
                 raise ValueError(f"listeners: {listener.listen!r} is neither loopback nor behind tls_client_ca: it would let anyone write")

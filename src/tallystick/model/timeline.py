@@ -26,6 +26,12 @@ class Segment(NamedTuple):
     block: bytes
 
 
+def last_point(block: bytes) -> bytes:
+    """The block of a segment of one sample, the last of another's (layout: `meter/segments.py`)."""
+    mask, last = block[0:2], block[72:136]
+    return mask + bytes(6) + last + last + last[0:8] + bytes(16)
+
+
 class StoredSegment(NamedTuple):
     """A segment with the batch that it came in: `batch_key` opens its samples, `received_at_ns` decides conflicts."""
 

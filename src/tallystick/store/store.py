@@ -16,6 +16,8 @@ from tallystick.store.engine import Clock, Database, Tx
 from tallystick.store.invoices import Invoices
 from tallystick.store.keys import Keys
 from tallystick.store.registry import Registry
+from tallystick.store.retention.archived import Archived
+from tallystick.store.retention.sections import Retention
 from tallystick.store.schema_version import SchemaMismatch, check_version, migrate
 from tallystick.store.service.audit import Audit, Outbox
 from tallystick.store.service.jobs import Jobs
@@ -50,6 +52,8 @@ class Store:
         self.repeats = Repeats(*parts)
         self.settings = Settings(*parts)
         self.maintenance = Maintenance(*parts)
+        self.retention = Retention(*parts)
+        self.archived = Archived(*parts)
         self.stored_usage = StoredUsage(*parts)
         self.stored_money = StoredMoney(*parts)
 

@@ -24,6 +24,12 @@ def check_resource(of: CheckedResource) -> None:
     from_ns, until_ns = of.wanted.hours(*span)
     if from_ns >= until_ns or not zones:
         return
+    _, hours_until_ns = of.store.retention.gone_until(of.key, of.tx)
+    if from_ns < hours_until_ns:
+        # Days of hours that are deleted, and months of such days, cannot be made again.
+        from_ns = max(whole_months(zone, hours_until_ns - 1, hours_until_ns)[1] for zone in zones)
+    if from_ns >= until_ns:
+        return
     whole = [whole_months(zone, from_ns, until_ns) for zone in zones]
     from_ns, until_ns = min(each[0] for each in whole), max(each[1] for each in whole)
     waiting = sorted(of.store.stored_usage.waiting(of.place, of.key, hour_start(from_ns), until_ns, of.tx))

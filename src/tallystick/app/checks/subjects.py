@@ -74,6 +74,11 @@ def windows(of: CheckedResource) -> Iterator[CheckedWindow]:
     if span is None:
         return
     from_ns, until_ns = of.wanted.hours(*span)
+    sealed_until_ns, _ = of.store.retention.gone_until(of.key, of.tx)
+    if from_ns < sealed_until_ns:
+        # What sealed hours were made of is gone.
+        of.report.count("hours_sealed", of.store.stored_usage.count_hours(of.place, of.key, from_ns, sealed_until_ns, of.tx))
+        from_ns = sealed_until_ns
     while from_ns < until_ns:
         end_ns = min(until_ns, _end_of(of, from_ns))
         yield _window(of, from_ns, end_ns)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import typer
 
 from tallystick import __version__
-from tallystick.app.cli import agent, doctor, processes, stores
+from tallystick.app.cli import agent, doctor, processes, retention, stores
 from tallystick.app.cli.client import RefusedError
 from tallystick.app.cli.nouns import customers, invoices, keys, prices, resources, subscriptions, usage
 from tallystick.app.cli.output import FAILED, refused
@@ -38,6 +38,7 @@ app.command()(usage.usage)
 app.command()(usage.gaps)
 app.add_typer(invoices.app, name="invoice")
 app.add_typer(stores.app, name="store")
+app.add_typer(retention.app, name="retention")
 for command in AFTER:
     app.command()(command)
 

@@ -45,7 +45,7 @@ def _due(store: Store, place: Place, customer_id: str, now_ns: int) -> list[Run]
     """Runs that are due, not done, and wait neither for agents nor for hours: whoever only waits is read each time, not written."""
     with store.read() as tx:
         contract, books = read_contract(store, place, customer_id, now_ns, tx)
-        runs = {(_scope(place, run), _period(run)): run for run in due(contract, books, now_ns)}
+        runs = {(job_scope(place, run), job_period(run)): run for run in due(contract, books, now_ns)}
         wanted = [runs[each] for each in (store.jobs.due(JOB, list(runs), tx=tx) if runs else ())]
         return [run for run in wanted if ready(run, contract.seller, now_ns, None) and _is_whole(store, place, contract, run, now_ns, tx)]
 
@@ -60,7 +60,7 @@ def _is_whole(store: Store, place: Place, contract: Contract, run: Run, now_ns: 
 
 def _close(store: Store, place: Place, run: Run, clock: Clock, ids: Ids, owner: str) -> Closed | None:
     """Close a run under a lease; None: another worker has it. A fault keeps nothing and is tried again in a minute."""
-    fence = store.jobs.claim(JOB, _scope(place, run), _period(run), owner, LEASE_SECONDS)
+    fence = store.jobs.claim(JOB, job_scope(place, run), job_period(run), owner, LEASE_SECONDS)
     if fence is None:
         return None
     log = logger("closing")
@@ -81,9 +81,11 @@ def _close(store: Store, place: Place, run: Run, clock: Clock, ids: Ids, owner: 
     return closed
 
 
-def _scope(place: Place, run: Run) -> str:
+def job_scope(place: Place, run: Run) -> str:
+    """The scope of the job that closes a run: its seller and customer."""
     return f"{len(place.seller_id)}:{place.seller_id}/{run.customer_id}"
 
 
-def _period(run: Run) -> str:
+def job_period(run: Run) -> str:
+    """The period of the job that closes a run."""
     return f"{run.key}/{run.currency}"

@@ -139,6 +139,9 @@ def _compute(store: Store, stretches: Sequence[Stretch], horizon: DiskHorizon, n
         parts = _halves(stretches) if len(needed) > BATCHES_OPENED_AT_ONCE else ()
         samples, gone = open_samples(store, needed, tx) if needed and not parts else ({}, frozenset())
         zones = Zones.read(store, place, keys, tx)
+        unsaid = store.retention.not_remembered(needed, tx=tx) if samples else []
+    if unsaid:
+        store.transact(lambda tx: store.retention.need_payloads(tx, unsaid))
     for part in parts:
         _compute(store, part, horizon, now_ns)
     if parts:

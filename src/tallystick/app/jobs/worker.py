@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from tallystick.app.clock import Clock, Ids, RandomIds, clock_of
 from tallystick.app.jobs.closing import close_due
 from tallystick.app.jobs.failures import Failures
+from tallystick.app.jobs.retention.cleaning import Cleaning
 from tallystick.app.jobs.rollup import DiskHorizon, roll_up
 from tallystick.app.jobs.traced import HourTraces
 from tallystick.app.logs import logger, set_up_logs
@@ -59,6 +60,7 @@ def chores(store: Store, settings: Settings, clock: Clock, ids: Ids, owner: str,
     if horizon is DiskHorizon.CLOCK:
         found.append(Chore("disk_hours", 20 * SECOND_NS, lambda: _mark_disk_hours(store, clock)))
     found.append(Chore("close_periods", settings.closing_interval_ms * 10**6, lambda: close_due(store, clock, ids, owner)))
+    found.append(Chore("clean_up", 100 * 10**6, Cleaning(store, settings, clock, owner)))
     return tuple(found)
 
 

@@ -22,7 +22,7 @@ def known_of(tx: Tx, scope_key: int, resource_key: int) -> Known:
             Notice(boot_id, kind, at_ns)
             for boot_id, kind, at_ns in tx.rows(
                 "SELECT boot_id, kind, at_ns FROM lifecycle_event WHERE scope_key = ? AND resource_key = ? AND kind IN (?, ?)"
-                " ORDER BY at_ns, kind, boot_id",
+                " AND late = 0 ORDER BY at_ns, kind, boot_id",
                 (scope_key, resource_key, *STRUCTURAL),
             )
         ],
@@ -67,7 +67,17 @@ def previous_cell(tx: Tx, scope_key: int, resource_key: int, at_ns: int, boot_ke
         " ORDER BY cell_ns DESC LIMIT 1",
         (scope_key, resource_key, at_ns, at_ns, *values),
     )
-    return None if row is None else int(row[0])
+    return _kept_cell(tx, scope_key, resource_key, at_ns, boot_key) if row is None else int(row[0])
+
+
+def _kept_cell(tx: Tx, scope_key: int, resource_key: int, at_ns: int, boot_key: int | None) -> int | None:
+    """The cell of the last sample before an instant of which only a point is kept."""
+    of_boot, values = ("AND boot_key = ?", (boot_key,)) if boot_key is not None else ("", ())
+    row = tx.row(
+        f"SELECT MAX(last_at_ns) FROM kept_segment WHERE scope_key = ? AND resource_key = ? AND first_at_ns < ? {of_boot}",
+        (scope_key, resource_key, at_ns, *values),
+    )
+    return None if row is None or row[0] is None else cell_start(row[0])
 
 
 def next_cell(tx: Tx, scope_key: int, resource_key: int, at_ns: int, boot_key: int) -> int | None:

@@ -25,10 +25,11 @@ class Marks:
     """The hours of resources that a transaction makes dirty.
 
     A resource's generation rises with each transaction that marks it, and never comes again: so a mark is the one that
-    was seen exactly if its generation is.
+    was seen exactly if its generation is. `sealed`: the hours of these resources before these instants are computed no more.
     """
 
     generations: dict[int, int] = field(default_factory=dict)
+    sealed: dict[int, int] = field(default_factory=dict)
     _hours: dict[int, set[int]] = field(default_factory=dict)
 
     def add(self, resource_key: int, from_ns: int, until_ns: int) -> None:
@@ -50,6 +51,7 @@ class Marks:
             (scope_key, resource_key, hour_ns, self.generations[resource_key] + 1)
             for resource_key, hours in sorted(self._hours.items())
             for hour_ns in sorted(hours)
+            if hour_ns >= self.sealed.get(resource_key, 0)
         ]
         if not rows:
             return
@@ -84,7 +86,8 @@ def mark(tx: Tx, scope_key: int, marks: Marks) -> None:
         return
     lock_resources(tx, keys)
     clause, value = tx.each_of("resource_key", keys)
-    rows = tx.rows(f"SELECT resource_key, generation FROM resource WHERE {clause}", (value,))
+    rows = tx.rows(f"SELECT resource_key, generation, sealed_until_ns FROM resource WHERE {clause}", (value,))
     marks.generations = {row[0]: row[1] for row in rows}
+    marks.sealed = {row[0]: row[2] for row in rows if row[2] is not None}
     marks.write(tx, scope_key)
     tx.run(f"UPDATE resource SET generation = generation + 1 WHERE {clause}", (value,))

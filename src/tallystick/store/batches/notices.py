@@ -33,15 +33,23 @@ def write_events(tx: Tx, surrogates: Surrogates, place: Place, events: Sequence[
     keys = surrogates.resources(tx, scope_key, {event.resource_id for event in events}, events[0].received_at_ns)
     lock_resources(tx, list(keys.values()))
     marks, results = Marks(), []
+    clause, value = tx.each_of("resource_key", sorted(keys.values()))
+    rows = tx.rows(f"SELECT resource_key, sealed_until_ns FROM resource WHERE sealed_until_ns IS NOT NULL AND {clause}", (value,))
+    sealed: dict[int, int] = {row[0]: row[1] for row in rows}
     for event in events:
         key = keys[event.resource_id]
+        # Without a boot id it would part what is sealed, and nobody knows the samples around it any more.
+        late = not event.boot_id and event.kind.value in STRUCTURAL and event.at_ns < sealed.get(key, 0)
         stored = tx.run(
-            "INSERT INTO lifecycle_event (scope_key, resource_key, boot_id, kind, at_ns, last_sent_ns, received_at_ns, step_ns)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            (scope_key, key, event.boot_id, event.kind.value, event.at_ns, event.last_sent_ns or 0, event.received_at_ns, event.step_ns),
+            "INSERT INTO lifecycle_event (scope_key, resource_key, boot_id, kind, at_ns, last_sent_ns, received_at_ns, step_ns, late)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (
+                *(scope_key, key, event.boot_id, event.kind.value, event.at_ns, event.last_sent_ns or 0, event.received_at_ns),
+                *(event.step_ns, int(late)),
+            ),
         )
         results.append(STORED if stored else REPEATED)
-        if stored and event.kind.value in STRUCTURAL:
+        if stored and event.kind.value in STRUCTURAL and not late:
             marks.add(key, *reach_of_notice(known_of(tx, scope_key, key), Notice(event.boot_id, event.kind.value, event.at_ns)))
             tx.run(
                 "UPDATE resource SET event_at_ns = CASE WHEN event_at_ns > ? THEN event_at_ns ELSE ? END WHERE resource_key = ?",
@@ -229,7 +237,7 @@ def events_of(tx: Tx, scope_key: int, resource_keys: dict[int, str]) -> dict[int
     clause, value = tx.each_of("resource_key", list(resource_keys))
     rows = tx.rows(
         "SELECT resource_key, boot_id, kind, at_ns, received_at_ns, last_sent_ns, step_ns FROM lifecycle_event"
-        f" WHERE scope_key = ? AND {clause} ORDER BY at_ns, received_at_ns, event_key",
+        f" WHERE scope_key = ? AND {clause} AND late = 0 ORDER BY at_ns, received_at_ns, event_key",
         (scope_key, value),
     )
     found: dict[int, list[LifecycleEvent]] = {}

@@ -36,15 +36,19 @@ class _Part:
     """One resource while its timeline is gathered."""
 
     resource_id: str
+    sealed_until_ns: int = 0
     boots: list[_Boot] = field(default_factory=list)
     segments: list[StoredSegment] = field(default_factory=list)
 
 
-def timelines(tx: Tx, scope_key: int, resource_keys: Sequence[int], from_ns: int, until_ns: int) -> list[Timeline]:
+def timelines(
+    tx: Tx, scope_key: int, resource_keys: Sequence[int], from_ns: int, until_ns: int, *, with_firsts: bool = False
+) -> list[Timeline]:
     """The timelines of resources of one scope around [from_ns, until_ns), in the order asked for: what `Timeline` says is needed.
 
     A boot that ended before the window, or began after it, has its nearest cell in its extent; only for one that crosses an end
-    of the window the index is asked.
+    of the window the index is asked. Of hours that are sealed the points that are kept stand for the segments. `with_firsts`: the
+    cell of the first sample of each boot is loaded too.
     """
     parts = _parts(tx, scope_key, resource_keys)
     ids = {key: part.resource_id for key, part in parts.items()}
@@ -58,7 +62,12 @@ def timelines(tx: Tx, scope_key: int, resource_keys: Sequence[int], from_ns: int
             boot.spans = [window, *((cell_ns, cell_ns + CELL_NS) for cell_ns in sorted(set(told)))] if not boot.extent.boot_id else [window]
             crossings.extend((key, boot, span) for span in boot.spans)
     _find_neighbours(tx, scope_key, crossings)
+    if with_firsts:
+        for part in parts.values():
+            for boot in part.boots:
+                boot.cells.add(cell_start(boot.extent.first_at_ns or 0))
     _load(tx, scope_key, parts, window)
+    _load_points(tx, scope_key, parts)
     return [
         Timeline(
             resource_id=parts[key].resource_id,
@@ -75,8 +84,8 @@ def timelines(tx: Tx, scope_key: int, resource_keys: Sequence[int], from_ns: int
 
 def _parts(tx: Tx, scope_key: int, resource_keys: Sequence[int]) -> dict[int, _Part]:
     clause, value = tx.each_of("resource_key", list(resource_keys))
-    names = tx.rows(f"SELECT resource_key, resource_id FROM resource WHERE scope_key = ? AND {clause}", (scope_key, value))
-    parts = {key: _Part(resource_id) for key, resource_id in names}
+    names = tx.rows(f"SELECT resource_key, resource_id, sealed_until_ns FROM resource WHERE scope_key = ? AND {clause}", (scope_key, value))
+    parts = {key: _Part(resource_id, sealed_until_ns or 0) for key, resource_id, sealed_until_ns in names}
     missing = [key for key in resource_keys if key not in parts]
     if missing:
         raise LookupError(f"scope {scope_key} has no resources {missing}")
@@ -163,8 +172,35 @@ def _load(tx: Tx, scope_key: int, parts: dict[int, _Part], window: Span) -> None
         )
     rows.sort(key=itemgetter(5, 2))
     for key, boot_key, batch_key, received_at_ns, cell_ns, first_at_ns, last_at_ns, samples, interval_ns, block in rows:
+        if cell_ns < parts[key].sealed_until_ns:
+            continue
         segment = Segment(cell_ns, first_at_ns, last_at_ns, samples, interval_ns, block)
         parts[key].segments.append(StoredSegment(boots[boot_key], batch_key, received_at_ns, segment))
+
+
+def _load_points(tx: Tx, scope_key: int, parts: dict[int, _Part]) -> None:
+    """The points that are kept of segments in sealed hours; each has a number of its boot's in the place of its batch's."""
+    sealed = [key for key, part in parts.items() if part.sealed_until_ns]
+    if not sealed:
+        return
+    boots = {boot.extent.boot_key: boot.extent.boot_id for part in parts.values() for boot in part.boots}
+    clause, value = tx.each_of("resource_key", sealed)
+    for key, boot_key, first_at_ns, last_at_ns, samples, interval_ns, block in tx.rows(
+        "SELECT resource_key, boot_key, first_at_ns, last_at_ns, samples, interval_ns, block FROM kept_segment"
+        f" WHERE scope_key = ? AND {clause}",
+        (scope_key, value),
+    ):
+        segment = Segment(
+            cell_ns=cell_start(first_at_ns),
+            first_at_ns=first_at_ns,
+            last_at_ns=last_at_ns,
+            samples=samples,
+            interval_ns=interval_ns,
+            block=bytes(block),
+        )
+        parts[key].segments.append(StoredSegment(boot_id=boots[boot_key], batch_key=-boot_key, received_at_ns=0, segment=segment))
+    for key in sealed:
+        parts[key].segments.sort(key=lambda stored: (stored.segment.first_at_ns, stored.batch_key))
 
 
 def _boot_extent(boot: _Boot) -> BootExtent:

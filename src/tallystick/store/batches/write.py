@@ -13,6 +13,7 @@ from tallystick.store.batches.known import known_of, next_cell, previous_cell, s
 from tallystick.store.batches.marks import Marks, lock_resources, trace_hours
 from tallystick.store.batches.reach import Extent, Known, reach_of_first_sample
 from tallystick.store.engine import Tx
+from tallystick.store.retention.late import put_aside, recognise_folded
 from tallystick.store.surrogates import Surrogates
 
 FORMS = {"planes": 1}
@@ -38,6 +39,7 @@ class _Resource:
     latest_boot_key: int
     event_at_ns: int | None
     has_facts: bool
+    sealed_until_ns: int | None
     reordered: bool = False
 
 
@@ -68,11 +70,15 @@ def write_batches(tx: Tx, surrogates: Surrogates, place: Place, batches: Sequenc
     writing = _Writing({}, {})
     _load_states(tx, writing, candidates)
     results: list[BatchResult | None] = [None] * len(batches)
+    if writing.marks.sealed:
+        recognise_folded(tx, scope_key, candidates, writing.marks.sealed, results)
     new = insert_identities(tx, scope_key, candidates, results)
     if new:
-        _insert_rows(tx, scope_key, new)
         for candidate in new:
             results[candidate.index] = BatchResult(outcome=Outcome.STORED)
+        counted = _open_parts(tx, scope_key, writing, new)
+        _insert_rows(tx, scope_key, new, counted)
+        for candidate in counted:
             _extend(writing, candidate)
         for boot_key in sorted(writing.tied):
             settle_intervals(tx, scope_key, writing.touched[boot_key], writing.boots[boot_key])
@@ -112,17 +118,29 @@ def _load_states(tx: Tx, writing: _Writing, candidates: Sequence[Candidate]) -> 
     clause, keys = tx.each_of("b.boot_key", sorted({each.boot_key for each in candidates}))
     rows = tx.rows(
         "SELECT b.boot_key, b.boot_id, b.first_at_ns, b.last_at_ns, b.first_interval_ns, b.last_interval_ns, r.resource_key,"
-        " r.generation, r.latest_boot_key, r.event_at_ns, r.disk_from_ns IS NOT NULL"
+        " r.generation, r.latest_boot_key, r.event_at_ns, r.disk_from_ns IS NOT NULL,"
+        " r.sealed_until_ns"
         f" FROM boot b JOIN resource r ON r.resource_key = b.resource_key WHERE {clause}",
         (keys,),
     )
     for row in rows:
         writing.boots[row[0]] = Extent(*row[:6])
         if row[6] not in writing.resources:
-            writing.resources[row[6]] = _Resource(row[7], row[8], row[9], bool(row[10]))
+            writing.resources[row[6]] = _Resource(row[7], row[8], row[9], bool(row[10]), row[11])
+            if row[11] is not None:
+                writing.marks.sealed[row[6]] = row[11]
 
 
-def _insert_rows(tx: Tx, scope_key: int, new: Sequence[Candidate]) -> None:
+def _open_parts(tx: Tx, scope_key: int, writing: _Writing, new: Sequence[Candidate]) -> Sequence[Candidate]:
+    """The new batches as far as they count: what lies in sealed hours is put aside (metering.md, Retention)."""
+    sealed = writing.marks.sealed
+    if not sealed:
+        return new
+    parts = (put_aside(tx, scope_key, each, sealed[each.resource_key]) if each.resource_key in sealed else each for each in new)
+    return [each for each in parts if each is not None]
+
+
+def _insert_rows(tx: Tx, scope_key: int, new: Sequence[Candidate], counted: Sequence[Candidate]) -> None:
     segments = [
         (
             scope_key,
@@ -137,7 +155,7 @@ def _insert_rows(tx: Tx, scope_key: int, new: Sequence[Candidate]) -> None:
             each.batch.received_at_ns,
             segment.block,
         )
-        for each in new
+        for each in counted
         for segment in each.batch.segments
     ]
     payloads = [

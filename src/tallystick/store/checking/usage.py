@@ -135,6 +135,14 @@ class StoredUsage(Section):
             for row in rows
         }
 
+    def count_hours(self, place: Place, resource_key: int, from_ns: int, until_ns: int, tx: Tx) -> int:
+        """How many usage hours of a resource begin in [from_ns, until_ns)."""
+        row = tx.row(
+            "SELECT COUNT(*) FROM usage_hour WHERE scope_key = ? AND resource_key = ? AND hour_ns >= ? AND hour_ns < ?",
+            (self._surrogates.scope(tx, place), resource_key, from_ns, until_ns),
+        )
+        return int(row[0]) if row else 0
+
     def without_segments(self, place: Place, resource_key: int, tx: Tx) -> list[BatchRow]:
         """Batches of a resource that count and whose samples are kept, without a single segment."""
         scope_key = self._surrogates.scope(tx, place)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+
+import psycopg
 
 from tallystick.model.instants import DAY_NS
 from tallystick.store.engine import Tx
+from tallystick.store.retention.sections import NEEDED
 from tallystick.store.section import Section
 
 DAYS_AHEAD = 3
 MONTHS_AHEAD = 2
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+COLUMNS = {"payload": "received_at_ns", "segment": "cell_ns", "usage_hour": "hour_ns"}
+"""The tables that have partitions, and by what."""
 
 
 class Maintenance(Section):
@@ -39,6 +45,45 @@ class Maintenance(Section):
                 if make_partition(tx, table, f"{table}_{name}", ns(start), ns(end)):
                     made.append(f"{table}_{name}")
         return made
+
+    def drop_partitions(self, before_ns: int, *, with_rows: bool) -> list[str]:
+        """On PostgreSQL: drop partitions that end at an instant or before; their names. Nobody waits for it longer than 0.2 s.
+
+        Of payloads those that hold nothing that is needed, if they may be dropped `with_rows`; of the others, those that are empty.
+        """
+        dropped: list[str] = []
+        if self._database.dialect.value != "postgresql":
+            return dropped
+        with self._database.read() as tx:
+            names = [row[0] for row in tx.rows("SELECT inhrelid::regclass::text FROM pg_inherits ORDER BY 1")]
+        for name in names:
+            table, _, stamp = name.rpartition("_")
+            if table not in COLUMNS or not stamp.isdigit() or _end_of(stamp) > before_ns:
+                continue
+            with suppress(psycopg.errors.LockNotAvailable), self._database.write() as tx:
+                tx.run("SET LOCAL lock_timeout = '200ms'")
+                if table == "payload" and with_rows:
+                    needed = " OR ".join(condition for _, condition in NEEDED)
+                    found = tx.row(
+                        f"SELECT 1 FROM {name} p JOIN batch b ON b.batch_key = p.batch_key JOIN boot t ON t.boot_key = b.boot_key"
+                        f" WHERE {needed} LIMIT 1",
+                        (before_ns,),
+                    )
+                else:
+                    found = tx.row(f"SELECT 1 FROM {name} LIMIT 1")
+                if found is None:
+                    tx.run(f"DROP TABLE {name}")
+                    dropped.append(name)
+        return dropped
+
+    def give_back(self, pages: int) -> int:
+        """On SQLite: give some free pages at the end of the file back to its disk; how many are left to give."""
+        if self._database.file is None:
+            return 0
+        with self._database.write() as tx:
+            tx.rows(f"PRAGMA incremental_vacuum({pages:d})")
+            row = tx.row("PRAGMA freelist_count")
+        return int(row[0]) if row else 0
 
     def check_reachable(self) -> None:
         """See that the database answers.
@@ -88,7 +133,7 @@ class Maintenance(Section):
 
 def make_partition(tx: Tx, table: str, name: str, from_ns: int, until_ns: int) -> bool:
     """Make a partition of a table for [from_ns, until_ns); false if it is there, or if the default one has rows of that span."""
-    column = {"payload": "received_at_ns", "segment": "cell_ns", "usage_hour": "hour_ns"}[table]
+    column = COLUMNS[table]
     tx.run("SELECT pg_advisory_xact_lock(?)", (0x7A12,))
     if tx.row("SELECT 1 FROM pg_class WHERE relname = ? AND relnamespace = current_schema()::regnamespace", (name,)):
         return False
@@ -98,6 +143,14 @@ def make_partition(tx: Tx, table: str, name: str, from_ns: int, until_ns: int) -
     if table == "payload":
         tx.run(f"ALTER TABLE {name} ALTER COLUMN body SET STORAGE EXTERNAL")
     return True
+
+
+def _end_of(stamp: str) -> int:
+    """Where the partition of a day (20260310) or a month (202603) ends."""
+    if len(stamp) == 8:
+        return ns(datetime.strptime(stamp, "%Y%m%d").replace(tzinfo=UTC) + timedelta(days=1))
+    first = datetime.strptime(stamp, "%Y%m").replace(tzinfo=UTC)
+    return ns((first + timedelta(days=32)).replace(day=1))
 
 
 def ns(moment: datetime) -> int:

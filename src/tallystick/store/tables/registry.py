@@ -111,6 +111,8 @@ def _add_resource_tables(metadata: MetaData) -> None:
         words("kind", default=""),
         words("region", default=""),
         words("labels", default="{}"),
+        instant("first_hour_ns", null=True),
+        instant("hours_until_ns", null=True),
         UniqueConstraint("scope_key", "resource_id"),
         ForeignKeyConstraint(["scope_key"], ["scope.scope_key"]),
     )
@@ -162,6 +164,7 @@ def _add_lifecycle_table(metadata: MetaData) -> None:
         instant("last_sent_ns"),
         instant("received_at_ns"),
         instant("step_ns", null=True),
+        count("late", default=0),
         UniqueConstraint("scope_key", "resource_key", "boot_id", "kind", "at_ns", "last_sent_ns"),
         Index("lifecycle_event_at_idx", "scope_key", "resource_key", "at_ns"),
         ForeignKeyConstraint(["resource_key"], ["resource.resource_key"]),

@@ -10,6 +10,7 @@ from tallystick.store.engine import Dialect
 from tallystick.store.tables.batches import add_batch_tables
 from tallystick.store.tables.money import add_money_tables
 from tallystick.store.tables.registry import add_registry_tables
+from tallystick.store.tables.retention import add_retention_tables
 from tallystick.store.tables.service import add_service_tables
 from tallystick.store.tables.usage import add_usage_tables
 
@@ -28,7 +29,7 @@ class Schema:
                 "ck": "%(table_name)s_%(constraint_name)s_check",
             }
         )
-        for add in (add_registry_tables, add_batch_tables, add_usage_tables, add_money_tables, add_service_tables):
+        for add in (add_registry_tables, add_batch_tables, add_usage_tables, add_money_tables, add_service_tables, add_retention_tables):
             add(self.metadata, dialect)
 
     def __getitem__(self, name: str) -> Table:

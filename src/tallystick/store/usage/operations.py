@@ -331,11 +331,15 @@ class Usage(Section):
             return [(row[0], _period(reading, row)) for row in rows]
 
     def first_hour(self, place: Place, resource_keys: Sequence[int], *, tx: Tx | None = None) -> int | None:
-        """The first hour with stored usage of some resources, or None."""
+        """The first hour with usage of some resources, or None; also if it is deleted by now: contracts begin there."""
         with self._reading(tx) as reading:
             which, keys = _among(reading, "resource_key", resource_keys)
             scope_key = self._surrogates.scope(reading, place)
-            row = reading.row(f"SELECT MIN(hour_ns) FROM usage_hour WHERE scope_key = ?{which}", (scope_key, *keys))
+            row = reading.row(
+                f"SELECT MIN(at_ns) FROM (SELECT MIN(hour_ns) AS at_ns FROM usage_hour WHERE scope_key = ?{which}"
+                f" UNION ALL SELECT MIN(first_hour_ns) FROM resource WHERE scope_key = ?{which}) AS firsts",
+                (scope_key, *keys) * 2,
+            )
         return None if row is None or row[0] is None else int(row[0])
 
     def last_hour(self, place: Place, *, tx: Tx | None = None) -> int | None:
