@@ -42,7 +42,8 @@ _NOT_YET = Refusal(code=RefusalCode.DAMAGED, field="batch")
 
 
 def _prepare_chunk(sent: Sequence[tuple[int, SentBatch]], received_at_ns: Sequence[int], result: list[StorableBatch | Refusal]) -> None:
-    """One pass over all values of these batches for each of: open, check, fold."""
+    """One pass over all values of these batches for each of: open, check, fold. Those of one length are neighbours."""
+    sent = sorted(sent, key=lambda each: each[1].samples)
     opened = _open([each for _, each in sent])
     found = _refusals(sent, opened, received_at_ns)
     good: list[tuple[int, SentBatch, Samples]] = []

@@ -6,6 +6,7 @@ from hashlib import sha256
 from struct import Struct
 
 from tallystick.meter.samples import Samples, present
+from tallystick.model.samples import ALL_COLUMNS_MASK
 
 _MASK = Struct("<H")
 _INTERVAL = Struct("<q")
@@ -13,8 +14,8 @@ _INTERVAL = Struct("<q")
 
 def content_hash(samples: Samples) -> bytes:
     """SHA-256 (32 bytes) over the presence mask, the present columns as little-endian int64 in order, and the interval."""
+    values = samples.values if samples.mask == ALL_COLUMNS_MASK else samples.values[list(present(samples.mask))]
     digest = sha256(_MASK.pack(samples.mask))
-    for number in present(samples.mask):
-        digest.update(samples.values[number].data)
+    digest.update(values.astype("<i8", copy=False).tobytes())
     digest.update(_INTERVAL.pack(samples.interval_ns))
     return digest.digest()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tallystick.meter.samples import Columns, Samples
+from tallystick.meter.samples import Columns, Samples, side_by_side
 from tallystick.meter.segments import HAS_TAIL, NO_TAIL, RECORD, Fall, Tail, halves, pack_tail
 from tallystick.model.instants import CELL_NS
 from tallystick.model.samples import COUNTERS, DIFFERENCES, GAP_AFTER_INTERVALS, LARGEST
@@ -33,7 +33,7 @@ def fold(
     """
     if not batches:
         return []
-    values = np.concatenate([batch.values for batch in batches], axis=1) if len(batches) > 1 else batches[0].values
+    values = side_by_side(batches)
     starts: list[int] = []
     owners: list[int] = []
     low = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from struct import Struct
 
 import numpy as np
@@ -17,6 +18,7 @@ from tallystick.model.samples import ALL_COLUMNS_MASK, COLUMNS, DIFFERENCES, MEA
 VERSION = 1
 _HEAD = Struct("<BHI")
 _COLUMN = Struct("<qB")
+_TOLD = [Struct("<" + "qB" * columns) for columns in range(len(COLUMNS) + 1)]
 _VALUE_BYTES = 8
 _WINDOW: dict[int, int] = {DecompressionParameter.window_log_max: 23}
 """A frame may ask for no more than 8 MiB of memory: level 1 asks for 512 KiB."""
@@ -24,16 +26,13 @@ _WINDOW: dict[int, int] = {DecompressionParameter.window_log_max: 23}
 
 @dataclass(frozen=True, slots=True)
 class _Header:
-    """What stands before the frame: samples, mask, first value and planes of each present column, and where the frame begins."""
+    """What stands before the frame: samples, mask, the first value and the planes of all nine columns, and where the frame begins."""
 
     count: int
     mask: int
-    columns: tuple[tuple[int, int, int], ...]  # (number of the column, first value, planes)
+    firsts: tuple[int, ...]
+    widths: tuple[int, ...]
     frame_at: int
-
-    @property
-    def plane_bytes(self) -> int:
-        return (self.count - 1) * sum(planes for _, _, planes in self.columns)
 
 
 def decode(planes: bytes, interval_ns: int, max_bytes: int) -> Samples | Refusal:
@@ -42,9 +41,10 @@ def decode(planes: bytes, interval_ns: int, max_bytes: int) -> Samples | Refusal
 
 
 def decode_many(planes: Sequence[bytes], intervals_ns: Sequence[int], max_bytes: int) -> list[Samples | Refusal]:
-    """The samples of many batches in one array, a refusal in the place of those that cannot be read.
+    """The samples of many batches side by side in one array, a refusal in the place of those that cannot be read.
 
-    `max_bytes` limits each batch as decoded: 8 bytes a value of a present column.
+    `max_bytes` limits each batch as decoded: 8 bytes a value of a present column. Neighbours with the same number of samples
+    are decoded together.
     """
     result: list[Samples | Refusal] = []
     read: list[tuple[int, _Header, bytes]] = []
@@ -58,13 +58,17 @@ def decode_many(planes: Sequence[bytes], intervals_ns: Sequence[int], max_bytes:
         else:
             read.append((place, header, frame))
             result.append(_EMPTY)
-    values = np.zeros((len(COLUMNS), sum(header.count for _, header, _ in read)), np.int64)
+    values = np.zeros((len(COLUMNS), sum([header.count for _, header, _ in read])), np.int64)
     low = 0
-    for place, header, frame in read:
-        view = values[:, low : low + header.count]
-        _fill(view, header, frame, intervals_ns[place])
-        result[place] = Samples(values=view, mask=header.mask, interval_ns=intervals_ns[place])
-        low += header.count
+    for count, neighbours in groupby(read, key=lambda each: each[1].count):
+        group = list(neighbours)
+        end = low + count * len(group)
+        intervals = np.array([intervals_ns[place] for place, _, _ in group], np.int64)
+        _fill(values[:, low:end].reshape(len(COLUMNS), -1, count), [each[1] for each in group], [each[2] for each in group], intervals)
+        for place, header, _ in group:
+            view = values[:, low : low + count]
+            result[place] = Samples(values=view, mask=header.mask, interval_ns=intervals_ns[place], at=low)
+            low += count
     return result
 
 
@@ -81,22 +85,31 @@ def _header(batch: bytes, max_bytes: int) -> _Header | Refusal:
         return _damaged(f"presence {mask:#x}")
     if count == 0:
         return Refusal(code=RefusalCode.WRONG_LENGTH, field=MEASURED_AT, value="0 samples")
-    numbers = present(mask)
-    if count * len(numbers) * _VALUE_BYTES > max_bytes:
+    columns = mask.bit_count()
+    if count * columns * _VALUE_BYTES > max_bytes:
         return Refusal(code=RefusalCode.TOO_LARGE, field="planes", value=f"{count} samples")
-    frame_at = _HEAD.size + len(numbers) * _COLUMN.size
+    told = _TOLD[columns]
+    frame_at = _HEAD.size + told.size
     if len(batch) < frame_at:
         return _damaged(f"{len(batch)} bytes")
-    firsts = _COLUMN.iter_unpack(memoryview(batch)[_HEAD.size : frame_at])
-    columns = tuple((number, first, width) for number, (first, width) in zip(numbers, firsts, strict=True))
-    if any(width > _VALUE_BYTES for _, _, width in columns):
+    found = told.unpack_from(batch, _HEAD.size)
+    firsts, widths = found[0::2], found[1::2]
+    if max(widths) > _VALUE_BYTES:
         return _damaged("more than 8 planes")
-    return _Header(count, mask, columns, frame_at)
+    if mask != ALL_COLUMNS_MASK:
+        firsts, widths = _spread(firsts, mask), _spread(widths, mask)
+    return _Header(count, mask, firsts, widths, frame_at)
+
+
+def _spread(told: Sequence[int], mask: int) -> tuple[int, ...]:
+    """What is told of the present columns, with 0 in the place of the absent ones."""
+    rest = iter(told)
+    return tuple([next(rest) if mask >> column & 1 else 0 for column in range(len(COLUMNS))])
 
 
 def _frame(batch: bytes, header: _Header) -> bytes | Refusal:
     """The planes of a batch, decompressed with their exact length as the limit."""
-    length = header.plane_bytes
+    length = (header.count - 1) * sum(header.widths)
     packed = memoryview(batch)[header.frame_at :]
     if not length:
         return b"" if not packed else _damaged(f"{len(packed)} bytes after the header")
@@ -114,28 +127,28 @@ def _damaged(value: str) -> Refusal:
     return Refusal(code=RefusalCode.DAMAGED, field="planes", value=value)
 
 
-def _fill(view: Columns, header: _Header, frame: bytes, interval_ns: int) -> None:
-    """Write the samples of a batch into `view`, [9, n] of zeros.
+def _fill(view: NDArray[np.int64], headers: Sequence[_Header], frames: Sequence[bytes], intervals: NDArray[np.int64]) -> None:
+    """Write the samples of batches of one length into `view`, [9, batches, n] of zeros.
 
     The planes of a column go into its highest bytes; one arithmetic shift then puts them down and extends the sign.
     """
-    steps = header.count - 1
-    content = np.frombuffer(frame, np.uint8)
-    shifts = np.zeros((len(COLUMNS), 1), np.int64)
-    low = 0
-    for number, _, width in header.columns:
-        if width and steps:
-            places = view[number, 1:].view(np.uint8)
-            for plane in range(_VALUE_BYTES - width, _VALUE_BYTES):
-                places[plane::_VALUE_BYTES] = content[low : low + steps]
-                low += steps
-            shifts[number] = 8 * (_VALUE_BYTES - width)
-    if steps:
-        np.right_shift(view[:, 1:], shifts, out=view[:, 1:])
-        view[0, 1:] += np.arange(1, header.count, dtype=np.int64) * interval_ns + header.columns[0][1]
-    for number, first, _ in header.columns:
-        view[number, 0] = first
-    np.cumsum(view[1:], axis=1, out=view[1:])
+    steps = view.shape[2] - 1
+    content = np.frombuffer(b"".join(frames), np.uint8).reshape(-1, max(steps, 1))
+    widths = np.array([header.widths for header in headers], np.intp)
+    ends = np.cumsum(widths).reshape(widths.shape)
+    for column, (width, end) in enumerate(zip(widths.T, ends.T, strict=True)):
+        octets = view[column].view(np.uint8)
+        narrow = int(width.min())
+        for below in range(1, int(width.max()) + 1):
+            if below <= narrow:
+                octets[:, 2 * _VALUE_BYTES - below :: _VALUE_BYTES] = content[end - below]
+            else:
+                having = np.flatnonzero(width >= below)
+                octets[having, 2 * _VALUE_BYTES - below :: _VALUE_BYTES] = content[end[having] - below]
+    np.right_shift(view, 8 * (_VALUE_BYTES - np.maximum(widths, 1)).T[:, :, None], out=view)
+    view[:, :, 0] = np.array([header.firsts for header in headers], np.int64).T
+    view[0, :, 1:] += intervals[:, None] * np.arange(1, steps + 1) + view[0, :, :1]
+    np.add.accumulate(view[1:], axis=2, out=view[1:])
 
 
 def encode(samples: Samples) -> bytes:

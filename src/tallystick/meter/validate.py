@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tallystick.meter.samples import Samples, present
+from tallystick.meter.samples import Samples, present, side_by_side
 from tallystick.model.outcomes import Refusal, RefusalCode
 from tallystick.model.samples import COLUMNS, FUTURE_LIMIT_NS, LARGEST, MEASURED_AT, BatchIdentity
 
@@ -58,7 +58,7 @@ def _all_sound(batches: Sequence[Samples], latest_ns: int) -> bool:
     """Whether no value of any batch can be refused: instants rise from above 0 to at most `latest_ns`, nothing is negative."""
     if not batches:
         return True
-    values = np.concatenate([batch.values for batch in batches], axis=1) if len(batches) > 1 else batches[0].values
+    values = side_by_side(batches)
     edges = np.cumsum([batch.count for batch in batches])
     rises = values[0, 1:] > values[0, :-1]
     rises[edges[:-1] - 1] = True
