@@ -6,9 +6,8 @@ import http.client
 import json
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
-
-from tests.servers import cpu_seconds
 
 IDLE_SHARE = 0.03
 IDLE_SECONDS = 20
@@ -28,13 +27,13 @@ class Connection:
         return answer.status, answer.read()
 
 
-def until_idle(pid: int) -> None:
-    """Until the process tree uses less than 3 % of a core for a second: what goes on in the background belongs to the price."""
+def until_idle(used: Callable[[], float]) -> None:
+    """Until less than 3 % of a core is used for a second: what goes on in the background belongs to the price."""
     limit = time.monotonic() + IDLE_SECONDS
-    before = cpu_seconds(pid)
+    before = used()
     while time.monotonic() < limit:
         time.sleep(1)
-        now = cpu_seconds(pid)
+        now = used()
         if now - before < IDLE_SHARE:
             return
         before = now

@@ -13,6 +13,9 @@ from tallystick.ingest.submission import Clock, Observer, Receipt, Submission
 GROUP_BYTES = 8 * 2**20
 """A group larger than this is not waited for any longer: it is stored at once."""
 
+MOST_GROUPS = 4
+"""A group is waited for at most so many times its time: a commit costs a millisecond, however little is in it."""
+
 SETTLE_SECONDS = 5
 """After so long without a request what was written is settled: there is time for it now."""
 
@@ -38,8 +41,9 @@ class _Waiting:
 class GroupWriter:
     """The one thread of this process that writes batches.
 
-    Requests are collected for `group_ms`, or until 8 MiB are there, and stored together. A request whose storing fails is
-    tried once more alone, so that it never costs its neighbours. At most `queue_bytes` wait; what comes beyond is `QueueFull`.
+    Requests are collected for `group_ms`, four times as long while more keep coming, or until 8 MiB are there, and stored
+    together. A request whose storing fails is tried once more alone, so that it never costs its neighbours. At most
+    `queue_bytes` wait; what comes beyond is `QueueFull`.
     `settle` is called once when nothing has come for five seconds after a group.
     """
 
@@ -103,7 +107,9 @@ class GroupWriter:
                 raise QueueFull("the server is shutting down" if self._ending else f"{self._waiting_bytes} bytes wait to be stored")
             self._waiting.append(waiting)
             self._waiting_bytes += submission.size_bytes
-            self._changed.notify()
+            # Only the first of a group and one that fills it wake the writer: a change of threads for each costs both of them.
+            if len(self._waiting) == 1 or self._waiting_bytes >= GROUP_BYTES:
+                self._changed.notify()
         return await waiting.answer
 
     def _run(self) -> None:
@@ -129,12 +135,7 @@ class GroupWriter:
                 self._changed.wait(SETTLE_SECONDS if self._unsettled else None)
             if not self._waiting:
                 return []
-            until_ns = self._clock.monotonic_ns() + self._group_ns
-            while not self._ending and self._waiting_bytes < GROUP_BYTES:
-                rest_ns = until_ns - self._clock.monotonic_ns()
-                if rest_ns <= 0:
-                    break
-                self._changed.wait(rest_ns / 10**9)
+            self._collect()
             group: list[_Waiting] = []
             size = 0
             while self._waiting and (not group or size + self._waiting[0].submission.size_bytes <= GROUP_BYTES):
@@ -142,6 +143,17 @@ class GroupWriter:
                 group.append(self._waiting.popleft())
             self._waiting_bytes -= size
             return group
+
+    def _collect(self) -> None:
+        """Wait for more: at least for the time of a group, then as long as something came in its last half, at most four times."""
+        began_ns, slice_ns, arrived = self._clock.monotonic_ns(), self._group_ns // 2, 0
+        while not self._ending and self._waiting_bytes < GROUP_BYTES:
+            waited_ns = self._clock.monotonic_ns() - began_ns
+            is_quiet = len(self._waiting) == arrived
+            if waited_ns >= MOST_GROUPS * self._group_ns or (is_quiet and waited_ns >= self._group_ns):
+                return
+            arrived = len(self._waiting)
+            self._changed.wait(slice_ns / 10**9)
 
     def _store(self, group: Sequence[_Waiting]) -> None:
         try:

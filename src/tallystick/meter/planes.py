@@ -11,7 +11,7 @@ import numpy as np
 from backports.zstd import DecompressionParameter, ZstdCompressor, ZstdDecompressor, ZstdError
 from numpy.typing import NDArray
 
-from tallystick.meter.samples import Columns, Samples, present
+from tallystick.meter.samples import Samples, present
 from tallystick.model.outcomes import Refusal, RefusalCode
 from tallystick.model.samples import ALL_COLUMNS_MASK, COLUMNS, DIFFERENCES, MEASURED_AT
 
