@@ -60,6 +60,12 @@ class PostgresServer:
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             connection.execute(f"DROP DATABASE IF EXISTS {url.rpartition('/')[2]} WITH (FORCE)")
 
+    def database_bytes(self, url: str) -> int:
+        """The size of one of its databases on disk, the log of the server left out."""
+        with psycopg.connect(url) as connection:
+            row = connection.execute("SELECT pg_database_size(current_database())").fetchone()
+        return int(row[0]) if row else 0
+
     def stop(self) -> None:
         """End it by its process id, and delete its files."""
         os.kill(self.pid, signal.SIGQUIT)

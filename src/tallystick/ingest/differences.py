@@ -10,5 +10,5 @@ import numpy.typing as npt
 
 def running(differences: Sequence[int]) -> npt.NDArray[np.int64]:
     """The values of a column, as int64 modulo 2^64: [5, 1, -2] becomes [5, 6, 4]. A value outside 0 .. 2^63-1 shows as negative."""
-    with np.errstate(over="ignore"):
-        return np.cumsum(np.array(differences, dtype=np.int64), dtype=np.int64)
+    values = np.array(differences, dtype=np.int64)
+    return np.add.accumulate(values, out=values)

@@ -50,6 +50,7 @@ def _prepare_chunk(sent: Sequence[tuple[int, SentBatch]], received_at_ns: Sequen
         elif isinstance(samples, Samples):
             good.append((place, each, samples))
     folded = fold.fold([samples for _, _, samples in good], [bool(each.identity.boot_id) for _, each, _ in good])
+    packed = iter(planes.encode_many([samples for _, each, samples in good if each.planes is None]))
     for (place, each, samples), segments in zip(good, folded, strict=True):
         result[place] = StorableBatch(
             identity=each.identity,
@@ -60,7 +61,7 @@ def _prepare_chunk(sent: Sequence[tuple[int, SentBatch]], received_at_ns: Sequen
             last_at_ns=segments[-1].last_at_ns,
             samples=samples.count,
             segments=segments,
-            payload=each.planes if each.planes is not None else planes.encode(samples),
+            payload=each.planes if each.planes is not None else next(packed),
             trace=each.trace,
         )
 

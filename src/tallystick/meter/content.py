@@ -6,7 +6,7 @@ from hashlib import sha256
 from struct import Struct
 
 from tallystick.meter.samples import Samples, present
-from tallystick.model.samples import ALL_COLUMNS_MASK
+from tallystick.model.samples import COLUMNS
 
 _MASK = Struct("<H")
 _INTERVAL = Struct("<q")
@@ -14,7 +14,8 @@ _INTERVAL = Struct("<q")
 
 def content_hash(samples: Samples) -> bytes:
     """SHA-256 (32 bytes) over the presence mask, the present columns as little-endian int64 in order, and the interval."""
-    values = samples.values if samples.mask == ALL_COLUMNS_MASK else samples.values[list(present(samples.mask))]
+    numbers = present(samples.mask)
+    values = samples.values if len(numbers) == len(COLUMNS) else samples.values[list(numbers)]
     digest = sha256(_MASK.pack(samples.mask))
     digest.update(values.astype("<i8", copy=False).tobytes())
     digest.update(_INTERVAL.pack(samples.interval_ns))

@@ -11,7 +11,7 @@ import numpy as np
 from backports.zstd import DecompressionParameter, ZstdCompressor, ZstdDecompressor, ZstdError
 from numpy.typing import NDArray
 
-from tallystick.meter.samples import Samples, present
+from tallystick.meter.samples import Samples, present, side_by_side
 from tallystick.model.outcomes import Refusal, RefusalCode
 from tallystick.model.samples import ALL_COLUMNS_MASK, COLUMNS, DIFFERENCES, MEASURED_AT
 
@@ -20,6 +20,8 @@ _HEAD = Struct("<BHI")
 _COLUMN = Struct("<qB")
 _TOLD = [Struct("<" + "qB" * columns) for columns in range(len(COLUMNS) + 1)]
 _VALUE_BYTES = 8
+_BEYOND = 1 << np.arange(7, 63, 8)
+"""The least value that needs two planes, three, and so on."""
 _WINDOW: dict[int, int] = {DecompressionParameter.window_log_max: 23}
 """A frame may ask for no more than 8 MiB of memory: level 1 asks for 512 KiB."""
 
@@ -85,7 +87,7 @@ def _header(batch: bytes, max_bytes: int) -> _Header | Refusal:
         return _damaged(f"presence {mask:#x}")
     if count == 0:
         return Refusal(code=RefusalCode.WRONG_LENGTH, field=MEASURED_AT, value="0 samples")
-    columns = mask.bit_count()
+    columns = (mask & ALL_COLUMNS_MASK).bit_count()
     if count * columns * _VALUE_BYTES > max_bytes:
         return Refusal(code=RefusalCode.TOO_LARGE, field="planes", value=f"{count} samples")
     told = _TOLD[columns]
@@ -96,7 +98,7 @@ def _header(batch: bytes, max_bytes: int) -> _Header | Refusal:
     firsts, widths = found[0::2], found[1::2]
     if max(widths) > _VALUE_BYTES:
         return _damaged("more than 8 planes")
-    if mask != ALL_COLUMNS_MASK:
+    if columns != len(COLUMNS):
         firsts, widths = _spread(firsts, mask), _spread(widths, mask)
     return _Header(count, mask, firsts, widths, frame_at)
 
@@ -153,36 +155,46 @@ def _fill(view: NDArray[np.int64], headers: Sequence[_Header], frames: Sequence[
 
 def encode(samples: Samples) -> bytes:
     """The reference encoder: the planes of a batch, as docs/planes.md says."""
-    head = [_HEAD.pack(VERSION, samples.mask, samples.count)]
-    planes: list[bytes] = []
-    for number in present(samples.mask):
-        column = samples.values[number]
-        residuals = _residuals(column, samples.interval_ns if number == 0 else None)
-        width = _planes_needed(residuals)
-        head.append(_COLUMN.pack(int(column[0]), width))
-        octets = np.ascontiguousarray(residuals).view(np.uint8).reshape(-1, _VALUE_BYTES)
-        planes += [octets[:, plane].tobytes() for plane in range(width)]
-    if not planes:
-        return b"".join(head)
+    return encode_many([samples])[0]
+
+
+def encode_many(batches: Sequence[Samples]) -> list[bytes]:
+    """The planes of each batch; neighbours with the same number of samples are taken apart together."""
+    result: list[bytes] = []
+    for count, neighbours in groupby(batches, key=lambda each: each.count):
+        group = list(neighbours)
+        values = side_by_side(group).reshape(len(COLUMNS), -1, count)
+        residuals = values[:, :, 1:] - values[:, :, :-1]
+        intervals = np.array([each.interval_ns for each in group], np.int64)
+        np.subtract(values[0, :, 1:], intervals[:, None] * np.arange(1, count) + values[0, :, :1], out=residuals[0])
+        result += _packed(group, values[:, :, 0], residuals)
+    return result
+
+
+def _packed(group: Sequence[Samples], firsts: NDArray[np.int64], residuals: NDArray[np.int64]) -> list[bytes]:
+    """The bytes of batches of one length: their first values, [9, batches], and residuals, [9, batches, n - 1]."""
+    widths = _planes_needed(residuals)
+    octets = residuals.view(np.uint8).reshape(*residuals.shape, _VALUE_BYTES)
+    planes = [
+        [np.ascontiguousarray(octets[column, :, :, plane]) for plane in range(most)] for column, most in enumerate(widths.max(axis=1))
+    ]
     writer = ZstdCompressor(level=1)
-    blocks = [writer.compress(plane, mode=ZstdCompressor.FLUSH_BLOCK) for plane in planes[:-1]]
-    return b"".join([*head, *blocks, writer.compress(planes[-1], mode=ZstdCompressor.FLUSH_FRAME)])
+    found: list[bytes] = []
+    for place, (batch, first, width) in enumerate(zip(group, firsts.T.tolist(), widths.T.tolist(), strict=True)):
+        numbers = present(batch.mask)
+        head = [_HEAD.pack(VERSION, batch.mask, batch.count), *(_COLUMN.pack(first[number], width[number]) for number in numbers)]
+        own = [planes[number][plane][place] for number in numbers for plane in range(width[number])]
+        blocks = [writer.compress(plane, mode=ZstdCompressor.FLUSH_BLOCK) for plane in own[:-1]]
+        found.append(b"".join([*head, *blocks, *(writer.compress(plane, mode=ZstdCompressor.FLUSH_FRAME) for plane in own[-1:])]))
+    return found
 
 
-def _residuals(column: NDArray[np.int64], interval_ns: int | None) -> NDArray[np.int64]:
-    """The n - 1 differences modulo 2^64: of instants to first + k x interval, of everything else to the value before."""
-    if interval_ns is None:
-        return column[1:] - column[:-1]
-    expected = np.arange(1, column.size, dtype=np.int64) * interval_ns + column[0]
-    return np.asarray(column[1:] - expected, np.int64)
-
-
-def _planes_needed(residuals: NDArray[np.int64]) -> int:
-    """The least number of bytes from which all residuals follow by sign extension; 0 if all are 0."""
-    if not residuals.any():
-        return 0
-    widest = int(np.max(np.where(residuals < 0, ~residuals, residuals)))
-    return widest.bit_length() // 8 + 1
+def _planes_needed(residuals: NDArray[np.int64]) -> NDArray[np.intp]:
+    """The least number of bytes from which all residuals of a column of a batch follow by sign extension; 0 if all are 0."""
+    if not residuals.shape[2]:
+        return np.zeros(residuals.shape[:2], np.intp)
+    widest = np.max(residuals ^ (residuals >> 63), axis=2)
+    return np.asarray((np.searchsorted(_BEYOND, widest, side="right") + 1) * residuals.any(axis=2), np.intp)
 
 
 def decode_columns(columns: Mapping[str, Sequence[int]], interval_ns: int) -> Samples | Refusal:

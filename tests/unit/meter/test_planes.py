@@ -41,8 +41,9 @@ def test_what_is_encoded_is_decoded(batch: Samples) -> None:
 
 
 @given(st.lists(batches(), max_size=5))
-def test_many_are_decoded_as_each_alone(many: list[Samples]) -> None:
+def test_many_are_encoded_and_decoded_as_each_alone(many: list[Samples]) -> None:
     encoded = [planes.encode(batch) for batch in many]
+    assert planes.encode_many(many) == encoded
     broken = [b"\x01", *encoded, encoded[0][:-1] if encoded else b"\x02" * 9]
     intervals = [1, *(batch.interval_ns for batch in many), 1]
     first, *found, last = planes.decode_many(broken, intervals, MAX)
