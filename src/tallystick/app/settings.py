@@ -75,6 +75,12 @@ class Settings(BaseSettings):
     """How long a worker waits between two looks for hours to compute."""
     closing_interval_ms: Annotated[int, Field(ge=10, le=3_600_000)] = 5000
     """How long a worker waits between two looks for periods to close."""
+    agent_away_seconds: Annotated[int, Field(ge=10, le=86_400)] = 75
+    """How long after its last heartbeat an agent is called away."""
+    watch_interval_ms: Annotated[int, Field(ge=10, le=3_600_000)] = 15_000
+    """How long a worker waits between two looks at who is away."""
+    clock_offset_limit_ms: Annotated[int, Field(ge=1, le=3_600_000)] = 1000
+    """How far an agent's clock may be from the server's before it is warned of."""
     disk_horizon: Literal["clock", "resource"] = "clock"
     """Until when a disk is held that nobody deleted: the clock's current hour, or (for replays) the last hour told of its resource."""
     traces_endpoint: str = ""

@@ -10,11 +10,12 @@ from tallystick.meter.incarnations import incarnations
 from tallystick.meter.ledger import Ledger, levels
 from tallystick.meter.links import Meter, count
 from tallystick.meter.samples import Samples
+from tallystick.meter.silence.causes import caused
 from tallystick.model.findings import FindingCode
 from tallystick.model.instants import HOUR_NS
-from tallystick.model.samples import GAP_AFTER_INTERVALS, LifecycleEvent, LifecycleKind
+from tallystick.model.samples import GAP_AFTER_INTERVALS, LifecycleKind
 from tallystick.model.timeline import Timeline
-from tallystick.model.usage import Gap, GapCause, HoursResult
+from tallystick.model.usage import HoursResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,11 +102,14 @@ def hours_of(
     ordered, told = incarnations(found)
     for code, at, boot_id in told:
         meter.finding(code, at, boot_id)
+    for event in timeline.events:
+        if event.kind is LifecycleKind.CLOCK_STEPPED:
+            meter.finding(FindingCode.CLOCK_STEPPED, event.at_ns, event.boot_id)
     count(meter, ordered)
     meter.ledger.disk(disk_until_ns)
     return HoursResult(
         hours=tuple(meter.ledger.hours(timeline.resource_id)),
-        gaps=tuple(sorted(_caused(meter.gaps, timeline.events), key=lambda gap: (gap.from_ns, gap.until_ns, gap.filled))),
+        gaps=tuple(sorted(caused(meter.gaps, timeline), key=lambda gap: (gap.from_ns, gap.until_ns, gap.filled))),
         findings=tuple(sorted(meter.findings, key=lambda one: (one.at_ns or 0, one.code, one.boot_id))),
     )
 
@@ -114,16 +118,3 @@ def _window(from_ns: int, until_ns: int) -> Window:
     if from_ns % HOUR_NS or until_ns % HOUR_NS or from_ns > until_ns:
         raise ValueError(f"[{from_ns}, {until_ns}) is not made of whole hours")
     return Window(from_ns=from_ns, until_ns=until_ns)
-
-
-def _caused(gaps: Sequence[Gap], events: Sequence[LifecycleEvent]) -> list[Gap]:
-    """The gaps with their cause, where a notice of a possible gap tells of one."""
-    notices = [event for event in events if event.kind is LifecycleKind.POSSIBLE_GAP and event.last_sent_ns is not None]
-    if not notices:
-        return list(gaps)
-    return [
-        Gap(resource_id=gap.resource_id, from_ns=gap.from_ns, until_ns=gap.until_ns, filled=gap.filled, cause=GapCause.AGENT_AWAY)
-        if gap.cause is GapCause.UNSTATED and any((one.last_sent_ns or 0) <= gap.from_ns and gap.until_ns <= one.at_ns for one in notices)
-        else gap
-        for gap in gaps
-    ]

@@ -23,7 +23,7 @@ from tallystick.model.samples import ALL_COLUMNS_MASK, COLUMNS, COUNTERS, DIFFER
 from tallystick.model.usage import Filled, Gap, GapCause
 
 _MEMORY_BIT = 2
-_NOTES = frozenset({FindingCode.COUNTER_RESET, FindingCode.START_WHILE_RUNNING})
+_NOTES = frozenset({FindingCode.COUNTER_RESET, FindingCode.START_WHILE_RUNNING, FindingCode.CLOCK_STEPPED})
 _FIRST_COUNTER = len(COLUMNS) - len(COUNTERS)
 
 
@@ -92,7 +92,8 @@ def _before(meter: Meter, one: Incarnation, older: Sequence[Incarnation]) -> Non
     if (one.started_ns is None or last.stopped_ns is None) and meter.window.holds(last.ended_ns):
         limit = meter.limit(one.first_interval_ns(), last.last_interval_ns())
         if one.opened_ns - last.ended_ns > limit:
-            meter.gap(last.ended_ns, one.opened_ns, Filled.UNKNOWN, GapCause.RESTART)
+            cause = GapCause.RESTART if last.stopped_ns is None else GapCause.RESOURCE_DOWN
+            meter.gap(last.ended_ns, one.opened_ns, Filled.UNKNOWN, cause)
 
 
 def _first_difference(meter: Meter, one: Incarnation) -> None:
@@ -279,7 +280,7 @@ def _link(meter: Meter, one: Incarnation, ends: tuple[Point, Point], stop: int |
     if stop is not None:
         meter.finding(FindingCode.SAMPLE_AFTER_STOP, b.at_ns, boot_id)
         if b.at_ns - stop > limit:
-            meter.gap(stop, b.at_ns, Filled.UNKNOWN)
+            meter.gap(stop, b.at_ns, Filled.UNKNOWN, GapCause.RESOURCE_DOWN)
     if mask & _MEMORY_BIT and a.at_ns < until:
         high = b.levels[0] if silent and stop is None else a.levels[0]
         whole = (a.at_ns, until)

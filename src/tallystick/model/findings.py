@@ -26,6 +26,7 @@ class FindingCode(StrEnum):
     START_WHILE_RUNNING = "start_while_running"
     START_TOO_OLD = "start_too_old"
     SAMPLES_GONE = "samples_gone"
+    CLOCK_STEPPED = "clock_stepped"
 
     UNPRICED_FILTER = "unpriced_filter"
     UNPRICED_SIZE = "unpriced_size"

@@ -139,7 +139,10 @@ class GapCause(StrEnum):
 
     UNSTATED = "unstated"
     AGENT_AWAY = "agent_away"
+    HOST_AWAY = "host_away"
+    RESOURCE_DOWN = "resource_down"
     BATCH_MISSING = "batch_missing"
+    CLOCK_STEPPED = "clock_stepped"
     RESTART = "restart"
 
 

@@ -26,6 +26,9 @@ from tallystick.store.service.repeats import Repeats, Settings
 from tallystick.store.surrogates import Surrogates
 from tallystick.store.turnstile import ServerLock, StoreInUse
 from tallystick.store.usage.operations import Usage
+from tallystick.store.watch.absences import Absences
+from tallystick.store.watch.evidence import Witness
+from tallystick.store.watch.sequences import Sequences
 
 __all__ = ["SchemaMismatch", "Store", "StoreFault", "StoreInUse", "Tx", "migrate", "open_store"]
 
@@ -56,6 +59,9 @@ class Store:
         self.archived = Archived(*parts)
         self.stored_usage = StoredUsage(*parts)
         self.stored_money = StoredMoney(*parts)
+        self.absences = Absences(*parts)
+        self.sequences = Sequences(*parts)
+        self.witness = Witness(*parts)
 
     @property
     def name(self) -> str:

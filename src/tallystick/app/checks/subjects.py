@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tallystick.app.checks.report import Report, Wanted
+from tallystick.app.jobs.causes import with_causes
 from tallystick.app.jobs.rollup import DamagedPayload, DiskHorizon, disk_until_ns, open_samples
 from tallystick.meter.hours import needs_samples, usage_hours
 from tallystick.model.access import Place
@@ -117,7 +118,8 @@ def _again(of: CheckedResource, timeline: Timeline, from_ns: int, until_ns: int)
     try:
         needed = needs_samples(timeline, from_ns, until_ns)
         samples, gone = open_samples(of.store, set(needed), of.tx) if needed else ({}, frozenset())
-        return usage_hours(timeline, from_ns, until_ns, disk_until_ns(timeline, of.horizon, of.now_ns), samples, gone=gone)
+        found = usage_hours(timeline, from_ns, until_ns, disk_until_ns(timeline, of.horizon, of.now_ns), samples, gone=gone)
+        return with_causes(of.store, of.place, of.key, timeline, found, of.tx)
     except DamagedPayload as damaged:
         of.report.differ(f"samples {of.id}: {damaged}, which overlap others and are needed to compute hours")
     except STORE_AWAY:

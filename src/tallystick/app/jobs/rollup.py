@@ -12,6 +12,7 @@ from enum import StrEnum
 from functools import partial
 from itertools import groupby, pairwise
 
+from tallystick.app.jobs.causes import with_causes
 from tallystick.app.jobs.days import Touched, Zones, day_ends, write_days
 from tallystick.app.jobs.failures import Failures
 from tallystick.app.jobs.traced import HourTraces
@@ -150,7 +151,7 @@ def _compute(store: Store, stretches: Sequence[Stretch], horizon: DiskHorizon, n
     for stretch, each in zip(stretches, prepared, strict=True):
         timeline = each.timeline
         held_until_ns = disk_until_ns(timeline, horizon, now_ns)
-        result = hours_of(each, held_until_ns, samples, gone=gone)
+        result = with_causes(store, place, stretch.marks[0].resource_key, timeline, hours_of(each, held_until_ns, samples, gone=gone))
         silent = _silent_from_ns(timeline) if horizon is DiskHorizon.RESOURCE and until_ns >= held_until_ns else None
         for start in range(0, len(stretch.marks), HOURS_KEPT_AT_ONCE):
             marks = stretch.marks[start : start + HOURS_KEPT_AT_ONCE]

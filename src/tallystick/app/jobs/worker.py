@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from tallystick.app.clock import Clock, Ids, RandomIds, clock_of
 from tallystick.app.jobs.closing import close_due
 from tallystick.app.jobs.failures import Failures
+from tallystick.app.jobs.presence import watch
 from tallystick.app.jobs.retention.cleaning import Cleaning
 from tallystick.app.jobs.rollup import DiskHorizon, roll_up
 from tallystick.app.jobs.traced import HourTraces
@@ -22,6 +23,8 @@ from tallystick.store.store import Store, StoreFault, open_store
 
 SECOND_NS = 10**9
 IDLE_SECONDS = 0.25
+SEQUENCES_NS = 5 * SECOND_NS
+"""How long a worker waits between two looks for numbers that are missing."""
 
 
 @dataclass(slots=True)
@@ -57,6 +60,9 @@ def chores(store: Store, settings: Settings, clock: Clock, ids: Ids, owner: str,
         Chore("partitions", 3600 * SECOND_NS, lambda: len(store.maintenance.ensure_partitions(clock.now_ns()))),
         Chore("roll_up", settings.rollup_interval_ms * 10**6, lambda: roll_up(store, horizon, clock.now_ns(), failures, traced)),
     ]
+    found.append(Chore("sequences", SEQUENCES_NS, lambda: store.sequences.follow(clock.now_ns())))
+    watching = watch(store, settings, clock.now_ns())
+    found.append(Chore("presence", settings.watch_interval_ms * 10**6, lambda: watching.look(clock.now_ns())))
     if horizon is DiskHorizon.CLOCK:
         found.append(Chore("disk_hours", 20 * SECOND_NS, lambda: _mark_disk_hours(store, clock)))
     found.append(Chore("close_periods", settings.closing_interval_ms * 10**6, lambda: close_due(store, clock, ids, owner)))

@@ -55,8 +55,22 @@ def write_events(tx: Tx, surrogates: Surrogates, place: Place, events: Sequence[
                 "UPDATE resource SET event_at_ns = CASE WHEN event_at_ns > ? THEN event_at_ns ELSE ? END WHERE resource_key = ?",
                 (event.at_ns, event.at_ns, key),
             )
+        elif stored:
+            _mark_told(tx, scope_key, key, event, marks)
     mark(tx, scope_key, marks)
     return results
+
+
+def _mark_told(tx: Tx, scope_key: int, resource_key: int, event: LifecycleEvent, marks: Marks) -> None:
+    """Mark what a notice that changes no usage may explain: gaps that are computed already, and the hour that it is a finding of."""
+    since_ns = event.last_sent_ns or event.at_ns
+    place = (scope_key, resource_key)
+    for (at_ns,) in tx.rows(
+        "SELECT from_ns FROM gap WHERE scope_key = ? AND resource_key = ? AND from_ns <= ? AND until_ns >= ?"
+        " UNION SELECT hour_ns FROM usage_hour WHERE scope_key = ? AND resource_key = ? AND hour_ns = ?",
+        (*place, event.at_ns, since_ns, *place, hour_start(event.at_ns)),
+    ):
+        marks.add(resource_key, at_ns, at_ns)
 
 
 def write_facts(tx: Tx, surrogates: Surrogates, place: Place, facts: Sequence[Fact]) -> list[BatchResult]:

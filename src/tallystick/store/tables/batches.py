@@ -59,7 +59,12 @@ def add_batch_tables(metadata: MetaData, dialect: Dialect) -> None:
         count("form"),
         instant("interval_ns"),
         octets("body"),
+        words("state", default="open"),
+        instant("resolved_at_ns", null=True),
+        words("resolved_by", null=True),
+        words("reason", null=True),
         UniqueConstraint("scope_key", "batch_key", "sent_hash"),
+        Index("conflict_open_idx", "scope_key", sqlite_where=text("state = 'open'"), postgresql_where=text("state = 'open'")),
     )
     Table(
         "dirty_hour",

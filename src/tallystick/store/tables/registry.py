@@ -32,6 +32,7 @@ def add_registry_tables(metadata: MetaData, dialect: Dialect) -> None:
         instant("clock_offset_ns", null=True),
         count("clock_synchronised", null=True),
         instant("thinned_batches", null=True),
+        words("key_id", null=True),
         UniqueConstraint("scope_key", "instance_id"),
         ForeignKeyConstraint(["scope_key"], ["scope.scope_key"]),
     )

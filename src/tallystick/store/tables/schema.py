@@ -13,6 +13,7 @@ from tallystick.store.tables.registry import add_registry_tables
 from tallystick.store.tables.retention import add_retention_tables
 from tallystick.store.tables.service import add_service_tables
 from tallystick.store.tables.usage import add_usage_tables
+from tallystick.store.tables.watch import add_watch_tables
 
 
 class Schema:
@@ -29,7 +30,16 @@ class Schema:
                 "ck": "%(table_name)s_%(constraint_name)s_check",
             }
         )
-        for add in (add_registry_tables, add_batch_tables, add_usage_tables, add_money_tables, add_service_tables, add_retention_tables):
+        adders = (
+            add_registry_tables,
+            add_batch_tables,
+            add_usage_tables,
+            add_money_tables,
+            add_service_tables,
+            add_retention_tables,
+            add_watch_tables,
+        )
+        for add in adders:
             add(self.metadata, dialect)
 
     def __getitem__(self, name: str) -> Table:

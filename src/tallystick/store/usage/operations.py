@@ -118,8 +118,17 @@ class Usage(Section):
             )
             if row[0] - row[0] % HOUR_NS in wanted
         }
-        closed = [span for span, row in old.items() if new.get(span) != row[:2]]
-        opened = [span for span, row in new.items() if span not in old or old[span][:2] != row]
+        closed = [span for span, row in old.items() if span not in new or new[span][0] != row[0]]
+        opened = [span for span, row in new.items() if span not in old or old[span][0] != row[0]]
+        # A cause that is better known is no other gap.
+        tx.many(
+            "UPDATE gap SET cause = ? WHERE scope_key = ? AND resource_key = ? AND from_ns = ? AND until_ns = ?",
+            [
+                (row[1], scope_key, key, *span)
+                for span, row in new.items()
+                if span in old and old[span][0] == row[0] and old[span][1] != row[1]
+            ],
+        )
         tx.many(
             "DELETE FROM gap WHERE scope_key = ? AND resource_key = ? AND from_ns = ? AND until_ns = ?",
             [(scope_key, key, *span) for span in closed],

@@ -1,0 +1,1 @@
+"""Silences judged: why there is a gap, and who is away."""
