@@ -106,6 +106,8 @@ IMPORTS: tuple[tuple[str, str, str], ...] = (
     ("pure-no-io", "invoice", "import socket"),
     ("pure-no-io", "model", "import sqlalchemy"),
     ("host-alone", "spool", "import tallystick.meter"),
+    ("host-alone", "spool", "import tallystick.meter.thin.host"),
+    ("host-alone", "spool/thinning", "import tallystick.meter.fold"),
     ("host-alone", "collect", "import tallystick.store"),
     ("host-light", "collect", "import numpy"),
     ("host-light", "spool", "import pydantic"),
@@ -135,6 +137,8 @@ def import_breaks() -> Iterator[Break]:
     yield Break(rule="layers: a new top-level folder", step="imports", shown="novelty", edits=novelty)
     inside = module("spool", "def late() -> None:\n    import numpy\n")
     yield Break(rule="host-light: an import inside a function", step="imports", shown="host-light: ", edits=inside)
+    heavy = appended("src/tallystick/meter/thin/host.py", "\n\ndef late() -> None:\n    import numpy\n")
+    yield Break(rule="host-light: NumPy in the fold of the host", step="imports", shown="host-light: ", edits=heavy)
 
 
 def wire_breaks() -> Iterator[Break]:

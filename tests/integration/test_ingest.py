@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import gzip
 import json
+from array import array
 
 import numpy as np
 import pytest
 from backports.zstd import compress
+from google.protobuf.json_format import MessageToJson
 
 from tallystick.meter.planes import encode
 from tallystick.meter.samples import Samples
+from tallystick.meter.thin.host import thin
 from tallystick.model.samples import ALL_COLUMNS_MASK
 from tallystick.proto.tallystick.v1 import ingest_pb2 as wire
+from tallystick.spool.thinning.forms import message_of
 from tests.integration.serving import AT_NS, SECOND_NS, SEND, Served
 
 pytestmark = pytest.mark.timeout(120)
@@ -164,6 +168,34 @@ def test_lifecycle_facts_and_heartbeats_have_their_outcomes(served: Served) -> N
     assert [each["outcome"] for each in again["events"]] == ["OUTCOME_REPEATED", "OUTCOME_REPEATED", "OUTCOME_REFUSED"]
     assert again["facts"][0]["outcome"] == "OUTCOME_REPEATED"
     assert again["facts"][1] == {"outcome": "OUTCOME_REFUSED", "code": "out_of_range", "field": "vcpus", "value": "-2"}
+
+
+def test_a_thinned_batch_is_its_segments_and_what_cannot_be_is_refused(served: Served) -> None:
+    values = {0: array("q", [AT_NS, AT_NS + SECOND_NS, AT_NS + 2 * SECOND_NS]), 2: array("q", [5, 9, 7])}
+    claim = json.loads(MessageToJson(message_of(thin(values, SECOND_NS))))
+    sent = batch("thin")
+    del sent["columns"]
+    assert outcomes(served.send({"batches": [{**sent, "thinned": claim}]})) == ["stored"]
+    raw = batch("thin", columns=columns(*values[0], cpu=tuple(values[2])))
+    assert outcomes(served.send({"batches": [raw, batch("thin")]})) == ["repeated", "conflict"]
+    wrong = {**claim, "segments": [{**claim["segments"][0], "samples": 2**20}]}
+    huge = {**claim, "segments": [{**claim["segments"][0], "samples": 2**31}]}
+    nameless = {**sent, "sequence": "0", "spool_id": "", "thinned": claim}
+    others = [{**sent, "sequence": str(number), "thinned": each} for number, each in ((7, wrong), (8, huge))]
+    reply = served.send({"batches": [*others, nameless, batch("beside")]})
+    assert outcomes(reply) == ["refused", "refused", "refused", "stored"]
+    said = [(each["code"], each["field"], each.get("index"), each["value"]) for each in reply.json["batches"][:3]]
+    assert said == [
+        ("too_large", "thinned", None, f"{2**20} samples, at most 1000000 in a request"),
+        ("too_large", "thinned", None, f"{2**31} samples, at most 1000000 in a request"),
+        ("out_of_range", "sequence", None, "0"),
+    ]
+    fallen = {**claim["segments"][0], "last": ["3"]}
+    reply = served.send({"batches": [{**sent, "sequence": "9", "thinned": {**claim, "segments": [fallen]}}]})
+    assert reply.json["batches"] == [
+        {"outcome": "OUTCOME_REFUSED", "code": "out_of_range", "field": "thinned.segments.falls", "index": 0,
+         "value": f"cpu_time_nanos 9 to 7 at {AT_NS + 2 * SECOND_NS}"}
+    ]  # fmt: skip
 
 
 def test_a_key_limited_to_customers_assigns_and_writes_only_theirs(served: Served) -> None:

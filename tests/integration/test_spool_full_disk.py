@@ -130,3 +130,20 @@ def test_an_agent_begins_on_a_full_disk_and_sends_what_is_on_it(disk: Path) -> N
     assert again.backlog.first_at_ns() == 1000
     assert send_all(again, set(range(1, 22))) == list(range(1, 22)), "the samples of the tail, too"
     again.close()
+
+
+def test_a_full_disk_takes_everything_thinned_while_no_server_answers(disk: Path) -> None:
+    spool = opened(disk)
+    count = 150
+    for piece in range(count):
+        noise = random.Random(piece)
+        at = range(piece * PIECE, piece * PIECE + PIECE)
+        samples = ((1000 + k * 100, *((k << 44) + noise.getrandbits(44) for _ in range(8))) for k in at)
+        spool.batch("a", "b/1", 100, 511, array("q", [word for sample in samples for word in sample]), urgent=False)
+        spool.tail(piece, 3, "boot", {"b/1 a": (True, 1)}, [])
+    assert spool.flush(20)
+    assert (spool.backlog.depth(), spool.is_stalled) == (count, False)
+    assert spool.counts.write_errors > 0
+    assert spool.thinner.thinned > count // 3
+    assert send_all(spool, set(range(1, count + 1))) == list(range(1, count + 1))
+    spool.close()

@@ -51,7 +51,12 @@ class Agent:
         host_boot = host_boot_of(settings.proc_root)
         ids = RandomIds()
         self.traces = traces_of(settings.traces_endpoint, "tally-agent", settings.traces_sample_percent)
-        self.spool = Spool(settings.spool_directory, ids.new_id, trace_of=self.traces.batch if self.traces else None)
+        self.spool = Spool(
+            settings.spool_directory,
+            ids.new_id,
+            limit_bytes=settings.spool_limit_bytes,
+            trace_of=self.traces.batch if self.traces else None,
+        )
         memory = self.spool.memory
         self.collector = Collector(
             sources=sources_of(settings, declarations, host_boot, clock),
@@ -135,6 +140,7 @@ class Agent:
             active_resources=collector.active,
             now_ns=collector.now_ns(),
             missed_ticks=collector.counts.missed_ticks,
+            thinned_batches=self.spool.thinner.thinned,
         )
 
     def _command(self, command: pb.Command) -> bool:

@@ -46,6 +46,8 @@ class AgentSettings:
     batch_seconds: int = 60
     heartbeat_interval_seconds: int = 30
     spool_directory: Path = field(default_factory=default_spool_directory)
+    spool_limit_bytes: int = 4 * 2**30
+    """What the batches on disk may hold; beyond it those that were never sent are thinned (docs/spool.md)."""
     host: str = field(default_factory=socket.gethostname)
     """First part of every id that no mapping gives."""
     instance_id: str = ""
@@ -102,6 +104,7 @@ _BOUNDS: Mapping[str, tuple[int, int]] = {
     "batch_size": (1, 40_000),
     "batch_seconds": (1, 3600),
     "heartbeat_interval_seconds": (1, 3600),
+    "spool_limit_bytes": (2**20, 2**60),
     "proc_minimum_cpu_ms": (0, 3_600_000),
     "stop_timeout_seconds": (0, 600),
     "traces_sample_percent": (0, 100),

@@ -15,6 +15,7 @@ from tallystick.ingest.codecs import MISREAD
 from tallystick.ingest.differences import running
 from tallystick.ingest.submission import Clock, Columns, Intake, SentBatch, Submission
 from tallystick.meter.planes import VERSION
+from tallystick.meter.thin.host import FallenPair, SilentPair, Thinned, ThinnedSegment
 from tallystick.model.outcomes import BatchResult, Outcome, Refusal, RefusalCode
 from tallystick.model.samples import COLUMNS, DIFFERENCES, BatchIdentity
 from tallystick.proto.tallystick.v1 import ingest_pb2 as wire
@@ -77,7 +78,8 @@ def _batches(sent: Iterable[wire.Batch], misread: Mapping[tuple[str, int], Refus
             if samples > MOST_SAMPLES:
                 samples -= batch.samples
                 said = f"{batch.samples} samples, at most {MOST_SAMPLES} in a request"
-                batch = Refusal(code=RefusalCode.TOO_LARGE, field="planes" if batch.planes else "columns", value=said)
+                field = "planes" if batch.planes else "thinned" if batch.thinned else "columns"
+                batch = Refusal(code=RefusalCode.TOO_LARGE, field=field, value=said)
         found.append(batch)
     return found
 
@@ -92,7 +94,7 @@ def _batch(sent: wire.Batch) -> SentBatch | Refusal:
     if sent.flags:
         return Refusal(code=RefusalCode.UNSUPPORTED, field="flags", value=str(sent.flags))
     if sent.HasField("thinned"):
-        return Refusal(code=RefusalCode.UNSUPPORTED, field="thinned")
+        return _thinned_batch(identity, sent)
     if sent.HasField("planes"):
         planes = sent.planes
         presence = int.from_bytes(planes[1:3], "little")
@@ -110,6 +112,41 @@ def _batch(sent: wire.Batch) -> SentBatch | Refusal:
         return columns
     return SentBatch(
         identity=identity, interval_ns=sent.interval_ns, samples=len(sent.columns.measured_at), columns=columns, trace=sent.trace_context
+    )
+
+
+def _thinned_batch(identity: BatchIdentity, sent: wire.Batch) -> SentBatch | Refusal:
+    """A batch without samples: only one with a sequence, as without it the content that it says it had would be its identity."""
+    if not identity.sequence:
+        return Refusal(code=RefusalCode.OUT_OF_RANGE, field="sequence", value="0")
+    said = sent.thinned
+    claim = Thinned(content_hash=said.content_hash, presence=said.presence, segments=tuple(map(_segment, said.segments)))
+    return SentBatch(
+        identity=identity,
+        interval_ns=sent.interval_ns,
+        samples=claim.samples,
+        thinned=claim,
+        thinned_body=said.SerializeToString(deterministic=True),
+        trace=sent.trace_context,
+    )
+
+
+def _segment(one: wire.ThinnedSegment) -> ThinnedSegment:
+    return ThinnedSegment(
+        first_at_ns=one.first_at,
+        last_at_ns=one.last_at,
+        samples=one.samples,
+        first=tuple(one.first),
+        last=tuple(one.last),
+        peak=one.memory_peak,
+        held=one.memory_held_high << 64 | one.memory_held_low,
+        gaps=tuple(
+            SilentPair(from_ns=getattr(gap, "from"), until_ns=gap.until, memory_from=gap.memory_from, memory_until=gap.memory_until)
+            for gap in one.gaps
+        ),
+        falls=tuple(
+            FallenPair(at_ns=fall.at, counters=fall.counters, before=tuple(fall.before), after=tuple(fall.after)) for fall in one.falls
+        ),
     )
 
 

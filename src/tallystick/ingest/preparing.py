@@ -8,9 +8,11 @@ from dataclasses import replace
 from tallystick.ingest.submission import SentBatch
 from tallystick.meter import content, fold, planes, validate
 from tallystick.meter.samples import Samples
+from tallystick.meter.thin import claims
+from tallystick.meter.thin.host import Thinned
 from tallystick.model.outcomes import Refusal, RefusalCode
 from tallystick.model.samples import DIFFERENCES
-from tallystick.model.timeline import StorableBatch
+from tallystick.model.timeline import PayloadForm, StorableBatch
 
 LARGEST_BATCH_BYTES = 16 * 2**20
 """The largest batch as decoded, 8 bytes a value: 233,000 samples of all nine columns, six hours at 100 ms."""
@@ -25,6 +27,9 @@ def prepare(batches: Sequence[SentBatch | Refusal], received_at_ns: Sequence[int
     samples = 0
     for place, each in enumerate(batches):
         if isinstance(each, Refusal):
+            continue
+        if each.thinned is not None:
+            result[place] = _thinned(each, each.thinned, received_at_ns[place])
             continue
         if chunk and samples + each.samples > CHUNK_SAMPLES:
             _prepare_chunk(chunk, received_at_ns, result)
@@ -64,6 +69,27 @@ def _prepare_chunk(sent: Sequence[tuple[int, SentBatch]], received_at_ns: Sequen
             payload=each.planes if each.planes is not None else next(packed),
             trace=each.trace,
         )
+
+
+def _thinned(sent: SentBatch, claim: Thinned, received_at_ns: int) -> StorableBatch | Refusal:
+    """A batch that came without its samples: what it says it folds into is checked as far as it can be."""
+    found = claims.refusal(claim, sent.interval_ns, received_at_ns, most_samples=LARGEST_BATCH_BYTES // 8)
+    if found is not None:
+        return found
+    segments = claims.segments_of(claim, sent.interval_ns, bool(sent.identity.boot_id))
+    return StorableBatch(
+        identity=sent.identity,
+        content_hash=claim.content_hash,
+        interval_ns=sent.interval_ns,
+        received_at_ns=received_at_ns,
+        first_at_ns=segments[0].first_at_ns,
+        last_at_ns=segments[-1].last_at_ns,
+        samples=claim.samples,
+        segments=segments,
+        payload=sent.thinned_body,
+        payload_form=PayloadForm.THINNED,
+        trace=sent.trace,
+    )
 
 
 def _open(sent: Sequence[SentBatch]) -> list[Samples | Refusal]:

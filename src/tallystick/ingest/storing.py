@@ -14,7 +14,7 @@ from tallystick.model.outcomes import BatchResult, Refusal, RefusalCode
 from tallystick.model.records import UsageRecord
 from tallystick.model.resources import Fact
 from tallystick.model.samples import LifecycleEvent
-from tallystick.model.timeline import StorableBatch
+from tallystick.model.timeline import PayloadForm, StorableBatch
 from tallystick.store.batches.operations import Quarantined
 from tallystick.store.registry import Agent
 from tallystick.store.store import Store, Tx
@@ -142,6 +142,9 @@ class Storing:
             aside = len(part.submission.quarantined)
             if aside:
                 counted["sample", "quarantined"] = counted.get(("sample", "quarantined"), 0) + aside
+        thin = sum(each.payload_form is PayloadForm.THINNED for each in storable)
+        if thin:
+            counted["batch", "thinned"] = thin
         for (kind, outcome), count in counted.items():
             self._observer.outcome(kind, outcome, count)
 

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from tallystick.meter.thin.host import Thinned
 from tallystick.model.access import Grant
 from tallystick.model.outcomes import BatchResult, Outcome, Refusal
 from tallystick.model.records import UsageRecord
@@ -21,9 +22,10 @@ Columns = dict[str, Sequence[int] | npt.NDArray[np.int64]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentBatch:
-    """A batch as it was sent: `samples` samples (as declared) as byte planes, or as columns (full values).
+    """A batch as it was sent: `samples` samples (as declared) as byte planes, as columns (full values), or thinned.
 
-    `differences`: its counters are what was used since the sample before, not sums.
+    `thinned_body` are the bytes of a thinned form as it was sent. `differences`: its counters are what was used since the sample
+    before, not sums.
     """
 
     identity: BatchIdentity
@@ -31,6 +33,8 @@ class SentBatch:
     samples: int
     planes: bytes | None = None
     columns: Columns | None = None
+    thinned: Thinned | None = None
+    thinned_body: bytes = b""
     trace: str = ""
     """Its W3C trace context; empty: it is not traced."""
     differences: bool = False

@@ -82,9 +82,10 @@ class Timeline:
 
 
 class PayloadForm(StrEnum):
-    """How the samples of a stored batch are kept."""
+    """How the samples of a stored batch are kept; those of a thinned one are not."""
 
     PLANES = "planes"
+    THINNED = "thinned"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +94,8 @@ class StorableBatch:
 
     `trace` is the W3C trace context in which it is stored (empty: not traced), which the hours it marks are computed in.
     `payload` are the samples as they came (or encoded by the server, where they came as columns). `first_at_ns` and
-    `last_at_ns` are its first and last `measured_at`, `segments` one per cell in order of time.
+    `last_at_ns` are its first and last `measured_at`, `segments` one per cell in order of time. Of a thinned batch the payload is
+    what was sent in the place of samples, kept only beside another content of its identity; `content_hash` is of the samples.
     """
 
     identity: BatchIdentity

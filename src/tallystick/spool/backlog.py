@@ -13,9 +13,12 @@ from tallystick.spool.records import HEADER_BYTES, Record, RecordKind, scan
 
 
 class BatchFile:
-    """One file of batches and notices. Its `entries` are in memory only while it is the oldest, or is being written."""
+    """One file of batches and notices. Its `entries` are in memory only while it is the oldest, or is being written.
 
-    __slots__ = ("acknowledged", "batches", "entries", "first_at_ns", "number", "path", "records", "writing")
+    `is_kept`: it is not to be thinned: something of it may have been sent, or it is thinned already.
+    """
+
+    __slots__ = ("acknowledged", "batches", "entries", "first_at_ns", "is_kept", "number", "path", "records", "size", "writing")
 
     def __init__(self, number: int, path: Path, *, writing: bool) -> None:
         self.number = number
@@ -26,6 +29,8 @@ class BatchFile:
         self.first_at_ns = 2**63
         self.records = 0
         self.batches = 0
+        self.size = FILE_HEADER_BYTES
+        self.is_kept = False
 
     def add(self, entry: Entry) -> None:
         """Count one that waits."""
@@ -34,6 +39,8 @@ class BatchFile:
         self.records += 1
         self.batches += entry.kind is RecordKind.BATCH
         self.first_at_ns = min(self.first_at_ns, entry.first_at_ns)
+        self.size = max(self.size, entry.offset + entry.length)
+        self.is_kept = self.is_kept or entry.is_thinned
 
     def load(self) -> list[Entry]:
         """Its waiting entries, read from the file again if they were let go."""
@@ -117,6 +124,39 @@ class Backlog:
         with self._changed:
             return bool(self._files) and not self._files[-1].records and bool(self._files[-1].acknowledged)
 
+    def size_bytes(self) -> int:
+        """What the files hold, whether all in them still waits or not."""
+        with self._changed:
+            return sum(file.size for file in self._files)
+
+    def thinnable(self) -> BatchFile | None:
+        """The oldest file of which nothing can have been sent and nothing is thinned."""
+        with self._changed:
+            every = (file for file in self._files if file.batches and not (file.writing or file.is_kept or file.acknowledged))
+            return next(every, None)
+
+    def keep(self, file: BatchFile) -> None:
+        """Leave a file as it is."""
+        with self._changed:
+            file.is_kept = True
+
+    def replace(self, file: BatchFile, fresh: Path, entries: Sequence[Entry]) -> bool:
+        """Put another content in the place of a file, unless something of it was sent meanwhile; whether it was done.
+
+        Raises:
+            OSError: it cannot be renamed.
+
+        """
+        with self._changed:
+            if file.is_kept or file.acknowledged:
+                return False
+            fresh.replace(file.path)
+            file.is_kept = True
+            file.size = entries[-1].offset + entries[-1].length
+            if file.entries is not None:
+                file.entries = list(entries)
+            return True
+
     # The sender's side
 
     def take(self, most: int, most_bytes: int, most_samples: int = 2**63) -> list[Entry]:
@@ -131,6 +171,7 @@ class Backlog:
                     if taken and (len(taken) >= most or size > most_bytes or samples > most_samples):
                         return taken
                     taken.append(entry)
+                    file.is_kept = True
                 if len(taken) >= most:
                     break
             return taken

@@ -14,7 +14,9 @@ from tallystick.proto.tallystick.v1 import ingest_pb2 as pb
 from tallystick.spool.planes import WIDTH
 from tallystick.spool.records import RecordKind
 
-_BATCH = struct.Struct("<qII")
+BATCH_HEAD = struct.Struct("<qII")
+THINNED = 1
+"""Of a batch's head: it has no samples any more."""
 _NOTICE = struct.Struct("<qII")
 
 
@@ -36,6 +38,7 @@ class Entry:
     samples: int
     events: int = 0
     facts: int = 0
+    is_thinned: bool = False
 
 
 def entry_of(kind: RecordKind, payload: bytes | memoryview, file: int, record_offset: int, payload_offset: int) -> Entry:
@@ -45,8 +48,8 @@ def entry_of(kind: RecordKind, payload: bytes | memoryview, file: int, record_of
         struct.error: the payload is too short to be one.
 
     """
-    layout = _BATCH if kind is RecordKind.BATCH else _NOTICE
-    first_at_ns, one, two = layout.unpack_from(payload)
+    layout = BATCH_HEAD if kind is RecordKind.BATCH else _NOTICE
+    first_at_ns, one, two = layout.unpack_from(payload)  # of a batch: since when, samples, whether thinned
     batch = kind is RecordKind.BATCH
     return Entry(
         file=file,
@@ -58,12 +61,13 @@ def entry_of(kind: RecordKind, payload: bytes | memoryview, file: int, record_of
         samples=one if batch else 0,
         events=0 if batch else one,
         facts=0 if batch else two,
+        is_thinned=batch and two == THINNED,
     )
 
 
 def identity_of(payload: bytes | memoryview) -> tuple[str, str, str, int]:
     """(resource_id, boot_id, spool_id, sequence) of the batch in a batch record's payload."""
-    batch = pb.SendRequest.FromString(bytes(payload[_BATCH.size :])).batches[0]
+    batch = pb.SendRequest.FromString(bytes(payload[BATCH_HEAD.size :])).batches[0]
     return batch.resource_id, batch.boot_id, batch.spool_id, batch.sequence
 
 
@@ -78,7 +82,7 @@ def batch_payload(identity: BatchIdentity, interval_ns: int, planes: bytes, rows
         planes=planes,
         trace_context=trace,
     )
-    return _BATCH.pack(min(since_ns, rows[0]), len(rows) // WIDTH, 0) + pb.SendRequest(batches=[batch]).SerializeToString()
+    return BATCH_HEAD.pack(min(since_ns, rows[0]), len(rows) // WIDTH, 0) + pb.SendRequest(batches=[batch]).SerializeToString()
 
 
 def notice_payload(events: Sequence[LifecycleEvent], facts: Sequence[Fact]) -> bytes:

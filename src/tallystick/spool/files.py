@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import struct
@@ -62,6 +63,22 @@ def listed(directory: Path) -> list[Numbered]:
         if match:
             found.append(Numbered(number=int(match[2]), stem=match[1], path=path))
     return sorted(found)
+
+
+def lock(directory: Path) -> int:
+    """Hold a directory for this process, until the descriptor is closed.
+
+    Raises:
+        BlockingIOError: another holds it.
+
+    """
+    fd = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise
+    return fd
 
 
 def sync_directory(directory: Path) -> None:

@@ -1,12 +1,13 @@
-"""Byte planes (docs/planes.md) written without NumPy: the differences of a whole column are one subtraction of big integers."""
+"""Byte planes (docs/planes.md) written and read without NumPy: the differences of a whole column are one subtraction of big integers."""
 
 from __future__ import annotations
 
 import struct
 from array import array
 from collections.abc import Sequence
+from itertools import accumulate
 
-from backports.zstd import ZstdCompressor
+from backports.zstd import ZstdCompressor, decompress
 
 WIDTH = 9
 """Columns of a row: those of `model.samples.COLUMNS`, in their order; what a source has not is 0 and left out of the presence mask."""
@@ -93,3 +94,48 @@ class PlanesEncoder:
         blocks = [compress(plane, ZstdCompressor.FLUSH_BLOCK) for plane in planes[:-1]]
         blocks.append(compress(planes[-1], ZstdCompressor.FLUSH_FRAME))
         return b"".join(blocks)
+
+
+def decode(planes: bytes, interval_ns: int) -> dict[int, array[int]]:
+    """The columns of a batch that `PlanesEncoder` wrote, by their numbers.
+
+    Raises:
+        ValueError, struct.error, ZstdError: it did not.
+
+    """
+    version, presence, samples = _HEADER.unpack_from(planes)
+    if version != VERSION or not samples:
+        raise ValueError(f"planes of version {version} with {samples} samples")
+    at, steps = _HEADER.size, samples - 1
+    heads = []
+    for column in range(WIDTH):
+        if presence >> column & 1:
+            heads.append((column, *_COLUMN.unpack_from(planes, at)))
+            at += _COLUMN.size
+    length = steps * sum(width for _, _, width in heads)
+    content = decompress(planes[at:]) if length else b""
+    if len(content) != length:
+        raise ValueError(f"planes of {len(content)} bytes, expected {length}")
+    columns, low = {}, 0
+    for column, first, width in heads:
+        own = [content[low + plane * steps : low + (plane + 1) * steps] for plane in range(width)]
+        low += width * steps
+        residuals = _residuals(own, steps)
+        if column == 0:
+            line = range(first + interval_ns, first + interval_ns * samples, interval_ns)
+            columns[0] = array("q", [first, *((value + residual) % 2**64 for value, residual in zip(line, residuals, strict=True))])
+        else:
+            columns[column] = array("q", accumulate(residuals, initial=first))
+    return columns
+
+
+def _residuals(planes: Sequence[bytes], steps: int) -> array[int]:
+    """The residuals of a column from its significant planes, little end first; no plane: all are 0."""
+    limbs = bytearray(8 * steps)
+    for place, plane in enumerate(planes):
+        limbs[place::8] = plane
+    if planes:
+        sign = planes[-1].translate(_SIGN)
+        for place in range(len(planes), 8):
+            limbs[place::8] = sign
+    return array("q", bytes(limbs))

@@ -19,6 +19,9 @@ from tallystick.spool.quarantine import Quarantine
 from tallystick.spool.records import HEADER_BYTES, Damage, RecordKind, scan
 from tallystick.spool.tails import Key, TailHead, TailPart, unpack
 
+MAYBE_SENT_FILES = 3
+"""A request holds at most 3.5 MB, the oldest: of so many files an earlier run may have sent something without an answer."""
+
 Identity = tuple[str, str, str, int]
 """(resource_id, boot_id, spool_id, sequence)."""
 
@@ -149,6 +152,8 @@ def _forget_acknowledged(result: Recovered) -> None:
         result.files[result.files.index(file)] = fresh
     for file in result.files[1:]:
         file.entries = None
+    for file in result.files[:MAYBE_SENT_FILES]:
+        file.is_kept = True
 
 
 def _join(identity: Identity, pieces: list[TailPart], since_ns: int | None) -> OpenBatch:

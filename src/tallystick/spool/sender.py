@@ -43,6 +43,7 @@ class Pulse:
     now_ns: int
     handed_over_until_ns: int
     missed_ticks: int
+    thinned_batches: int = 0
 
 
 @dataclass(slots=True)
@@ -172,6 +173,7 @@ class Sender:
             reported_until=pulse.handed_over_until_ns if first is None else min(first, pulse.handed_over_until_ns),
             spool_depth=self._backlog.depth(),
             missed_ticks=pulse.missed_ticks,
+            thinned_batches=pulse.thinned_batches,
         )
 
     def _take_answer(self, entries: Sequence[Entry], answer: pb.SendResponse, heartbeat: bool) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import logging
 import os
 import queue
@@ -18,12 +17,13 @@ from tallystick.model.resources import Fact
 from tallystick.model.samples import BatchIdentity, LifecycleEvent
 from tallystick.spool.backlog import Backlog, BatchFile
 from tallystick.spool.entries import Entry, batch_payload, entry_of, notice_payload
-from tallystick.spool.files import Appender, Reserve, sync_directory
+from tallystick.spool.files import Appender, Reserve, lock, sync_directory
 from tallystick.spool.planes import WIDTH, PlanesEncoder
 from tallystick.spool.quarantine import Quarantine
 from tallystick.spool.records import HEADER_BYTES, RecordKind, pack
 from tallystick.spool.recovery import OpenBatch, Recovered, recover
 from tallystick.spool.tails import Key, TailEncoder, TailHead, TailPart
+from tallystick.spool.thinning.thinner import Thinner
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +99,13 @@ class Spool:
     """
 
     def __init__(
-        self, directory: Path, new_id: Callable[[], str], *, file_bytes: int = FILE_BYTES, trace_of: TraceOf | None = None
+        self,
+        directory: Path,
+        new_id: Callable[[], str],
+        *,
+        file_bytes: int = FILE_BYTES,
+        limit_bytes: int = 2**63,
+        trace_of: TraceOf | None = None,
     ) -> None:
         """Open it, read what is left of an earlier run, and turn samples that never became a batch into batches.
 
@@ -115,7 +121,10 @@ class Spool:
         self.backlog = Backlog()
         self.counts = SpoolCounts()
         self.quarantine = Quarantine(directory / "quarantine")
-        self._lock_fd = self._lock()
+        try:
+            self._lock_fd = lock(directory)
+        except BlockingIOError:
+            raise SpoolInUseError(f"spool_directory {directory}: another agent uses it") from None
         self._file_bytes = file_bytes
         self._trace_of = trace_of
         self._encoders = (PlanesEncoder(), TailEncoder())
@@ -137,6 +146,7 @@ class Spool:
         self._recovered: tuple[list[_Work], list[Path]] = ([], [])
         self._last_head = found.head or TailHead(at_ns=0, anchor_ns=0, host_boot="")
         self._reserve = Reserve(directory)
+        self.thinner = Thinner(directory, self.backlog, self._reserve, limit_bytes)
         self.memory = (
             Memory(at_ns=found.head.at_ns, anchor_ns=found.head.anchor_ns, host_boot=found.head.host_boot, seen=found.seen)
             if found.head and found.head.host_boot
@@ -212,8 +222,8 @@ class Spool:
 
     @property
     def is_stalled(self) -> bool:
-        """Whether the disk has taken nothing for so long that the collector should pause: counters go on, nothing is lost but detail."""
-        return self._unwritten > UNWRITTEN_LIMIT or self._unwritten_bytes > UNWRITTEN_BYTES_LIMIT
+        """Whether nothing more fits, thinned or not, so that the collector should pause: counters go on, nothing is lost but detail."""
+        return self.thinner.is_exhausted or self._unwritten > UNWRITTEN_LIMIT or self._unwritten_bytes > UNWRITTEN_BYTES_LIMIT
 
     @property
     def is_behind(self) -> bool:
@@ -264,7 +274,9 @@ class Spool:
             while not self._try(batch):
                 if ending:
                     return
-                time.sleep(RETRY_SECONDS)
+                if not self.thinner.make_room():
+                    time.sleep(RETRY_SECONDS)
+            self.thinner.keep_within(sum(work.batch is not None for work in batch))
 
     def _try(self, batch: Sequence[_Work]) -> bool:
         """Write all of it and make it durable; False if the disk did not take it, then all of it is written again, to new files."""
@@ -443,15 +455,6 @@ class Spool:
             self._abandon()
 
     # At the start
-
-    def _lock(self) -> int:
-        fd = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(fd)
-            raise SpoolInUseError(f"spool_directory {self.directory}: another agent uses it") from None
-        return fd
 
     def _start_over(self, found: Recovered) -> None:
         """Batches of what was open, a first tail that knows all there is to know, and only then the old tails go."""

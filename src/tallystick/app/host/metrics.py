@@ -34,6 +34,8 @@ def exposition(collector: Collector, spool: Spool, sender: Sender, *, per_resour
         f"tally_agent_metrics_wal_sync_duration_seconds_count {disk.syncs}",
         *_gauge("spool_depth", "Batches on disk that are not acknowledged.", spool.backlog.depth()),
         *_gauge("spool_age_seconds", "Age of the oldest sample that is not acknowledged.", f"{age_seconds:.3f}"),
+        *_gauge("spool_bytes", "What the files of batches hold on disk.", spool.backlog.size_bytes()),
+        *_counter("batches_thinned_total", "Batches that were thinned because the spool was full.", spool.thinner.thinned),
         *_counter("missed_ticks_total", "Samples that were not taken because their tick was late.", counts.missed_ticks),
         *_counter("read_errors_total", "Readings that could not be understood.", counts.read_errors),
         *_counter("spool_write_errors_total", "Writes that the disk did not take; they are repeated.", disk.write_errors),

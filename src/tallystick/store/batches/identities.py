@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tallystick.model.outcomes import BatchResult, Outcome
-from tallystick.model.timeline import StorableBatch
+from tallystick.model.timeline import PayloadForm, StorableBatch
 from tallystick.store.engine import Tx, Values
 
+FORMS = {PayloadForm.PLANES: 1, PayloadForm.THINNED: 2}
+"""The numbers in the columns `form`."""
 INSERT = (
     "INSERT OR IGNORE INTO batch (batch_key, scope_key, boot_key, spool_key, sequence, content_hash, received_at_ns)"
     " VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -111,6 +113,7 @@ def settle_known(tx: Tx, scope_key: int, candidates: Sequence[Candidate], result
         if stored_hash == batch.content_hash:
             results[candidate.index] = BatchResult(outcome=Outcome.REPEATED)
             continue
-        kept = (batch.received_at_ns, batch.first_at_ns, batch.last_at_ns, batch.samples, 1, batch.interval_ns, batch.payload)
+        form = FORMS[batch.payload_form]
+        kept = (batch.received_at_ns, batch.first_at_ns, batch.last_at_ns, batch.samples, form, batch.interval_ns, batch.payload)
         tx.run(KEEP_ASIDE, (scope_key, batch_key, stored_hash, batch.content_hash, *kept))
         results[candidate.index] = BatchResult(outcome=Outcome.CONFLICT, stored_hash=stored_hash.hex(), sent_hash=batch.content_hash.hex())

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from tallystick.model.access import Place
 from tallystick.model.outcomes import BatchResult, Outcome
-from tallystick.model.timeline import StorableBatch
-from tallystick.store.batches.identities import Candidate, insert_identities, settle_known
+from tallystick.model.timeline import PayloadForm, StorableBatch
+from tallystick.store.batches.identities import FORMS, Candidate, insert_identities, settle_known
 from tallystick.store.batches.known import known_of, next_cell, previous_cell, settle_intervals
 from tallystick.store.batches.marks import Marks, lock_resources, trace_hours
 from tallystick.store.batches.reach import Extent, Known, reach_of_first_sample
@@ -16,7 +16,7 @@ from tallystick.store.engine import Tx
 from tallystick.store.retention.late import put_aside, recognise_folded
 from tallystick.store.surrogates import Surrogates
 
-FORMS = {"planes": 1}
+THINNED_STATE = 2
 INSERT_SEGMENT = (
     "INSERT INTO segment (scope_key, resource_key, cell_ns, batch_key, boot_key, first_at_ns, last_at_ns, samples, interval_ns,"
     " received_at_ns, block) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -159,9 +159,13 @@ def _insert_rows(tx: Tx, scope_key: int, new: Sequence[Candidate], counted: Sequ
         for segment in each.batch.segments
     ]
     payloads = [
-        (each.batch_key, each.batch.received_at_ns, FORMS[each.batch.payload_form.value], each.batch.interval_ns, each.batch.payload)
+        (each.batch_key, each.batch.received_at_ns, FORMS[each.batch.payload_form], each.batch.interval_ns, each.batch.payload)
         for each in new
+        if each.batch.payload_form is not PayloadForm.THINNED
     ]
+    if len(payloads) < len(new):
+        thinned = [each.batch_key for each in new if each.batch.payload_form is PayloadForm.THINNED]
+        tx.many(f"UPDATE batch SET state = {THINNED_STATE} WHERE batch_key = ?", [(key,) for key in thinned])
     if tx.is_sqlite:
         tx.many(INSERT_SEGMENT, segments)
         tx.many(INSERT_PAYLOAD, payloads)

@@ -31,7 +31,7 @@ def add_batch_tables(metadata: MetaData, dialect: Dialect) -> None:
         PrimaryKeyConstraint("scope_key", "resource_key", "cell_ns", "batch_key"),
     )
     partitioned(metadata, dialect, segment, "cell_ns")
-    # The form is 1 for planes; `boot_id` is that of the batch's boot.
+    # The form is 1 for planes (in a conflict also 2: thinned); `boot_id` is that of the batch's boot.
     payload = Table(
         "payload",
         metadata,

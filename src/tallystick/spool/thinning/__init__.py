@@ -1,0 +1,1 @@
+"""What becomes of batches that were never sent when the spool is full: their samples go, what billing needs stays."""

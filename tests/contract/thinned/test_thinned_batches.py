@@ -1,0 +1,69 @@
+"""Thinned batches on every database: stored as their segments, once, with the same usage as their samples, and nothing to complain of."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import replace
+
+import pytest
+
+from tallystick.app.check import check_store
+from tallystick.app.jobs.rollup import DiskHorizon, roll_up
+from tallystick.meter import planes
+from tallystick.meter.samples import Samples, present
+from tallystick.meter.thin import claims
+from tallystick.meter.thin.host import thin
+from tallystick.model.instants import HOUR_NS
+from tallystick.model.timeline import PayloadForm, StorableBatch
+from tallystick.store.store import Store
+from tests.contract.rows import MAX_BYTES, PLACE, SECOND, T, batch, write
+
+END = T + 100 * HOUR_NS
+
+
+def thin_of(sent: StorableBatch) -> StorableBatch:
+    """A batch as it is stored that was thinned on its host."""
+    samples = planes.decode(sent.payload, sent.interval_ns, MAX_BYTES)
+    assert isinstance(samples, Samples)
+    claim = thin({number: array("q", samples.values[number].tolist()) for number in present(samples.mask)}, sent.interval_ns)
+    segments = claims.segments_of(claim, sent.interval_ns, bool(sent.identity.boot_id))
+    return replace(sent, content_hash=claim.content_hash, segments=segments, payload=b"claim", payload_form=PayloadForm.THINNED)
+
+
+def stream(resource: str) -> list[StorableBatch]:
+    """Two hours with a silence, a restart and a batch that comes late."""
+    made = [batch(resource, sequence, T + 600 * SECOND * sequence, 500) for sequence in range(1, 9) if sequence != 4]
+    made.append(batch(resource, 1, T + 6600 * SECOND, 300, boot="next"))
+    return [*made, batch(resource, 4, T + 2400 * SECOND, 500, received_at_ns=END)]
+
+
+def test_the_same_usage_as_with_the_samples_and_nothing_to_complain_of(store: Store) -> None:
+    assert {*write(store, *stream("whole"))} == {"stored"}
+    assert {*write(store, *map(thin_of, stream("thin")))} == {"stored"}
+    mixed = [one if number % 2 else thin_of(one) for number, one in enumerate(stream("mixed"))]
+    assert {*write(store, *mixed)} == {"stored"}
+    roll_up(store, DiskHorizon.CLOCK, END)
+    keys = {one.id: one.row for one in store.registry.resources(PLACE)}
+    found = {
+        name: [replace(hour, resource_id="") for _, hour in store.usage.hours(PLACE, resource_keys=[key])] for name, key in keys.items()
+    }
+    assert len(found["whole"]) > 1
+    assert found["thin"] == found["mixed"] == found["whole"]
+    gaps = {name: [replace(gap, resource_id="") for _, gap in store.usage.gaps(PLACE, resource_keys=[key])] for name, key in keys.items()}
+    assert gaps["thin"] == gaps["mixed"] == gaps["whole"] != []
+    assert check_store(store, DiskHorizon.CLOCK, END).differences == ()
+    with store.read() as tx:
+        states = tx.rows(
+            "SELECT b.state, COUNT(*), COUNT(p.batch_key) FROM batch b LEFT JOIN payload p ON p.batch_key = b.batch_key GROUP BY b.state"
+        )
+    assert sorted(map(tuple, states)) == [(0, 13, 13), (2, 14, 0)]
+
+
+@pytest.mark.parametrize("first_thinned", [True, False])
+def test_a_batch_and_its_thinned_form_are_one(store: Store, first_thinned: bool) -> None:
+    sent = batch()
+    forms = [thin_of(sent), sent] if first_thinned else [sent, thin_of(sent)]
+    assert [write(store, form) for form in (*forms, *forms)] == [["stored"], ["repeated"], ["repeated"], ["repeated"]]
+    assert write(store, thin_of(batch(level=7))) == ["conflict"]
+    (kept,) = store.batches.conflicts(PLACE)
+    assert kept.body == b"claim"
