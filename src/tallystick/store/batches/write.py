@@ -165,7 +165,7 @@ def _insert_rows(tx: Tx, scope_key: int, new: Sequence[Candidate], counted: Sequ
     ]
     if len(payloads) < len(new):
         thinned = [each.batch_key for each in new if each.batch.payload_form is PayloadForm.THINNED]
-        tx.many(f"UPDATE batch SET state = {THINNED_STATE} WHERE batch_key = ?", [(key,) for key in thinned])
+        tx.many(f"UPDATE batch SET state = {THINNED_STATE} WHERE batch_key = ? AND state = 0", [(key,) for key in thinned])
     if tx.is_sqlite:
         tx.many(INSERT_SEGMENT, segments)
         tx.many(INSERT_PAYLOAD, payloads)
