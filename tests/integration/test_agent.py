@@ -317,6 +317,8 @@ def test_its_own_metrics_and_key(tmp_path: Path) -> None:
             "spool_depth",
             "spool_age_seconds",
             "missed_ticks_total",
+            "clock_steps_total",
+            "batches_thinned_total",
         ):
             assert f"tally_agent_{name}" in page
         assert f'tally_agent_resource_up{{resource="{load.resource_id}"}} 1' in page

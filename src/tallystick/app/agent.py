@@ -45,7 +45,7 @@ class Agent:
 
         """
         self.settings = settings
-        clock = clock or HostClock()
+        clock = self._clock = clock or HostClock()
         make_kernel_count_disks(settings)
         declarations = declarations_of(settings)
         host_boot = host_boot_of(settings.proc_root)
@@ -83,6 +83,7 @@ class Agent:
                 heartbeat_seconds=float(settings.heartbeat_interval_seconds),
                 linger_seconds=min(_LONGEST_LINGER_SECONDS, settings.batch_seconds / 10),
                 monotonic=lambda: clock.monotonic_ns() / 1e9,
+                now_ns=self.collector.now_ns,
             ),
             pulse=self._pulse,
             command=self._command,
@@ -141,6 +142,7 @@ class Agent:
             now_ns=collector.now_ns(),
             missed_ticks=collector.counts.missed_ticks,
             thinned_batches=self.spool.thinner.thinned,
+            clock_synchronised=self._clock.is_synchronised(),
         )
 
     def _command(self, command: pb.Command) -> bool:

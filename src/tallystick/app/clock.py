@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import base64
+import ctypes
 import secrets
+import struct
 import time
 import uuid
 from functools import partial
 from pathlib import Path
 from typing import Protocol
+
+_TIMEX_BYTES = 256
+"""Room for a `struct timex`, of which 208 are used."""
+_TIMEX_STATUS = struct.Struct("i")
+_TIMEX_STATUS_AT = 5 * struct.calcsize("l")
+"""Behind `modes`, with its padding, and four longs."""
+_STA_UNSYNC = 0x40
 
 
 class Clock(Protocol):
@@ -99,6 +108,17 @@ class HostClock(SystemClock):
 
     boottime_ns = staticmethod(partial(time.clock_gettime_ns, time.CLOCK_BOOTTIME))
     """Nanoseconds since the machine started, suspended or not: never set back, whatever becomes of the time of day."""
+
+    def is_synchronised(self) -> bool | None:
+        """Whether the kernel says that its clock is disciplined by NTP or the like (adjtimex, STA_UNSYNC); None: it does not tell."""
+        try:
+            libc = ctypes.CDLL(None, use_errno=True)
+            answer = ctypes.create_string_buffer(_TIMEX_BYTES)  # modes 0: nothing is set
+            if libc.adjtimex(answer) < 0:
+                return None
+        except (OSError, AttributeError):
+            return None
+        return not _TIMEX_STATUS.unpack_from(answer.raw, _TIMEX_STATUS_AT)[0] & _STA_UNSYNC
 
     def process_cpu_ns(self, pid: int) -> int:
         """CPU time of all threads of a process, those that have ended included, in ns; readable until it is reaped.

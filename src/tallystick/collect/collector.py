@@ -103,6 +103,7 @@ class CollectorCounts:
     bucket_counts: list[int] = field(default_factory=lambda: [0] * (len(DURATION_BUCKETS_NS) + 1))
     missed_ticks: int = 0
     read_errors: int = 0
+    clock_steps: int = 0
 
 
 class Collector:
@@ -355,10 +356,10 @@ class Collector:
     # Once a second
 
     def _look_and_tail(self, *, final: bool) -> None:
-        ahead_ns = self._anchor.follow(self._clock.now_ns(), self._clock.boottime_ns())
-        if ahead_ns and self._looks:
-            log.warning("clock_moved_forward", extra={"by_ns": ahead_ns})
+        clocks = self._clock.now_ns(), self._clock.boottime_ns()
+        self._anchor.follow(*clocks)
         at_ns = self.now_ns()
+        self._tell_step(self._anchor.step(*clocks), at_ns)
         if final:
             self._close_all()
         else:
@@ -369,6 +370,15 @@ class Collector:
         self.active = tuple(one.resource_id for one in self._resources.values())
         # What was used between a sample that was handed over and the next is known only with the next: a bill must wait for it.
         self.handed_over_until_ns = min([at_ns, *(one.since_ns for one in self._resources.values())])
+
+    def _tell_step(self, step_ns: int, at_ns: int) -> None:
+        """The wall clock was set between the last look and this one: told of everything that is metered. Instants go on by the anchor."""
+        if not step_ns or not self._looks:
+            return
+        self.counts.clock_steps += 1
+        log.warning("clock_stepped", extra={"by_ns": step_ns, "at_ns": at_ns, "resources": len(self._resources)})
+        told = [self._event(one, LifecycleKind.CLOCK_STEPPED, at_ns, self._last_look_ns, step_ns) for one in self._resources.values()]
+        self._sink.notice(told, [])
 
     def _look(self, at_ns: int) -> None:
         """See what is there: what is new begins, what is empty or gone ends. `at_ns` is the instant before looking."""
@@ -439,9 +449,17 @@ class Collector:
             return self._last_look_ns
         return min(first_ns, self._earlier_until_ns) if self._earlier_until_ns and not self._looks else first_ns
 
-    def _event(self, one: Sampled, kind: LifecycleKind, at_ns: int, last_sent_ns: int | None = None) -> LifecycleEvent:
+    def _event(
+        self, one: Sampled, kind: LifecycleKind, at_ns: int, last_sent_ns: int | None = None, step_ns: int | None = None
+    ) -> LifecycleEvent:
         return LifecycleEvent(
-            resource_id=one.resource_id, boot_id=one.boot_id, kind=kind, at_ns=at_ns, received_at_ns=0, last_sent_ns=last_sent_ns
+            resource_id=one.resource_id,
+            boot_id=one.boot_id,
+            kind=kind,
+            at_ns=at_ns,
+            received_at_ns=0,
+            last_sent_ns=last_sent_ns,
+            step_ns=step_ns,
         )
 
     def _second(self, one: Sampled, at_ns: int) -> None:

@@ -40,13 +40,16 @@ class Tick:
 class Anchor:
     """Wall time as an anchor plus the host's monotonic clock. The anchor moves only forward, so no instant comes twice."""
 
-    __slots__ = ("ns",)
+    __slots__ = ("_wall_offset", "ns")
 
     TOLERANCE_NS = 5 * 10**6
     """Reading two clocks one after the other is this wrong at most; less is no step of the wall clock."""
+    STEP_NS = 100 * 10**6
+    """What is slewed, at 0.5 ms a second, stays below; a clock that was set is told of from here on."""
 
     def __init__(self, wall_ns: int, boottime_ns: int, *, earlier_anchor_ns: int = 0, last_instant_ns: int = 0) -> None:
         """`earlier_anchor_ns` is that of an earlier run in this host boot; `last_instant_ns` the last instant that was ever used."""
+        self._wall_offset = wall_ns - boottime_ns
         self.ns = max(wall_ns - boottime_ns, earlier_anchor_ns, last_instant_ns + 1 - boottime_ns if last_instant_ns else 0)
 
     def follow(self, wall_ns: int, boottime_ns: int) -> int:
@@ -56,3 +59,9 @@ class Anchor:
             return 0
         self.ns += ahead
         return ahead
+
+    def step(self, wall_ns: int, boottime_ns: int) -> int:
+        """By how much the wall clock was set against the monotonic one since the last call, ns, in either direction; 0: it was not."""
+        offset = wall_ns - boottime_ns
+        moved, self._wall_offset = offset - self._wall_offset, offset
+        return moved if abs(moved) >= self.STEP_NS else 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,6 +16,8 @@ from tallystick.proto.tallystick.v1 import ingest_pb2 as pb
 
 RPC_PATH = "/tallystick.v1.IngestService/Send"
 TIMEOUT_SECONDS = 30
+_DRIFT_NS = 50 * 10**6
+"""Two clocks drift apart by less than this in the time of eight requests."""
 
 
 class FailureKind(StrEnum):
@@ -36,6 +39,34 @@ class Failure:
     kind: FailureKind
     detail: str
     retry_after_seconds: float | None = None
+
+
+class ServerClock:
+    """How far a clock of ours is from the server's, as requests measure it: of the last ones the one that took least says it best."""
+
+    MOST = 8
+
+    def __init__(self) -> None:
+        self._measured: deque[tuple[int, int]] = deque(maxlen=self.MOST)
+
+    def measure(self, sent_ns: int, answered_ns: int, server_ns: int) -> None:
+        """A request went at `sent_ns` and was answered at `answered_ns` by our clock, at `server_ns` by the server's.
+
+        Its error is half of what it took. What the ones before say and this one cannot is no longer so: a clock was set.
+        """
+        took_ns, offset_ns = answered_ns - sent_ns, (sent_ns + answered_ns) // 2 - server_ns
+        if took_ns < 0 or not server_ns:
+            return
+        self._measured = deque(
+            ((took, offset) for took, offset in self._measured if abs(offset - offset_ns) <= (took + took_ns) // 2 + _DRIFT_NS),
+            maxlen=self.MOST,
+        )
+        self._measured.append((took_ns, offset_ns))
+
+    @property
+    def offset_ns(self) -> int | None:
+        """Our clock minus the server's; None: it was never measured."""
+        return min(self._measured)[1] if self._measured else None
 
 
 class Connection:

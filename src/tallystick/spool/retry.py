@@ -38,6 +38,10 @@ class Retry:
         self.failures = 0
         self._until = 0.0
 
+    def hold(self, now: float, seconds: float) -> None:
+        """Nothing has failed, but trying again sooner would tell nothing new."""
+        self._until = now + seconds
+
     def failed(self, now: float, asked_seconds: float | None = None) -> None:
         """A request failed; `asked_seconds` is the server's Retry-After, which is obeyed up to an hour."""
         self.failures += 1

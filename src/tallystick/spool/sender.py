@@ -8,10 +8,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from tallystick.model.outcomes import Outcome
+from tallystick.model.outcomes import Outcome, RefusalCode
+from tallystick.model.samples import FUTURE_LIMIT_NS
 from tallystick.proto.tallystick.v1 import ingest_pb2 as pb
 from tallystick.spool.backlog import Backlog
-from tallystick.spool.connection import Connection, Failure, FailureKind
+from tallystick.spool.connection import Connection, Failure, FailureKind, ServerClock
 from tallystick.spool.entries import Entry
 from tallystick.spool.quarantine import Quarantine
 from tallystick.spool.records import RecordKind
@@ -26,6 +27,10 @@ MOST_SAMPLES = 500_000
 """Of a request, unless one batch alone has more: servers refuse batches beyond a million."""
 ENOUGH_RECORDS = 20
 """So many waiting are worth a request (stack.md: 20 batches a request cost a third of one by one)."""
+
+AHEAD_LIMIT_NS = FUTURE_LIMIT_NS - 10 * 10**9
+HOLD_SECONDS = 15.0
+LONGEST_EARLY_NS = 24 * 3600 * 10**9
 
 _OUTCOMES = {
     pb.OUTCOME_STORED: Outcome.STORED,
@@ -44,6 +49,7 @@ class Pulse:
     handed_over_until_ns: int
     missed_ticks: int
     thinned_batches: int = 0
+    clock_synchronised: bool | None = None
 
 
 @dataclass(slots=True)
@@ -64,6 +70,8 @@ class SenderRules:
     linger_seconds: float
     monotonic: Callable[[], float]
     """A count of seconds that never goes back."""
+    now_ns: Callable[[], int]
+    """The present instant as samples carry it."""
 
 
 class Sender:
@@ -85,6 +93,8 @@ class Sender:
         self._rules, self._pulse, self._command = rules, pulse, command
         self._now = rules.monotonic
         self.counts = SenderCounts()
+        self.server_clock = ServerClock()
+        self._is_ahead = False
         self._most = MOST_RECORDS
         self._heartbeat_at = 0.0
         self._heartbeat_now = True
@@ -96,6 +106,11 @@ class Sender:
     def start(self) -> None:
         """Begin, with a heartbeat at once."""
         self._thread.start()
+
+    @property
+    def clock_synchronised(self) -> bool | None:
+        """What the kernel says of its clock now."""
+        return self._pulse().clock_synchronised
 
     def heartbeat(self) -> None:
         """Send a heartbeat at once, with what waits."""
@@ -152,8 +167,11 @@ class Sender:
             rest.heartbeat.CopyFrom(self._heartbeat(entries))
         elif not entries:
             return True
-        answer = self._connection.send(b"".join((*self._backlog.read(entries), rest.SerializeToString())))
+        body = b"".join((*self._backlog.read(entries), rest.SerializeToString()))
+        sent_ns = self._rules.now_ns()
+        answer = self._connection.send(body)
         if isinstance(answer, pb.SendResponse):
+            self.server_clock.measure(sent_ns, self._rules.now_ns(), answer.server_time)
             problem = _mismatch(entries, answer)
             if problem is None:
                 self._take_answer(entries, answer, heartbeat)
@@ -163,14 +181,22 @@ class Sender:
         return False
 
     def _heartbeat(self, entries: Sequence[Entry]) -> pb.Heartbeat:
-        """Asked in the direction in which samples go, from collector to disk: what moves meanwhile is counted twice, never left out."""
+        """Asked in the direction in which samples go, from collector to disk: what moves meanwhile is counted twice, never left out.
+
+        A clock that is too far ahead for the server says its instant by the server's clock: an agent that lives must not look away.
+        """
         pulse = self._pulse()
         first = self._backlog.first_at_ns(without=entries)
+        offset_ns = self.server_clock.offset_ns
+        at_ns = pulse.now_ns - (offset_ns if offset_ns is not None and offset_ns > AHEAD_LIMIT_NS else 0)
+        reported_until_ns = pulse.handed_over_until_ns if first is None else min(first, pulse.handed_over_until_ns)
         return pb.Heartbeat(
             instance_id=self._rules.instance_id,
             active_resources=pulse.active_resources,
-            at=pulse.now_ns,
-            reported_until=pulse.handed_over_until_ns if first is None else min(first, pulse.handed_over_until_ns),
+            at=at_ns,
+            reported_until=min(reported_until_ns, at_ns),
+            clock_offset_ns=offset_ns,
+            clock_synchronised=pulse.clock_synchronised,
             spool_depth=self._backlog.depth(),
             missed_ticks=pulse.missed_ticks,
             thinned_batches=pulse.thinned_batches,
@@ -182,20 +208,45 @@ class Sender:
         if heartbeat:
             self._heartbeat_at = self._now() + self._rules.heartbeat_seconds
         batches, events, facts = iter(answer.batches), iter(answer.events), iter(answer.facts)
-        done = []
+        done, ahead_ns = [], 0
         for entry in entries:
             if entry.kind is RecordKind.BATCH:
                 outcomes = [next(batches)]
             else:
                 outcomes = [next(events) for _ in range(entry.events)] + [next(facts) for _ in range(entry.facts)]
-            if all(self._settle(entry, outcome) for outcome in outcomes):
+            early_ns = max((self._early_ns(outcome, answer.server_time) for outcome in outcomes), default=0)
+            ahead_ns = max(ahead_ns, early_ns)
+            if not early_ns and all(self._settle(entry, outcome) for outcome in outcomes):
                 done.append(entry)
                 self.counts.batches += entry.kind is RecordKind.BATCH
                 self.counts.samples += entry.samples
         self._backlog.done(done)
-        if len(done) < len(entries):  # the disk does not take what was refused: it is asked for again, later
+        self._tell_ahead(ahead_ns)
+        if ahead_ns:
+            self._retry.hold(self._now(), min(HOLD_SECONDS, ahead_ns / 1e9 + 1))
+        elif len(done) < len(entries):  # the disk does not take what was refused: it is asked for again, later
             self._retry.failed(self._now())
         self._confirmed = [command.id for command in answer.commands if self._command(command)]
+
+    def _early_ns(self, said: pb.RecordOutcome, server_ns: int) -> int:
+        """For how long the server would refuse it as in its future yet, if it is worth to wait for; 0: it is not refused for that.
+
+        Worth while: for a day, or however long if the kernel says that our clock is synchronised, so that it is the server's that is wrong.
+        """
+        if _OUTCOMES[said.outcome] is not Outcome.REFUSED or said.code != RefusalCode.FUTURE or not said.value.isdigit():
+            return 0
+        early_ns = max(1, int(said.value) - FUTURE_LIMIT_NS - server_ns)
+        return early_ns if early_ns <= LONGEST_EARLY_NS or self._pulse().clock_synchronised else 0
+
+    def _tell_ahead(self, ahead_ns: int) -> None:
+        """An error in the log, once until the clocks agree again; counted each time."""
+        if ahead_ns:
+            self._count(RefusalCode.FUTURE.value)
+            if not self._is_ahead:
+                said = {"by_ns": ahead_ns + FUTURE_LIMIT_NS, "offset_ns": self.server_clock.offset_ns}
+                detail = "what was measured waits until the server's clock is there: correct the clock that is wrong"
+                log.error("clock_ahead_of_server", extra={**said, "synchronised": self._pulse().clock_synchronised, "detail": detail})
+        self._is_ahead = bool(ahead_ns)
 
     def _settle(self, entry: Entry, said: pb.RecordOutcome) -> bool:
         """Stored or repeated: done. Refused or in conflict: kept aside with the reason, and an alarm in the log. Whether it may go."""

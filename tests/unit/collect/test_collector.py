@@ -375,3 +375,34 @@ def test_after_an_outage_nothing_of_it_is_handed_over_before_the_first_batch(wor
     again.collector.flush(lambda: None)
     again.run(1.1)
     assert again.collector.handed_over_until_ns > told + 3600 * S
+
+
+@pytest.mark.parametrize("step_ns", [10 * S, 101 * MS, -3600 * S, -101 * MS])
+def test_a_wall_clock_that_is_set_is_told_of_and_instants_only_rise(world: World, step_ns: int) -> None:
+    world.source.things = [Thing("one"), Thing("two")]
+    world.run(2)
+    last_look = world.sink.tails[-1][0]
+    world.clock.wall += step_ns
+    world.run(2)
+    stepped = [event for event in world.sink.events if event.kind is LifecycleKind.CLOCK_STEPPED]
+    assert [(event.resource_id, event.last_sent_ns, event.step_ns) for event in stepped] == [
+        ("h:one", last_look, step_ns),
+        ("h:two", last_look, step_ns),
+    ]
+    assert world.collector.counts.clock_steps == 1
+    world.collector.stop()
+    world.collector.run()
+    rows = [row for batch in world.sink.batches if batch[0] == "h:one" for row in batch[4][::9]]
+    spans = [later - earlier for earlier, later in pairwise(rows)]
+    assert all(0 < span <= max(step_ns, 0) + 100 * MS for span in spans), "no time twice, none backwards"
+    assert sum(span > 200 * MS for span in spans) == (step_ns > 100 * MS and 1), "a step forward shows once"
+    assert len(rows) > 38, "no sample is lost by it"
+
+
+def test_a_clock_that_is_slewed_is_not_told_of(world: World) -> None:
+    world.source.things = [Thing("one")]
+    for _ in range(20):
+        world.run(1)
+        world.clock.wall += 50 * MS
+    assert not [event for event in world.sink.events if event.kind is LifecycleKind.CLOCK_STEPPED]
+    assert world.collector.counts.clock_steps == 0

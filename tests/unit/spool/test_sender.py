@@ -12,7 +12,7 @@ import pytest
 
 from tallystick.model.samples import LifecycleEvent, LifecycleKind
 from tallystick.proto.tallystick.v1 import ingest_pb2 as pb
-from tallystick.spool.connection import Connection, Failure, FailureKind, failure_of
+from tallystick.spool.connection import Connection, Failure, FailureKind, ServerClock, failure_of
 from tallystick.spool.retry import OPEN_AFTER_FAILURES, OPEN_SECONDS, Retry
 from tallystick.spool.sender import MOST_RECORDS, Pulse, Sender, SenderRules
 from tallystick.spool.spool import Spool
@@ -25,18 +25,28 @@ class Stage:
 
     def __init__(self, folder: Path) -> None:
         self.now = 1000.0
+        self.now_ns = 99_000
+        self.synchronised: bool | None = None
         self.requests: list[pb.SendRequest] = []
         self.reply: Callable[[pb.SendRequest], Answer] = stored
         self.commands: list[pb.Command] = []
         self.spool = Spool(folder, lambda: "ab" * 16)
-        rules = SenderRules(instance_id="host-1", heartbeat_seconds=30.0, linger_seconds=0.0, monotonic=lambda: self.now)
+        rules = SenderRules(
+            instance_id="host-1", heartbeat_seconds=30.0, linger_seconds=0.0, monotonic=lambda: self.now, now_ns=lambda: self.now_ns
+        )
         self.sender = Sender(
             backlog=self.spool.backlog,
             quarantine=self.spool.quarantine,
             connection=cast(Connection, self),
             retry=Retry(lambda: 0.5),
             rules=rules,
-            pulse=lambda: Pulse(active_resources=("a",), now_ns=99_000, handed_over_until_ns=90_000, missed_ticks=4),
+            pulse=lambda: Pulse(
+                active_resources=("a",),
+                now_ns=self.now_ns,
+                handed_over_until_ns=90_000,
+                missed_ticks=4,
+                clock_synchronised=self.synchronised,
+            ),
             command=self.command,
         )
 
@@ -124,7 +134,9 @@ def test_what_is_refused_is_kept_aside_and_what_is_beside_it_goes_on(
     def reply(request: pb.SendRequest) -> Answer:
         answer = outcomes(request, pb.OUTCOME_STORED)
         answer.batches[1].CopyFrom(
-            pb.RecordOutcome(outcome=outcome, code="future", field="measured_at", index=599, value="17", stored_hash=b"a", sent_hash=b"b")
+            pb.RecordOutcome(
+                outcome=outcome, code="unordered", field="measured_at", index=599, value="17", stored_hash=b"a", sent_hash=b"b"
+            )
         )
         return answer
 
@@ -254,3 +266,85 @@ def test_what_cannot_be_put_aside_stays_and_holds_up_nothing_else(stage: Stage, 
     stage.rounds()
     assert stage.kept() == 0
     assert stage.spool.quarantine.refused == 1
+
+
+DAY_NS = 24 * 3600 * 10**9
+EARLY_NS = 3600 * 10**9
+
+
+def early(by_ns: int) -> Callable[[pb.SendRequest], Answer]:
+    """A server whose clock is so far behind that it may take what was measured only later."""
+
+    def answer(request: pb.SendRequest) -> Answer:
+        said = outcomes(request, pb.OUTCOME_REFUSED)
+        said.server_time = 10**18
+        for each in said.batches:
+            each.code, each.field, each.index, each.value = "future", "measured_at", 0, str(10**18 + 300 * 10**9 + by_ns)
+        return said
+
+    return answer
+
+
+def test_what_is_measured_in_the_servers_future_waits_for_its_clock(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    stage.give(2)
+    stage.reply = early(EARLY_NS)
+    with caplog.at_level("ERROR"):
+        stage.rounds()
+        assert (stage.kept(), stage.spool.quarantine.refused) == (2, 0)
+        stage.now += 14
+        stage.rounds()
+        assert len(stage.requests) == 1, "asked again after a while only"
+        stage.now += 2
+        stage.rounds()
+    assert (len(stage.requests), stage.sender.counts.errors) == (2, {"future": 2})
+    assert [record.message for record in caplog.records] == ["clock_ahead_of_server"], "said once"
+    stage.reply = stored
+    stage.now += 16
+    stage.rounds()
+    assert stage.kept() == 0
+
+
+@pytest.mark.parametrize(("synchronised", "kept"), [(True, 1), (False, 0), (None, 0)])
+def test_more_than_a_day_is_waited_for_only_if_the_kernel_vouches_for_our_clock(stage: Stage, synchronised: bool | None, kept: int) -> None:
+    stage.synchronised = synchronised
+    stage.give(1)
+    stage.reply = early(DAY_NS + 1)
+    stage.rounds()
+    assert (stage.kept(), stage.spool.quarantine.refused) == (kept, 1 - kept)
+
+
+def test_a_heartbeat_tells_of_the_clock_and_lives_though_it_is_far_ahead(stage: Stage) -> None:
+    server_ns = 10**18
+
+    def answer(request: pb.SendRequest) -> Answer:
+        stage.now_ns += 2_000
+        return pb.SendResponse(server_time=server_ns)
+
+    stage.reply, stage.now_ns = answer, server_ns + EARLY_NS
+    stage.rounds()
+    first = stage.requests[0].heartbeat
+    assert not first.HasField("clock_offset_ns"), "never measured"
+    assert not first.HasField("clock_synchronised"), "the kernel does not tell"
+    stage.synchronised = False
+    stage.now += 31
+    stage.rounds()
+    beat = stage.requests[1].heartbeat
+    assert (beat.clock_offset_ns, beat.clock_synchronised) == (EARLY_NS + 1_000, False)
+    assert beat.at == stage.now_ns - 2_000 - beat.clock_offset_ns, "by the server's clock"
+    assert beat.reported_until <= beat.at
+
+
+def test_the_quickest_of_the_last_requests_says_how_far_the_clocks_are_apart() -> None:
+    clock = ServerClock()
+    assert clock.offset_ns is None
+    for sent, answered, server in ((1000, 1400, 700), (2000, 2020, 1710), (3000, 3900, 2900)):
+        clock.measure(sent, answered, server)
+    assert clock.offset_ns == 300
+    clock.measure(4000, 4001, 0)
+    assert clock.offset_ns == 300, "a server that does not tell its time"
+    hour_ns = 3600 * 10**9
+    clock.measure(hour_ns, hour_ns + 5000, 4000)
+    assert clock.offset_ns == hour_ns - 1500, "ours was set: what was measured before is no longer so"
+    for number in range(1, 20):
+        clock.measure(hour_ns + number, hour_ns + number + 6000, 4000)
+    assert clock.offset_ns == hour_ns + 12 - 1000, "the last eight"

@@ -41,11 +41,23 @@ def exposition(collector: Collector, spool: Spool, sender: Sender, *, per_resour
         *_counter("spool_write_errors_total", "Writes that the disk did not take; they are repeated.", disk.write_errors),
         *_counter("spool_damaged_total", "Damaged or torn records that were set aside.", spool.quarantine.damaged),
         *_counter("spool_refused_total", "Records that the server refused or holds otherwise; set aside.", spool.quarantine.refused),
+        *_clock(collector, sender),
         *_gauge("resources", "Resources that are metered.", collector.metered),
     ]
     if per_resource:
         lines += _labelled("resource_up", "Resources that are metered, by id.", "resource", ((one, 1) for one in collector.active), "gauge")
     return "\n".join(lines) + "\n"
+
+
+def _clock(collector: Collector, sender: Sender) -> list[str]:
+    """The clock, as far as it is known: what was never measured, or what the kernel does not tell, is left out."""
+    offset_ns, synchronised = sender.server_clock.offset_ns, sender.clock_synchronised
+    lines = _counter("clock_steps_total", "Times that the wall clock was set against the monotonic one.", collector.counts.clock_steps)
+    if offset_ns is not None:
+        lines += _gauge("clock_offset_seconds", "The agent's clock minus the server's.", f"{offset_ns / 1e9:.6f}")
+    if synchronised is not None:
+        lines += _gauge("clock_synchronised", "Whether the kernel says that its clock is synchronised.", int(synchronised))
+    return lines
 
 
 def _counter(name: str, text: str, value: object) -> list[str]:
