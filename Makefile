@@ -18,7 +18,7 @@ TESTS ?= tests
 BENCHES ?= $(basename $(notdir $(shell grep -l '^if __name__ ==' bench/*.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run first-bill replay replay-all bench test check gates format lock clean
+.PHONY: help setup run first-bill replay replay-all upgrade-test bench test check gates format lock clean
 .SUFFIXES:
 
 help: ## list what can be made
@@ -41,6 +41,9 @@ replay: $(RUN_READY) ## send a folder of recorded samples, write its usage: make
 
 replay-all: $(RUN_READY) $(POSTGRESQL_READY) ## replay every scenario of ../shared/samples on both stores and compare it with its truth (SEED=n ONLY=scenario)
 	@$(BIN)/python -m tools.replay_all --jobs $(JOBS) $(if $(ONLY),--only $(ONLY)) $(if $(STORE),--store $(STORE)) $(REPLAYED)
+
+upgrade-test: $(RUN_READY) $(POSTGRESQL_READY) ## upgrade servers of an earlier commit while they are at work, and lose nothing (FROM=commit)
+	@$(BIN)/python -m tools.live.upgrade $(if $(FROM),--from $(FROM))
 
 bench: $(TEST_READY) ## measure what it costs; `make -s bench` prints only lines of JSON
 	@set -e; for script in $(BENCHES); do $(BIN)/python -m bench.$$script; done

@@ -60,11 +60,12 @@ class Member:
 class Fleet:
     """The servers of one store. `resent` are the lines of deliveries whose answer was lost and that were sent again."""
 
-    def __init__(self, folder: Path, store_url: str, count: int, began_ns: int) -> None:
-        """Make the store and its admin key; nothing runs yet."""
+    def __init__(self, folder: Path, store_url: str, count: int, began_ns: int, source: Path | None = None) -> None:
+        """Make the store and its admin key; nothing runs yet. `source` is the `src` of the release that runs: None is this one."""
         self.members: list[Member] = []
         self.resent: set[int] = set()
         self.kills = 0
+        self.source = source
         environments = [self._environment(folder, number, store_url, began_ns) for number in range(count)]
         made = subprocess.run(
             [sys.executable, "-m", "tallystick", "init"],
@@ -94,6 +95,7 @@ class Fleet:
             "TALLY_CLOSING_INTERVAL_MS": "3600000",  # usage is what is looked at, no invoices
             "TALLY_INGEST_GROUP_MS": "0",  # one request at a time: there is nothing to wait for
             "TALLY_STORE_URL": store_url,
+            **({"PYTHONPATH": str(self.source)} if self.source else {}),
         }
         return given, port, clock_file
 
@@ -169,9 +171,9 @@ class Fleet:
 
 
 @contextmanager
-def running(folder: Path, store_url: str, count: int, began_ns: int) -> Iterator[Fleet]:
+def running(folder: Path, store_url: str, count: int, began_ns: int, source: Path | None = None) -> Iterator[Fleet]:
     """A store with its servers, all ready."""
-    fleet = Fleet(folder, store_url, count, began_ns)
+    fleet = Fleet(folder, store_url, count, began_ns, source)
     try:
         for member in fleet.members:
             member.process.start()

@@ -15,14 +15,17 @@ from tallystick.store.tables.schema import schema
 
 SCRIPTS = Path(__file__).parent / "migrations"
 MIGRATION_LOCK = 0x7A11
+NEWEST = "head"
 
 
 class SchemaMismatch(Exception):  # noqa: N818 (it is a state of the world, not a fault)
     """The database has another schema than this release needs; the message says which, and what to do."""
 
 
-def migrate(url: str) -> None:
+def migrate(url: str, version: str = NEWEST) -> None:
     """Bring the database of a URL to the newest schema; a missing SQLite file is created. Nothing happens if it is there already.
+
+    `version` stops at an older one: as the database of an earlier release is.
 
     Raises:
         StoreUrlError: the URL names no database.
@@ -30,13 +33,13 @@ def migrate(url: str) -> None:
     """
     database = Database(url)
     try:
-        migrate_database(database)
+        migrate_database(database, version)
     finally:
         database.close()
 
 
-def migrate_database(database: Database) -> None:
-    """Bring a database to the newest schema."""
+def migrate_database(database: Database, version: str = NEWEST) -> None:
+    """Bring a database to the newest schema, or to an older one."""
     if database.file:
         database.file.parent.mkdir(parents=True, exist_ok=True)
         with database.engine.connect() as connection:
@@ -52,7 +55,12 @@ def migrate_database(database: Database) -> None:
         configuration = _configuration()
         configuration.attributes["connection"] = tx.connection
         configuration.attributes["metadata"] = schema(database.dialect).metadata
-        command.upgrade(configuration, "head")
+        command.upgrade(configuration, version)
+
+
+def versions() -> list[str]:
+    """Every schema version, oldest first."""
+    return [script.revision for script in ScriptDirectory.from_config(_configuration()).walk_revisions()][::-1]
 
 
 def newest_version() -> str:
