@@ -107,4 +107,4 @@ def horizon(timeline: Timeline) -> int:
     """The end of the last hour in which anything is known of a resource."""
     instants: list[Any] = [boot.last_at_ns for boot in timeline.boots]
     instants += [event.at_ns for event in timeline.events] + [fact.at_ns for fact in timeline.facts]
-    return hour_start(max(instants)) + HOUR_NS
+    return hour_start(max(instants)) + HOUR_NS if instants else 0

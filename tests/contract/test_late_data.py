@@ -8,13 +8,14 @@ from random import Random
 from typing import Any
 
 from tallystick.meter.samples import Samples
+from tallystick.model.records import UsageRecord
 from tallystick.model.resources import SIZES, Fact
 from tallystick.model.samples import BatchIdentity, LifecycleEvent, LifecycleKind
 from tallystick.model.usage import HoursResult
 from tallystick.store.store import Store
 from tests.contract.rows import PLACE, horizon, opened, storable, sweep
-from tests.laws.memory import _opened
-from tests.laws.streams import Row, Temper, stream
+from tests.laws.memory import RECORD_FIELDS, _opened, source_of
+from tests.laws.streams import Row, Temper, several, stream
 
 STREAMS = {"sqlite": 40, "postgresql": 10}
 """More of them were run once: 1,500 with a sweep after each delivery, 500 with sweeps now and then."""
@@ -28,7 +29,10 @@ def test_marked_hours_are_enough(store: Store, url: str) -> None:
 
 def check(store: Store, rng: Random, resource: str, seed: int) -> None:
     made = stream(rng, Temper())
+    if seed % 2:
+        made = several(rng, made)
     deliveries = [("batch", row) for row in made.batches] + [("event", row) for row in made.events] + [("fact", row) for row in made.facts]
+    deliveries += [("record", row) for row in made.records]
     rng.shuffle(deliveries)
     for kind, row in deliveries:
         deliver(store, resource, kind, row)
@@ -43,7 +47,9 @@ def deliver(store: Store, resource: str, kind: str, row: Row) -> None:
         if kind == "batch":
             samples = _opened(row)
             assert isinstance(samples, Samples)
-            identity = BatchIdentity(resource_id=resource, boot_id=row["boot_id"], spool_id=row["spool"], sequence=row["sequence"] or 0)
+            identity = BatchIdentity(
+                resource_id=resource, boot_id=row["boot_id"], spool_id=row["spool"], sequence=row["sequence"] or 0, source=source_of(row)
+            )
             store.batches.write(tx, PLACE, [storable(samples, identity, row["received_at_ns"])])
         elif kind == "event":
             event = LifecycleEvent(
@@ -54,6 +60,11 @@ def deliver(store: Store, resource: str, kind: str, row: Row) -> None:
                 received_at_ns=row["received_at_ns"],
             )
             store.batches.write_events(tx, PLACE, [event])
+        elif kind == "record":
+            fields = {name: row[name] for name in RECORD_FIELDS}
+            fields |= {"resource_id": resource, "record_id": f"{resource}/{row['record_id']}"}
+            record = UsageRecord(received_at_ns=row["received_at_ns"], content_hash=b"", peak=row.get("peak"), **fields)
+            store.batches.write_records(tx, PLACE, [record])
         else:
             sizes: dict[str, Any] = {name: row[name] for name in SIZES if name in row}
             fact = Fact(
@@ -77,6 +88,8 @@ def compare(store: Store, resource: str, seed: int) -> None:
     known = store.batches.timelines(PLACE, [key], 0, HOUR_NS)[0]
     instants = [each for boot in known.boots for each in (boot.first_at_ns, boot.last_at_ns)]
     instants += [event.at_ns for event in known.events] + [fact.at_ns for fact in known.facts]
+    everything = store.batches.timelines(PLACE, [key], 0, 1 << 62)[0]
+    instants += [at for each in everything.records for at in (each.record.from_ns, each.record.until_ns)]
     from_ns, until_ns = hour_start(min(instants)), hour_start(max(instants)) + HOUR_NS
     whole = store.batches.timelines(PLACE, [key], from_ns, until_ns)[0]
     needed = sorted(hours.needs_samples(whole, from_ns, until_ns))

@@ -10,7 +10,7 @@ from typing import Any
 from tallystick.model.samples import COLUMNS, MEASURED_AT
 from tallystick.model.usage import HoursResult
 from tests.laws.memory import Memory, Resource
-from tests.laws.streams import RESOURCE, Stream, Temper, stream
+from tests.laws.streams import RESOURCE, Stream, Temper, several, stream
 from tests.reference import scalar
 
 Seen = dict[str, Any]
@@ -22,6 +22,7 @@ def taken(given: Stream) -> Resource:
     outcomes = memory.take(given.batches)
     assert all(outcome["outcome"] in ("stored", "repeated") for outcome in outcomes), outcomes
     memory.tell(given.events, given.facts)
+    memory.record(given.records)
     return memory.resource(RESOURCE)
 
 
@@ -45,7 +46,10 @@ def seen(result: HoursResult) -> Seen:
 
 def expected(given: Stream, resource: Resource) -> Seen:
     """What the scalar reference makes of the same stream."""
-    result = scalar.usage_hours(reference_batches(given.batches), given.events, given.facts, resource.span()[1])
+    records = {(row["record_id"], row["meter"]): row for row in reversed(given.records)}
+    result = scalar.usage_hours(
+        reference_batches(given.batches), given.events, given.facts, resource.span()[1], records=list(records.values())
+    )
     return {
         "hours": {
             start: (hour.cells, hour.estimated, hour.samples, hour.memory_peak_bytes, hour.runs) for start, hour in result.hours.items()
@@ -60,12 +64,13 @@ def reference_batches(batches: Sequence[Seen]) -> list[Seen]:
     known = set()
     result = []
     for batch in batches:
-        identity = (batch["boot_id"], batch["spool"], batch["sequence"]) if batch["sequence"] else repr(batch | {"received_at_ns": 0})
+        number = (batch["boot_id"], batch.get("source", 0), batch["spool"], batch["sequence"])
+        identity = number if batch["sequence"] else repr(batch | {"received_at_ns": 0})
         if identity not in known:
             known.add(identity)
             columns = {name: batch.get("measured_at_ns" if name == MEASURED_AT else name, ()) for name in COLUMNS}
             kept = ("boot_id", "received_at_ns", "interval_ns")
-            result.append({**{name: batch[name] for name in kept}, "columns": columns})
+            result.append({**{name: batch[name] for name in kept}, "columns": columns, "source": batch.get("source", 0)})
     return result
 
 
@@ -82,10 +87,14 @@ def difference(have: Seen, want: Seen) -> str:
 
 
 def check(seed: int, temper: Temper | None = None) -> str:
-    """The first difference between the meter, hour by hour, and the reference over the stream of a seed."""
+    """The first difference between the meter, hour by hour, and the reference over the stream of a seed, from one source and several."""
     given = stream(Random(seed), temper or Temper())
-    resource = taken(given)
-    return difference(seen(resource.one_by_one()), expected(given, resource))
+    for sent in (given, several(Random(seed), given)):
+        resource = taken(sent)
+        found = difference(seen(resource.one_by_one()), expected(sent, resource))
+        if found:
+            return found
+    return ""
 
 
 def main() -> int:

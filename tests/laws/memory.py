@@ -15,12 +15,15 @@ from tallystick.meter import content, fold, hours, planes, validate
 from tallystick.meter.samples import Samples
 from tallystick.model.instants import CELL_NS, HOUR_NS
 from tallystick.model.outcomes import Refusal
+from tallystick.model.records import RegisteredRecord, UsageRecord
 from tallystick.model.resources import SIZES, Fact
-from tallystick.model.samples import COLUMNS, DIFFERENCES, MEASURED_AT, BatchIdentity, LifecycleEvent, LifecycleKind
+from tallystick.model.samples import COLUMNS, DIFFERENCES, MEASURED_AT, BatchIdentity, LifecycleEvent, LifecycleKind, SampleSource
 from tallystick.model.timeline import BootExtent, StoredSegment, Timeline
 from tallystick.model.usage import HoursResult
 
 Row = dict[str, Any]
+Boot = tuple[str, SampleSource]
+RECORD_FIELDS = ("source", "record_id", "resource_id", "meter", "from_ns", "until_ns", "amount")
 WIRE = {MEASURED_AT: "measured_at_ns"}
 BATCHES_AT_ONCE = 20
 MAX_BYTES = 1 << 24
@@ -35,19 +38,21 @@ class Resource:
         self.samples: dict[int, Samples] = {}
         self.events: list[LifecycleEvent] = []
         self.facts: list[Fact] = []
+        self.records: list[RegisteredRecord] = []
 
-    def cells(self) -> dict[str, dict[int, list[StoredSegment]]]:
-        by_boot: dict[str, dict[int, list[StoredSegment]]] = defaultdict(lambda: defaultdict(list))
+    def cells(self) -> dict[Boot, dict[int, list[StoredSegment]]]:
+        by_boot: dict[Boot, dict[int, list[StoredSegment]]] = defaultdict(lambda: defaultdict(list))
         for stored in self.segments:
-            by_boot[stored.boot_id][stored.segment.cell_ns].append(stored)
+            by_boot[stored.boot_id, stored.source][stored.segment.cell_ns].append(stored)
         return by_boot
 
-    def extent(self, boot_id: str, complete: Iterable[tuple[int, int]] = ()) -> BootExtent:
-        mine = [stored for stored in self.segments if stored.boot_id == boot_id]
+    def extent(self, boot: Boot, complete: Iterable[tuple[int, int]] = ()) -> BootExtent:
+        mine = [stored for stored in self.segments if (stored.boot_id, stored.source) == boot]
         first = min(mine, key=lambda stored: (stored.segment.first_at_ns, stored.received_at_ns, stored.batch_key)).segment
         last = min(mine, key=lambda stored: (-stored.segment.last_at_ns, stored.received_at_ns, stored.batch_key)).segment
         return BootExtent(
-            boot_id=boot_id,
+            boot_id=boot[0],
+            source=boot[1],
             first_at_ns=first.first_at_ns,
             last_at_ns=last.last_at_ns,
             first_interval_ns=first.interval_ns,
@@ -59,12 +64,12 @@ class Resource:
         """The least that the hours in [from, until) may be computed from."""
         segments: list[StoredSegment] = []
         boots = []
-        for boot_id, by_cell in self.cells().items():
+        for boot, by_cell in self.cells().items():
             known = sorted(by_cell)
             wanted: set[int] = set()
             complete = []
             spans = [(from_ns, until_ns)]
-            if not boot_id:
+            if not boot[0]:
                 spans += [
                     (event.at_ns - event.at_ns % CELL_NS, event.at_ns - event.at_ns % CELL_NS + CELL_NS)
                     for event in self.events
@@ -75,16 +80,23 @@ class Resource:
                 chosen = known[low:high]
                 wanted.update(chosen)
                 complete.append((min([begin, *chosen]), max([end, *(cell + CELL_NS for cell in chosen)])))
-            boots.append(self.extent(boot_id, complete))
+            boots.append(self.extent(boot, complete))
             segments += [stored for cell in wanted for stored in by_cell[cell]]
-        return self._timeline(boots, segments, ((from_ns, until_ns),))
+        records = [each for each in self.records if touches(each, from_ns, until_ns)]
+        return self._timeline(boots, segments, ((from_ns, until_ns),), records)
 
     def whole(self) -> Timeline:
         """Everything."""
-        boots = [self.extent(boot_id) for boot_id in self.cells()]
-        return self._timeline(boots, self.segments, ((0, 1 << 63),))
+        boots = [self.extent(boot) for boot in self.cells()]
+        return self._timeline(boots, self.segments, ((0, 1 << 63),), self.records)
 
-    def _timeline(self, boots: Sequence[BootExtent], segments: Sequence[StoredSegment], complete: tuple[tuple[int, int], ...]) -> Timeline:
+    def _timeline(
+        self,
+        boots: Sequence[BootExtent],
+        segments: Sequence[StoredSegment],
+        complete: tuple[tuple[int, int], ...],
+        records: Sequence[RegisteredRecord],
+    ) -> Timeline:
         return Timeline(
             resource_id=self.id,
             boots=tuple(boots),
@@ -92,12 +104,14 @@ class Resource:
             complete=complete,
             events=tuple(sorted(self.events, key=lambda event: (event.at_ns, event.received_at_ns))),
             facts=tuple(sorted(self.facts, key=lambda fact: (fact.at_ns, fact.received_at_ns))),
+            records=tuple(records),
         )
 
     def span(self) -> tuple[int, int]:
         """The whole hours in which anything may be."""
         instants = [event.at_ns for event in self.events] + [fact.at_ns for fact in self.facts]
         instants += [at for stored in self.segments for at in (stored.segment.first_at_ns, stored.segment.last_at_ns)]
+        instants += [at for each in self.records for at in (each.record.from_ns, each.record.until_ns)]
         return min(instants) // HOUR_NS * HOUR_NS, (max(instants) // HOUR_NS + 1) * HOUR_NS
 
     def hours(self, timeline: Timeline, from_ns: int, until_ns: int, disk_until_ns: int) -> HoursResult:
@@ -143,7 +157,13 @@ class Memory:
 
     def _take(self, batches: Sequence[Row]) -> list[Row]:
         identities = [
-            BatchIdentity(resource_id=one["resource_id"], boot_id=one["boot_id"], spool_id=one["spool"], sequence=one["sequence"] or 0)
+            BatchIdentity(
+                resource_id=one["resource_id"],
+                boot_id=one["boot_id"],
+                spool_id=one["spool"],
+                sequence=one["sequence"] or 0,
+                source=source_of(one),
+            )
             for one in batches
         ]
         opened = [_opened(one) for one in batches]
@@ -157,7 +177,7 @@ class Memory:
                 outcomes[-1] |= {} if why.index is None else {"index": why.index}
                 continue
             digest = content.content_hash(samples)
-            key = (identity, None) if identity.sequence else ((identity.resource_id, identity.boot_id), digest)
+            key = (identity, None) if identity.sequence else ((identity.resource_id, identity.boot_id, identity.source), digest)
             if key in self.stored:
                 outcomes.append({"outcome": "repeated" if self.stored[key] == digest else "conflict"})
                 continue
@@ -169,7 +189,13 @@ class Memory:
             resource = self.resource(batch["resource_id"])
             resource.samples[self.next_key] = samples
             resource.segments += [
-                StoredSegment(boot_id=batch["boot_id"], batch_key=self.next_key, received_at_ns=batch["received_at_ns"], segment=segment)
+                StoredSegment(
+                    boot_id=batch["boot_id"],
+                    batch_key=self.next_key,
+                    received_at_ns=batch["received_at_ns"],
+                    segment=segment,
+                    source=source_of(batch),
+                )
                 for segment in segments
             ]
             self.next_key += 1
@@ -200,6 +226,27 @@ class Memory:
                     **sizes,
                 )
             )
+
+    def record(self, records: Iterable[Row]) -> None:
+        """Keep usage records, each once; the sources have their numbers already."""
+        for row in records:
+            resource = self.resource(row["resource_id"])
+            record = UsageRecord(
+                content_hash=b"", received_at_ns=row["received_at_ns"], **{name: row[name] for name in RECORD_FIELDS}, peak=row.get("peak")
+            )
+            if all((each.record.record_id, each.record.meter) != (record.record_id, record.meter) for each in resource.records):
+                resource.records.append(RegisteredRecord(record=record, source_number=row["number"]))
+
+
+def source_of(batch: Row) -> SampleSource:
+    """What measured a batch: our protocol unless it says otherwise."""
+    return SampleSource(batch.get("source", 0))
+
+
+def touches(each: RegisteredRecord, from_ns: int, until_ns: int) -> bool:
+    """Whether a record says anything of [from, until)."""
+    record = each.record
+    return record.from_ns < until_ns and (record.until_ns > from_ns or record.from_ns >= from_ns)
 
 
 def _opened(batch: Row) -> Samples | Refusal:

@@ -32,7 +32,7 @@ class _Changed(MetaPathFinder, Loader):
 @contextmanager
 def mutated(module: str, old: str, new: str) -> Iterator[ModuleType]:
     """`tests.laws.compare` over a meter in whose `module` the text `old`, which must stand there once, is `new`."""
-    source = (METER / f"{module}.py").read_text()
+    source = (METER / f"{module.replace('.', '/')}.py").read_text()
     assert source.count(old) == 1, f"{module}.py holds {old!r} {source.count(old)} times"
     mine = [name for name in sys.modules if name.startswith("tallystick.meter.") or name in USERS]
     kept = {name: sys.modules.pop(name) for name in mine}

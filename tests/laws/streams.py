@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from random import Random
 from typing import Any
 
 from tallystick.model.instants import CELL_NS, DAY_NS, HOUR_NS, SECOND_NS
 from tallystick.model.samples import COUNTERS, LARGEST, MEMORY
+from tallystick.model.usage import STORED_METERS
 
 Row = dict[str, Any]
 BASE_NS = 491_981 * HOUR_NS
@@ -24,6 +25,7 @@ class Stream:
     batches: list[Row]
     events: list[Row]
     facts: list[Row]
+    records: list[Row] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,3 +186,39 @@ def _facts(rng: Random, instants: list[int], interval: int) -> list[Row]:
         sizes: Row = {name: rng.choice((0, 2, 2**46)) for name in named} if rng.random() < 0.8 else {"deleted": True}
         facts.append({"resource_id": RESOURCE, "at_ns": at, "received_at_ns": at + rng.choice((place, 10 - place)) * 10 + place, **sizes})
     return facts
+
+
+def several(rng: Random, given: Stream) -> Stream:
+    """The same stream, with some of its batches sent by a daemon of rows, and usage records around its instants."""
+    instants = [at for batch in given.batches for at in batch["measured_at_ns"]]
+    how = rng.choice(("agent", "rows", "boots", "batches"))
+    boots = {batch["boot_id"]: rng.randrange(2) for batch in given.batches}
+    batches = []
+    for batch in given.batches:
+        source = {"agent": 0, "rows": 1, "boots": boots[batch["boot_id"]], "batches": rng.randrange(2)}[how]
+        batches.append({**batch, "source": source})
+    interval = given.batches[0]["interval_ns"]
+    records = [_record(rng, instants, interval, number) for number in range(rng.choice((0, 1, 3, 12)))]
+    return Stream(batches=batches, events=given.events, facts=given.facts, records=records)
+
+
+def _record(rng: Random, instants: list[int], interval: int, number: int) -> Row:
+    """A usage record, often of whole cells, of one of three sources."""
+    at = _near(rng, instants, interval)
+    at = rng.choice((at, at // CELL_NS * CELL_NS, at // HOUR_NS * HOUR_NS))
+    source = rng.randrange(3)
+    meter = rng.choice((*STORED_METERS, "memory.used", "uptime", "network.rx"))
+    span = rng.choice((0, 1, CELL_NS, CELL_NS, HOUR_NS, rng.randrange(1, 3 * HOUR_NS)))
+    peak: Row = {"peak": rng.choice((0, 7, LARGEST))} if meter == "memory.used" and rng.random() < 0.7 else {}
+    return {
+        "resource_id": RESOURCE,
+        "source": f"exporter-{source}",
+        "number": source,
+        "record_id": str(number),
+        "meter": meter,
+        "from_ns": at,
+        "until_ns": at + span,
+        "amount": rng.choice((0, 1, 10, rng.randrange(10**9), 2**100)),
+        "received_at_ns": max(instants) + number,
+        **peak,
+    }

@@ -37,6 +37,26 @@ MUTATIONS = {
     ),
 }
 
+MUTATIONS |= {
+    "the coarser record bills": (
+        "sources.combined",
+        "(of_records[number].fineness_ns, number)",
+        "(-of_records[number].fineness_ns, number)",
+    ),
+    "the source registered last bills": (
+        "sources.combined",
+        "(of_records[number].fineness_ns, number)",
+        "(of_records[number].fineness_ns, -number)",
+    ),
+    "rows bill before our protocol": ("sources.combined", "first = covering[0]", "first = covering[-1]"),
+    "a silence that nothing fills is measured": ("sources.combined", "(meter != MEMORY_USED or self.knows(cell))", "True"),
+    "shares of a record are rounded up": (
+        "sources.claims",
+        "upto = amount * (low - start) // (end - start)",
+        "upto = -(-amount * (low - start) // (end - start))",
+    ),
+}
+
 
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_a_mutated_meter_is_caught(name: str) -> None:

@@ -18,7 +18,7 @@ from tallystick.ingest.submission import Clock, Heartbeat, Intake, SentBatch, Su
 from tallystick.model.access import Grant
 from tallystick.model.outcomes import BatchResult, Outcome, Refusal, RefusalCode
 from tallystick.model.resources import Fact
-from tallystick.model.samples import BatchIdentity, LifecycleEvent, LifecycleKind
+from tallystick.model.samples import BatchIdentity, LifecycleEvent, LifecycleKind, SampleSource
 from tallystick.proto.billing.v1 import billing_pb2 as wire
 
 
@@ -44,7 +44,7 @@ class DaemonService:
             raise ConnectError(Code.INVALID_ARGUMENT, "metrics: no metrics provided")
         rows = columns_of(request.vm_id, request.metrics)
         aside = sentence(rows.quarantined)
-        identity = BatchIdentity(resource_id=request.vm_id, boot_id="", spool_id="", sequence=0)
+        identity = BatchIdentity(resource_id=request.vm_id, boot_id="", spool_id="", sequence=0, source=SampleSource.ROWS)
         batches: Sequence[SentBatch] = ()
         facts: Sequence[Fact] = ()
         if rows.columns:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from tallystick.meter.chains import Strand, Window, chains, strands
+from tallystick.meter.chains import Chain, Strand, Window, chains, strands
 from tallystick.meter.incarnations import incarnations
 from tallystick.meter.ledger import Ledger, levels
 from tallystick.meter.links import Meter, count
 from tallystick.meter.samples import Samples
 from tallystick.meter.silence.causes import caused
+from tallystick.meter.sources.combined import by_source, combined
 from tallystick.model.findings import FindingCode
-from tallystick.model.instants import HOUR_NS
+from tallystick.model.instants import CELL_NS, HOUR_NS
 from tallystick.model.samples import GAP_AFTER_INTERVALS, LifecycleKind
 from tallystick.model.timeline import Timeline
 from tallystick.model.usage import HoursResult
@@ -20,15 +21,18 @@ from tallystick.model.usage import HoursResult
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """A timeline put in order for the hours of a window: what must be opened is known, and it need not be done again."""
+    """A timeline put in order for the hours of a window: what must be opened is known, and it need not be done again.
+
+    `parts` are the timelines of its sources of samples, the one that bills first, each with its strands.
+    """
 
     timeline: Timeline
     window: Window
-    found: Sequence[Strand]
+    parts: Sequence[tuple[Timeline, Sequence[Strand]]]
 
     def needs(self) -> frozenset[int]:
         """The batches whose samples must be opened to compute the hours; none in the ordinary case."""
-        return frozenset(key for strand in self.found for key in strand.batch_keys())
+        return frozenset(key for _, found in self.parts for strand in found for key in strand.batch_keys())
 
 
 def prepare(timeline: Timeline, from_ns: int, until_ns: int) -> Prepared:
@@ -39,7 +43,7 @@ def prepare(timeline: Timeline, from_ns: int, until_ns: int) -> Prepared:
 
     """
     window = _window(from_ns, until_ns)
-    return Prepared(timeline=timeline, window=window, found=strands(timeline, window))
+    return Prepared(timeline=timeline, window=window, parts=[(part, strands(part, window)) for part in by_source(timeline)])
 
 
 def needs_samples(timeline: Timeline, from_ns: int, until_ns: int) -> frozenset[int]:
@@ -87,13 +91,32 @@ def hours_of(
 ) -> HoursResult:
     """The usage hours of a timeline that is put in order: what `usage_hours` says."""
     timeline, window = prepared.timeline, prepared.window
+    several = len(prepared.parts) > 1 or bool(timeline.records)
+    meters = []
+    for part, found in prepared.parts:
+        made = chains(part, found, samples, gap_after_intervals, gone)
+        meters.append(_metered(part, window, made, gap_after_intervals, CELL_NS if several else HOUR_NS))
+    meter = meters[0]
+    meter.ledger.disk(disk_until_ns)
+    if several:
+        hours, gaps, findings = combined(timeline, meters)
+    else:
+        hours, gaps, findings = list(meter.ledger.hours(timeline.resource_id)), meter.gaps, meter.findings
+    return HoursResult(
+        hours=tuple(hours),
+        gaps=tuple(sorted(caused(gaps, timeline), key=lambda gap: (gap.from_ns, gap.until_ns, gap.filled))),
+        findings=tuple(sorted(findings, key=lambda one: (one.at_ns or 0, one.code, one.boot_id))),
+    )
+
+
+def _metered(timeline: Timeline, window: Window, found: Sequence[Chain], gap_after_intervals: int, grain_ns: int) -> Meter:
+    """What the chains of one source tell of a window."""
     meter = Meter(
         resource_id=timeline.resource_id,
         window=window,
-        ledger=Ledger(window, levels(timeline.facts)),
+        ledger=Ledger(window, levels(timeline.facts), grain_ns),
         gap_after_intervals=gap_after_intervals,
     )
-    found = chains(timeline, prepared.found, samples, gap_after_intervals, gone)
     for chain in found:
         for at in chain.conflicts:
             meter.finding(FindingCode.CONFLICTING_SAMPLE, at, chain.boot_id)
@@ -106,12 +129,7 @@ def hours_of(
         if event.kind is LifecycleKind.CLOCK_STEPPED:
             meter.finding(FindingCode.CLOCK_STEPPED, event.at_ns, event.boot_id)
     count(meter, ordered)
-    meter.ledger.disk(disk_until_ns)
-    return HoursResult(
-        hours=tuple(meter.ledger.hours(timeline.resource_id)),
-        gaps=tuple(sorted(caused(meter.gaps, timeline), key=lambda gap: (gap.from_ns, gap.until_ns, gap.filled))),
-        findings=tuple(sorted(meter.findings, key=lambda one: (one.at_ns or 0, one.code, one.boot_id))),
-    )
+    return meter
 
 
 def _window(from_ns: int, until_ns: int) -> Window:

@@ -80,10 +80,14 @@ _NOTHING = Level(0, 0, 0, 0, 0, False)
 
 @dataclass(slots=True)
 class Ledger:
-    """Rows by cell of a window, and by hour what was measured in it: samples, peak of memory, presence, openings."""
+    """Rows by cell of a window, and what was measured in it: samples, peak of memory, presence by `grain_ns`; openings by hour.
+
+    The grain is an hour, or a cell where several sources must be told apart.
+    """
 
     window: Window
     levels: list[Level]
+    grain_ns: int = HOUR_NS
     rows: dict[int, list[int]] = field(default_factory=dict)
     samples: dict[int, int] = field(default_factory=dict)
     peaks: dict[int, int] = field(default_factory=dict)
@@ -99,11 +103,11 @@ class Ledger:
 
     def measured(self, cell_ns: int, mask: int, samples: int, peak: int) -> None:
         """Count samples of a cell of the window, with the largest memory among them."""
-        hour = hour_start(cell_ns)
-        self.samples[hour] = self.samples.get(hour, 0) + samples
-        self.masks[hour] = self.masks.get(hour, 0) | mask
+        grain = cell_ns - cell_ns % self.grain_ns
+        self.samples[grain] = self.samples.get(grain, 0) + samples
+        self.masks[grain] = self.masks.get(grain, 0) | mask
         if mask & _MEMORY_BIT:
-            self.peaks[hour] = max(self.peaks.get(hour, 0), peak)
+            self.peaks[grain] = max(self.peaks.get(grain, 0), peak)
 
     def opened(self, at_ns: int) -> None:
         """An incarnation begins."""
@@ -142,9 +146,9 @@ class Ledger:
             row[place] += amount
 
     def _touch(self, low_ns: int, until_ns: int, mask: int) -> None:
-        """Note that the meters of a mask are measured in the hours of [low, until), which lies in the window."""
-        for hour in range(hour_start(low_ns), until_ns, HOUR_NS):
-            self.masks[hour] = self.masks.get(hour, 0) | mask
+        """Note that the meters of a mask are measured in [low, until), which lies in the window."""
+        for grain in range(low_ns - low_ns % self.grain_ns, until_ns, self.grain_ns):
+            self.masks[grain] = self.masks.get(grain, 0) | mask
 
     def held(self, whole: Span, counted: Iterable[Span], low: int, high: int, estimated: bool) -> None:
         """The area under the line from level `low` to `high` over `whole`, at each boundary the floor of the running area.
@@ -206,7 +210,7 @@ class Ledger:
                     self.row(cell)[DISK_ALLOCATED] += level.disk_bytes * span
 
     def hours(self, resource_id: str) -> Iterator[UsageHour]:
-        """The usage hours of the window, without those in which nothing was."""
+        """The usage hours of the window, without those in which nothing was; the grain is an hour."""
         used = {hour_start(cell) for cell, row in self.rows.items() if any(row)}
         for hour in sorted(used | self.samples.keys() | self.runs.keys()):
             yield self._hour(resource_id, hour)

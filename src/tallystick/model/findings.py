@@ -27,6 +27,7 @@ class FindingCode(StrEnum):
     START_TOO_OLD = "start_too_old"
     SAMPLES_GONE = "samples_gone"
     CLOCK_STEPPED = "clock_stepped"
+    SECOND_SOURCE = "second_source"
 
     UNPRICED_FILTER = "unpriced_filter"
     UNPRICED_SIZE = "unpriced_size"
@@ -43,7 +44,7 @@ class Finding:
 
     `at_ns` is the instant of metering.md: the start that was told of; the later of two samples; the sample in conflict
     or after the stop; the first sample that was ignored because it lies inside a batch whose samples are gone. `counters` names the
-    counters concerned; `record` the record at fault (a charge, a meter, ...).
+    counters (of `second_source`: the meters) concerned; `record` the record at fault (a charge, a meter, ...).
     """
 
     code: FindingCode

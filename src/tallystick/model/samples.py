@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 MEASURED_AT = "measured_at"
 MEMORY = "memory_bytes_used"
@@ -28,17 +28,43 @@ GAP_AFTER_INTERVALS = 10
 START_TOO_OLD_NS = 24 * 3600 * 10**9
 
 
+class SampleSource(IntEnum):
+    """What measured a sample: of two sources of one resource the smaller bills (metering.md, Two sources for one thing)."""
+
+    NATIVE = 0
+    """Our protocol."""
+    ROWS = 1
+    """A daemon or exporter that sends rows."""
+
+
+def boot_name(boot_id: str, source: SampleSource) -> str:
+    """The name of a boot among all of its resource: it begins with a character that no id can have unless the source is our protocol."""
+    return f"{chr(source)}{boot_id}" if source else boot_id
+
+
+def boot_of(name: str) -> tuple[str, SampleSource]:
+    """The id of a boot as its source told it, and that source."""
+    if name and ord(name[0]) in _OTHER_SOURCES:
+        return name[1:], SampleSource(ord(name[0]))
+    return name, SampleSource.NATIVE
+
+
+_OTHER_SOURCES = frozenset(source.value for source in SampleSource if source)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchIdentity:
     """What makes a batch one batch, inside a scope.
 
-    `sequence` 0 means that the source keeps none: identity is then the content hash, and `spool_id` is not part of it.
+    `sequence` 0 means that the source keeps none: identity is then the content hash, and `spool_id` is not part of it. A `source`
+    has incarnations of its own: the boots without an id of two sources are not one.
     """
 
     resource_id: str
     boot_id: str
     spool_id: str
     sequence: int
+    source: SampleSource = SampleSource.NATIVE
 
 
 class LifecycleKind(StrEnum):

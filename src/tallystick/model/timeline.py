@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from tallystick.model.records import RegisteredRecord
 from tallystick.model.resources import Fact
-from tallystick.model.samples import BatchIdentity, LifecycleEvent
+from tallystick.model.samples import BatchIdentity, LifecycleEvent, SampleSource
 
 
 class Segment(NamedTuple):
@@ -39,6 +39,7 @@ class StoredSegment(NamedTuple):
     batch_key: int
     received_at_ns: int
     segment: Segment
+    source: SampleSource = SampleSource.NATIVE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +56,7 @@ class BootExtent:
     first_interval_ns: int
     last_interval_ns: int
     complete: tuple[tuple[int, int], ...] = ()
+    source: SampleSource = SampleSource.NATIVE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

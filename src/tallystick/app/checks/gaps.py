@@ -20,6 +20,7 @@ DERIVED = frozenset(
         FindingCode.START_WHILE_RUNNING,
         FindingCode.START_TOO_OLD,
         FindingCode.SAMPLES_GONE,
+        FindingCode.SECOND_SOURCE,
     }
 )
 """What the meter finds. Others are told by what arrived, and cannot be made again."""

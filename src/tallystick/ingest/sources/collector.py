@@ -22,7 +22,7 @@ from tallystick.ingest.submission import Clock, Intake, Quarantined, Receipt, Se
 from tallystick.model.access import Grant, Place
 from tallystick.model.outcomes import Outcome, Refusal
 from tallystick.model.resources import Fact
-from tallystick.model.samples import BatchIdentity
+from tallystick.model.samples import BatchIdentity, SampleSource
 from tallystick.proto.billing.collector.v1 import collector_pb2 as wire
 
 MOST_ROWS = 100_000
@@ -124,7 +124,7 @@ def _told(at_ns: int, customer_id: str, region: str, profile: RowProfile) -> Tol
 
 def _batch(stream: Stream, profile: RowProfile) -> SentBatch:
     return SentBatch(
-        identity=BatchIdentity(resource_id=stream.vm_id, boot_id="", spool_id="", sequence=0),
+        identity=BatchIdentity(resource_id=stream.vm_id, boot_id="", spool_id="", sequence=0, source=SampleSource.ROWS),
         interval_ns=profile.interval_ns,
         samples=int(stream.rows.size),
         columns=stream.columns,

@@ -16,21 +16,23 @@ from tallystick.meter.chains import Chain, Window, chains, strands
 from tallystick.meter.incarnations import Point, first_of, last_of
 from tallystick.meter.samples import Samples
 from tallystick.meter.segments import HAS_TAIL, RECORD
+from tallystick.meter.sources.combined import by_source
 from tallystick.model.instants import cell_start
-from tallystick.model.samples import GAP_AFTER_INTERVALS
+from tallystick.model.samples import GAP_AFTER_INTERVALS, boot_name
 from tallystick.model.timeline import Segment, Timeline
 
 
 def needs_samples_to_seal(timeline: Timeline, until_ns: int) -> frozenset[int]:
     """The batches whose samples must be opened for `kept_points`; none in the ordinary case."""
-    found = strands(timeline, Window(from_ns=until_ns, until_ns=until_ns), among_others=True)
+    window = Window(from_ns=until_ns, until_ns=until_ns)
+    found = (strand for part in by_source(timeline) for strand in strands(part, window, among_others=True))
     return frozenset(key for strand in found for key in strand.batch_keys())
 
 
 def kept_points(
     timeline: Timeline, until_ns: int, samples: Mapping[int, Samples], gone: Collection[int] = frozenset()
 ) -> dict[str, tuple[Segment, ...]]:
-    """By boot what is kept of its samples before `until_ns`, in order of time: segments of one sample, but for one that holds a start.
+    """By name of boot what is kept of its samples before `until_ns`, in order of time: single samples, but for a piece with a start in it.
 
     The timeline is that of the empty window at `until_ns` with the cells of the first samples; what was kept before counts as segments.
 
@@ -38,14 +40,15 @@ def kept_points(
         ValueError: the timeline lacks the samples around a start.
 
     """
-    found = strands(timeline, Window(from_ns=until_ns, until_ns=until_ns), among_others=True)
+    window = Window(from_ns=until_ns, until_ns=until_ns)
     kept: dict[str, tuple[Segment, ...]] = {}
-    for chain in chains(timeline, found, samples, GAP_AFTER_INTERVALS, gone):
-        points = {(point.first_at_ns, point.last_at_ns): point for point in _points(chain, until_ns)}
-        wide = [(low, high) for low, high in points if low < high]
-        inside = {at for at in points if any(low <= at[0] <= high for low, high in wide if (low, high) != at)}
-        if points:
-            kept[chain.boot_id] = tuple(points[at] for at in sorted(points.keys() - inside))
+    for part in by_source(timeline):
+        for chain in chains(part, strands(part, window, among_others=True), samples, GAP_AFTER_INTERVALS, gone):
+            points = {(point.first_at_ns, point.last_at_ns): point for point in _points(chain, until_ns)}
+            wide = [(low, high) for low, high in points if low < high]
+            inside = {at for at in points if any(low <= at[0] <= high for low, high in wide if (low, high) != at)}
+            if points:
+                kept[boot_name(chain.boot_id, chain.extent.source)] = tuple(points[at] for at in sorted(points.keys() - inside))
     return kept
 
 

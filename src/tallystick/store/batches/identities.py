@@ -12,12 +12,12 @@ from tallystick.store.engine import Tx, Values
 FORMS = {PayloadForm.PLANES: 1, PayloadForm.THINNED: 2}
 """The numbers in the columns `form`."""
 INSERT = (
-    "INSERT OR IGNORE INTO batch (batch_key, scope_key, boot_key, spool_key, sequence, content_hash, received_at_ns)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?)"
+    "INSERT OR IGNORE INTO batch (batch_key, scope_key, boot_key, spool_key, sequence, content_hash, received_at_ns, source)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
 INSERT_ARRAYS = (
-    "INSERT INTO batch (scope_key, boot_key, spool_key, sequence, content_hash, received_at_ns)"
-    " SELECT ?::int, n.* FROM unnest(?::int[], ?::int[], ?::bigint[], ?::bytea[], ?::bigint[]) AS n"
+    "INSERT INTO batch (scope_key, boot_key, spool_key, sequence, content_hash, received_at_ns, source)"
+    " SELECT ?::int, n.* FROM unnest(?::int[], ?::int[], ?::bigint[], ?::bytea[], ?::bigint[], ?::int[]) AS n"
     " ON CONFLICT DO NOTHING RETURNING batch_key, boot_key, spool_key, sequence, content_hash"
 )
 # The condition on the sequence is written out: only so does the partial index serve.
@@ -64,7 +64,16 @@ def _insert_one_writer(tx: Tx, scope_key: int, candidates: Sequence[Candidate]) 
     row = tx.row("SELECT seq FROM sqlite_sequence WHERE name = 'batch'")
     next_key = (row[0] if row else 0) + 1
     rows = [
-        (key, scope_key, each.boot_key, each.spool_key, each.batch.identity.sequence, each.batch.content_hash, each.batch.received_at_ns)
+        (
+            key,
+            scope_key,
+            each.boot_key,
+            each.spool_key,
+            each.batch.identity.sequence,
+            each.batch.content_hash,
+            each.batch.received_at_ns,
+            each.batch.identity.source,
+        )
         for key, each in enumerate(candidates, next_key)
     ]
     inserted = tx.many(INSERT, rows)
@@ -90,6 +99,7 @@ def _insert_arrays(tx: Tx, scope_key: int, candidates: Sequence[Candidate]) -> l
             [each.batch.identity.sequence for each in candidates],
             [each.batch.content_hash for each in candidates],
             [each.batch.received_at_ns for each in candidates],
+            [each.batch.identity.source.value for each in candidates],
         ),
     )
     for batch_key, boot_key, spool_key, sequence, content_hash in rows:

@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tallystick.model.instants import cell_start
+from tallystick.model.samples import SampleSource, boot_of
 from tallystick.store.batches.reach import STRUCTURAL, Extent, Known, Notice
-from tallystick.store.engine import Tx
+from tallystick.store.engine import Tx, Values
 
 SIZED = "(deleted = 1 OR vcpus IS NOT NULL OR memory_bytes IS NOT NULL OR disk_bytes IS NOT NULL OR gpus IS NOT NULL)"
 """The facts that usage depends on: an assignment years before the first sample makes no hour dirty."""
 
 
-def known_of(tx: Tx, scope_key: int, resource_key: int) -> Known:
-    """Everything that decides the reach of something new of a resource."""
+def known_of(tx: Tx, scope_key: int, resource_key: int, source: SampleSource) -> Known:
+    """Everything that decides the reach of a sample of a source: what another source measured does not."""
+    boots = extents_of(tx, scope_key, resource_key)
+    return _known(tx, scope_key, resource_key, boots, source)
+
+
+def known_by_source(tx: Tx, scope_key: int, resource_key: int) -> list[Known]:
+    """The same of each source of a resource, at least of one: a notice and a size concern all of them."""
+    boots = extents_of(tx, scope_key, resource_key)
+    sources = sorted({boot.source for boot in boots}) or [SampleSource.NATIVE]
+    return [_known(tx, scope_key, resource_key, boots, source) for source in sources]
+
+
+def _known(tx: Tx, scope_key: int, resource_key: int, boots: Sequence[Extent], source: SampleSource) -> Known:
+    mine = [boot for boot in boots if boot.source is source]
+    others = [boot.boot_key for boot in boots if boot.source is not source]
 
     def last_before(boot_key: int | None, at_ns: int) -> int | None:
-        return previous_cell(tx, scope_key, resource_key, at_ns, boot_key)
+        return previous_cell(tx, scope_key, resource_key, at_ns, boot_key, others if boot_key is None else ())
 
     return Known(
-        boots=extents_of(tx, scope_key, resource_key),
+        boots=mine,
         notices=[
             Notice(boot_id, kind, at_ns)
             for boot_id, kind, at_ns in tx.rows(
@@ -44,7 +61,13 @@ def extents_of(tx: Tx, scope_key: int, resource_key: int) -> list[Extent]:
         " WHERE scope_key = ? AND resource_key = ? AND first_at_ns IS NOT NULL ORDER BY first_at_ns, boot_id",
         (scope_key, resource_key),
     )
-    return [Extent(*row) for row in rows]
+    return [extent_of(row) for row in rows]
+
+
+def extent_of(row: Values) -> Extent:
+    """An extent from a row: number, stored name, first and last sample, their intervals."""
+    boot_id, source = boot_of(row[1])
+    return Extent(row[0], boot_id, row[2], row[3], row[4], row[5], source)
 
 
 def _usage_until(tx: Tx, scope_key: int, resource_key: int) -> int:
@@ -56,12 +79,15 @@ def _usage_until(tx: Tx, scope_key: int, resource_key: int) -> int:
     return int(found[0]) if found and found[0] is not None else 0
 
 
-def previous_cell(tx: Tx, scope_key: int, resource_key: int, at_ns: int, boot_key: int | None) -> int | None:
-    """The cell of the last sample before an instant, of one boot or of any; None: there is none.
+def previous_cell(tx: Tx, scope_key: int, resource_key: int, at_ns: int, boot_key: int | None, others: Sequence[int] = ()) -> int | None:
+    """The cell of the last sample before an instant, of one boot or of any but `others`; None: there is none.
 
     A segment that begins before the instant holds a sample before it, in its own cell: no later cell can.
     """
     of_boot, values = ("AND boot_key = ?", (boot_key,)) if boot_key is not None else ("", ())
+    if others:
+        clause, value = tx.each_of("boot_key", others)
+        of_boot, values = f"AND NOT ({clause})", (value,)
     row = tx.row(
         f"SELECT cell_ns FROM segment WHERE scope_key = ? AND resource_key = ? AND cell_ns <= ? AND first_at_ns < ? {of_boot}"
         " ORDER BY cell_ns DESC LIMIT 1",

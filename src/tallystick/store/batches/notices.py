@@ -13,7 +13,7 @@ from tallystick.model.instants import HOUR_NS, LATEST_NS, hour_start
 from tallystick.model.outcomes import BatchResult, Outcome
 from tallystick.model.resources import UNASSIGNED, Attributes, Fact, Origin
 from tallystick.model.samples import LifecycleEvent, LifecycleKind
-from tallystick.store.batches.known import SIZED, known_of
+from tallystick.store.batches.known import SIZED, known_by_source
 from tallystick.store.batches.marks import Marks, lock_resources, mark
 from tallystick.store.batches.reach import STRUCTURAL, Notice, reach_of_notice, reach_of_size
 from tallystick.store.engine import Tx, Values
@@ -50,7 +50,8 @@ def write_events(tx: Tx, surrogates: Surrogates, place: Place, events: Sequence[
         )
         results.append(STORED if stored else REPEATED)
         if stored and event.kind.value in STRUCTURAL and not late:
-            marks.add(key, *reach_of_notice(known_of(tx, scope_key, key), Notice(event.boot_id, event.kind.value, event.at_ns)))
+            for known in known_by_source(tx, scope_key, key):
+                marks.add(key, *reach_of_notice(known, Notice(event.boot_id, event.kind.value, event.at_ns)))
             tx.run(
                 "UPDATE resource SET event_at_ns = CASE WHEN event_at_ns > ? THEN event_at_ns ELSE ? END WHERE resource_key = ?",
                 (event.at_ns, event.at_ns, key),
@@ -140,9 +141,14 @@ def _mark_size(tx: Tx, scope_key: int, resource_key: int, fact: Fact, marks: Mar
         f"SELECT 1 FROM resource_fact WHERE scope_key = ? AND resource_key = ? AND {SIZED} LIMIT 1",
         (scope_key, resource_key),
     )
-    known = known_of(tx, scope_key, resource_key)
     completed_ns = hour_start(fact.received_at_ns)
-    marks.add(resource_key, *reach_of_size(known, fact.at_ns, first=has_size is None, completed_ns=completed_ns))
+    for known in known_by_source(tx, scope_key, resource_key):
+        marks.add(resource_key, *reach_of_size(known, fact.at_ns, first=has_size is None, completed_ns=completed_ns))
+    if has_size is None:
+        # The sizes of a resource without facts are absent: from the first fact on those before it are 0, where records tell of it too.
+        recorded = tx.row("SELECT MIN(from_ns) FROM usage_record WHERE scope_key = ? AND resource_key = ?", (scope_key, resource_key))
+        if recorded is not None and recorded[0] is not None:
+            marks.add(resource_key, min(recorded[0], fact.at_ns), fact.at_ns)
 
 
 def _mark_owners(

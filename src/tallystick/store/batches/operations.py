@@ -9,7 +9,7 @@ from tallystick.model.access import Place
 from tallystick.model.outcomes import BatchResult
 from tallystick.model.records import UsageRecord
 from tallystick.model.resources import Fact
-from tallystick.model.samples import LifecycleEvent
+from tallystick.model.samples import LifecycleEvent, boot_of
 from tallystick.model.timeline import PayloadForm, StorableBatch, Timeline
 from tallystick.store.batches import notices, timelines
 from tallystick.store.batches.marks import Marks, lock_resources, mark
@@ -122,7 +122,12 @@ class Batches:
         )
         return {
             row[0]: StoredPayload(
-                form=PayloadForm.PLANES, body=bytes(row[1]), interval_ns=row[2], boot_id=row[3], resource_id=row[4], received_at_ns=row[5]
+                form=PayloadForm.PLANES,
+                body=bytes(row[1]),
+                interval_ns=row[2],
+                boot_id=boot_of(row[3])[0],
+                resource_id=row[4],
+                received_at_ns=row[5],
             )
             for row in rows
         }
@@ -154,7 +159,7 @@ class Batches:
         return tuple(
             Conflict(
                 resource_id=row[0],
-                boot_id=row[1],
+                boot_id=boot_of(row[1])[0],
                 spool_id=row[2] or "",
                 sequence=row[3],
                 stored_hash=bytes(row[4]),

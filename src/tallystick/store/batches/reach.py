@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tallystick.model.samples import LifecycleKind
+from tallystick.model.samples import LifecycleKind, SampleSource
 
 
 @dataclass(slots=True)
@@ -22,6 +22,7 @@ class Extent:
     last_at_ns: int | None
     first_interval_ns: int | None
     last_interval_ns: int | None
+    source: SampleSource = SampleSource.NATIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is stored of a resource: the extents of its boots, its starts and stops, the instants of its sizes.
+    """What is stored of a resource by one source of samples: the extents of its boots; and the starts, stops and instants of sizes.
 
     `last_before(boot_key, at_ns)` is an instant in the hour of the last sample before `at_ns` of a boot (None: of any), or None;
     `usage_until_ns` the last hour with stored usage.

@@ -10,6 +10,7 @@ from typing import Any
 
 from tallystick.model.instants import CELL_NS, LATEST_NS, cell_end, cell_start
 from tallystick.model.timeline import BootExtent, Segment, StoredSegment, Timeline
+from tallystick.store.batches.known import extent_of
 from tallystick.store.batches.notices import events_of, facts_of
 from tallystick.store.batches.reach import STRUCTURAL, Extent
 from tallystick.store.batches.usage_records import records_of
@@ -95,7 +96,7 @@ def _parts(tx: Tx, scope_key: int, resource_keys: Sequence[int]) -> dict[int, _P
         (scope_key, value),
     )
     for row in rows:
-        parts[row[0]].boots.append(_Boot(Extent(*row[1:]), []))
+        parts[row[0]].boots.append(_Boot(extent_of(row[1:]), []))
     return parts
 
 
@@ -148,7 +149,7 @@ def _load(tx: Tx, scope_key: int, parts: dict[int, _Part], window: Span) -> None
     living = [key for key, part in parts.items() if part.boots]
     if not living:
         return
-    boots = {boot.extent.boot_key: boot.extent.boot_id for part in parts.values() for boot in part.boots}
+    boots = {boot.extent.boot_key: (boot.extent.boot_id, boot.extent.source) for part in parts.values() for boot in part.boots}
     clause, value = tx.each_of("s.resource_key", living)
     rows = list(
         tx.rows(
@@ -175,7 +176,8 @@ def _load(tx: Tx, scope_key: int, parts: dict[int, _Part], window: Span) -> None
         if cell_ns < parts[key].sealed_until_ns:
             continue
         segment = Segment(cell_ns, first_at_ns, last_at_ns, samples, interval_ns, block)
-        parts[key].segments.append(StoredSegment(boots[boot_key], batch_key, received_at_ns, segment))
+        boot_id, sent_by = boots[boot_key]
+        parts[key].segments.append(StoredSegment(boot_id, batch_key, received_at_ns, segment, sent_by))
 
 
 def _load_points(tx: Tx, scope_key: int, parts: dict[int, _Part]) -> None:
@@ -183,7 +185,7 @@ def _load_points(tx: Tx, scope_key: int, parts: dict[int, _Part]) -> None:
     sealed = [key for key, part in parts.items() if part.sealed_until_ns]
     if not sealed:
         return
-    boots = {boot.extent.boot_key: boot.extent.boot_id for part in parts.values() for boot in part.boots}
+    boots = {boot.extent.boot_key: (boot.extent.boot_id, boot.extent.source) for part in parts.values() for boot in part.boots}
     clause, value = tx.each_of("resource_key", sealed)
     for key, boot_key, first_at_ns, last_at_ns, samples, interval_ns, block in tx.rows(
         "SELECT resource_key, boot_key, first_at_ns, last_at_ns, samples, interval_ns, block FROM kept_segment"
@@ -198,7 +200,8 @@ def _load_points(tx: Tx, scope_key: int, parts: dict[int, _Part]) -> None:
             interval_ns=interval_ns,
             block=bytes(block),
         )
-        parts[key].segments.append(StoredSegment(boot_id=boots[boot_key], batch_key=-boot_key, received_at_ns=0, segment=segment))
+        boot_id, sent_by = boots[boot_key]
+        parts[key].segments.append(StoredSegment(boot_id, -boot_key, 0, segment, sent_by))
     for key in sealed:
         parts[key].segments.sort(key=lambda stored: (stored.segment.first_at_ns, stored.batch_key))
 
@@ -212,4 +215,5 @@ def _boot_extent(boot: _Boot) -> BootExtent:
         first_interval_ns=extent.first_interval_ns or 0,
         last_interval_ns=extent.last_interval_ns or 0,
         complete=tuple(sorted(boot.complete)),
+        source=extent.source,
     )

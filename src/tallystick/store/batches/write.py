@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 from tallystick.model.access import Place
 from tallystick.model.outcomes import BatchResult, Outcome
+from tallystick.model.samples import SampleSource, boot_name
 from tallystick.model.timeline import PayloadForm, StorableBatch
 from tallystick.store.batches.identities import FORMS, Candidate, insert_identities, settle_known
-from tallystick.store.batches.known import known_of, next_cell, previous_cell, settle_intervals
+from tallystick.store.batches.known import extent_of, extents_of, known_of, next_cell, previous_cell, settle_intervals
 from tallystick.store.batches.marks import Marks, lock_resources, trace_hours
 from tallystick.store.batches.reach import Extent, Known, reach_of_first_sample
 from tallystick.store.engine import Tx
@@ -52,7 +53,7 @@ class _Writing:
     touched: dict[int, int] = field(default_factory=dict)
     marks: Marks = field(default_factory=Marks)
     first_samples: list[tuple[Candidate, str]] = field(default_factory=list)
-    to_the_end: list[tuple[int, int]] = field(default_factory=list)
+    to_the_end: list[tuple[Candidate, int]] = field(default_factory=list)
     inside: list[tuple[Candidate, bool]] = field(default_factory=list)
     tied: set[int] = field(default_factory=set)
 
@@ -95,7 +96,7 @@ def write_batches(tx: Tx, surrogates: Surrogates, place: Place, batches: Sequenc
 def _candidates(tx: Tx, surrogates: Surrogates, scope_key: int, batches: Sequence[StorableBatch]) -> list[Candidate]:
     boots_of: dict[str, set[str]] = {}
     for batch in batches:
-        boots_of.setdefault(batch.identity.resource_id, set()).add(batch.identity.boot_id)
+        boots_of.setdefault(batch.identity.resource_id, set()).add(_boot_of(batch))
     resource_keys = surrogates.resources(tx, scope_key, boots_of.keys(), batches[0].received_at_ns)
     lock_resources(tx, list(resource_keys.values()))
     boot_keys = {
@@ -107,11 +108,15 @@ def _candidates(tx: Tx, surrogates: Surrogates, scope_key: int, batches: Sequenc
             index,
             batch,
             resource_keys[batch.identity.resource_id],
-            boot_keys[batch.identity.resource_id][batch.identity.boot_id],
+            boot_keys[batch.identity.resource_id][_boot_of(batch)],
             spool_keys[batch.identity.spool_id] if batch.identity.sequence else 0,
         )
         for index, batch in enumerate(batches)
     ]
+
+
+def _boot_of(batch: StorableBatch) -> str:
+    return boot_name(batch.identity.boot_id, batch.identity.source)
 
 
 def _load_states(tx: Tx, writing: _Writing, candidates: Sequence[Candidate]) -> None:
@@ -124,7 +129,7 @@ def _load_states(tx: Tx, writing: _Writing, candidates: Sequence[Candidate]) -> 
         (keys,),
     )
     for row in rows:
-        writing.boots[row[0]] = Extent(*row[:6])
+        writing.boots[row[0]] = extent_of(row[:6])
         if row[6] not in writing.resources:
             writing.resources[row[6]] = _Resource(row[7], row[8], row[9], bool(row[10]), row[11])
             if row[11] is not None:
@@ -198,7 +203,7 @@ def _extend(writing: _Writing, candidate: Candidate) -> None:
         writing.marks.add(key, known_last, batch.last_at_ns)
         if not is_latest:
             resource.latest_boot_key, resource.reordered = 0, True
-            writing.to_the_end.append((key, known_last))
+            writing.to_the_end.append((candidate, known_last))
     else:
         grows = batch.last_at_ns > known_last
         if grows and not is_latest:
@@ -214,17 +219,18 @@ def _extend(writing: _Writing, candidate: Candidate) -> None:
 
 def _mark_reaches(tx: Tx, scope_key: int, writing: _Writing) -> None:
     """Mark what only neighbours in the store can tell: everything new is stored by now, and is its own neighbour too."""
-    known: dict[int, Known] = {}
+    known: dict[tuple[int, SampleSource], Known] = {}
 
-    def of(resource_key: int) -> Known:
-        if resource_key not in known:
-            known[resource_key] = known_of(tx, scope_key, resource_key)
-        return known[resource_key]
+    def of(candidate: Candidate) -> Known:
+        place = (candidate.resource_key, candidate.batch.identity.source)
+        if place not in known:
+            known[place] = known_of(tx, scope_key, *place)
+        return known[place]
 
     for candidate, boot_id in writing.first_samples:
-        writing.marks.add(candidate.resource_key, *reach_of_first_sample(of(candidate.resource_key), boot_id, candidate.batch.first_at_ns))
-    for resource_key, from_ns in writing.to_the_end:
-        writing.marks.add(resource_key, from_ns, max(from_ns, of(resource_key).end_ns()))
+        writing.marks.add(candidate.resource_key, *reach_of_first_sample(of(candidate), boot_id, candidate.batch.first_at_ns))
+    for candidate, from_ns in writing.to_the_end:
+        writing.marks.add(candidate.resource_key, from_ns, max(from_ns, of(candidate).end_ns()))
     for candidate, to_the_end in writing.inside:
         key, batch = candidate.resource_key, candidate.batch
         before = previous_cell(tx, scope_key, key, batch.first_at_ns, candidate.boot_key)
@@ -233,11 +239,11 @@ def _mark_reaches(tx: Tx, scope_key: int, writing: _Writing) -> None:
         until_ns = batch.last_at_ns if after is None else after
         event_at_ns = writing.resources[key].event_at_ns
         if to_the_end or (event_at_ns is not None and event_at_ns >= from_ns):
-            until_ns = max(until_ns, of(key).end_ns())
+            until_ns = max(until_ns, of(candidate).end_ns())
         writing.marks.add(key, from_ns, until_ns)
     for key, resource in writing.resources.items():
         if resource.reordered:
-            resource.latest_boot_key = max(of(key).boots, key=lambda boot: boot.last_at_ns or 0).boot_key
+            resource.latest_boot_key = max(extents_of(tx, scope_key, key), key=lambda boot: boot.last_at_ns or 0).boot_key
 
 
 def _update_boots(tx: Tx, writing: _Writing) -> None:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from tallystick.model.access import Place
 from tallystick.model.instants import cell_start, hour_start
+from tallystick.model.samples import boot_of
 from tallystick.model.usage import UsageHour
 from tallystick.store.batches.known import SIZED
-from tallystick.store.engine import Tx
+from tallystick.store.engine import Tx, Values
 from tallystick.store.section import Section
 from tallystick.store.usage import integrals
 from tallystick.store.usage.cells import DamagedCells, read_cells
@@ -58,7 +59,7 @@ class StoredUsage(Section):
     """The rows of usage of one resource at a time, from a snapshot that is given."""
 
     def span(self, place: Place, resource_key: int, tx: Tx) -> tuple[int, int] | None:
-        """The first and the last instant of which the store has anything of a resource: samples, notices, sizes, usage; or None."""
+        """The first and the last instant of which the store has anything of it: samples, notices, sizes, records, usage; or None."""
         which = (self._surrogates.scope(tx, place), resource_key)
         found: list[int] = []
         for table, first, last in (
@@ -69,6 +70,7 @@ class StoredUsage(Section):
             ("lifecycle_event", "at_ns", "at_ns"),
             (f"(SELECT * FROM resource_fact WHERE {SIZED}) AS sized", "at_ns", "at_ns"),
             ("segment", "cell_ns", "cell_ns"),
+            ("usage_record", "from_ns", "until_ns"),
         ):
             row = tx.row(f"SELECT MIN({first}), MAX({last}) FROM {table} WHERE scope_key = ? AND resource_key = ?", which)
             found += [] if row is None or row[0] is None else [int(row[0]), int(row[1])]
@@ -131,7 +133,9 @@ class StoredUsage(Section):
             (value,),
         )
         return {
-            row[0]: BatchRow(batch_key=row[0], boot_id=row[1], sequence=row[2], content_hash=bytes(row[3]), received_at_ns=row[4])
+            row[0]: BatchRow(
+                batch_key=row[0], boot_id=boot_of(row[1])[0], sequence=row[2], content_hash=bytes(row[3]), received_at_ns=row[4]
+            )
             for row in rows
         }
 
@@ -154,9 +158,7 @@ class StoredUsage(Section):
             " (SELECT batch_key FROM segment WHERE scope_key = ? AND resource_key = ?) ORDER BY b.batch_key",
             (scope_key, resource_key, scope_key, resource_key),
         )
-        return [
-            BatchRow(batch_key=row[0], boot_id=row[1], sequence=row[2], content_hash=bytes(row[3]), received_at_ns=row[4]) for row in rows
-        ]
+        return [_batch(row) for row in rows]
 
     def boots(self, place: Place, resource_key: int, tx: Tx) -> list[BootRow]:
         """The boots of a resource, each with the extent that its segments have: of samples at one instant the one received first."""
@@ -179,7 +181,11 @@ class StoredUsage(Section):
             first, last = ends.get(boot_key, (None, None))
             of_boot = (scope_key, resource_key, boot_key)
             extent = (first, last, _interval(tx, of_boot, "first_at_ns", first), _interval(tx, of_boot, "last_at_ns", last))
-            found.append(BootRow(boot_id=boot_id, told=(told[0], told[1], told[2], told[3]), found=extent, sealed_until_ns=sealed_until_ns))
+            found.append(
+                BootRow(
+                    boot_id=boot_of(boot_id)[0], told=(told[0], told[1], told[2], told[3]), found=extent, sealed_until_ns=sealed_until_ns
+                )
+            )
         return found
 
     def disk_marked_until_ns(self, resource_key: int, tx: Tx) -> int:
@@ -197,3 +203,7 @@ def _interval(tx: Tx, of_boot: tuple[int, int, int], column: str, at_ns: int | N
         (*of_boot, at_ns, cell_start(at_ns)),
     )
     return None if row is None else int(row[0])
+
+
+def _batch(row: Values) -> BatchRow:
+    return BatchRow(batch_key=row[0], boot_id=boot_of(row[1])[0], sequence=row[2], content_hash=bytes(row[3]), received_at_ns=row[4])

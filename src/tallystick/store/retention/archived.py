@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from struct import pack, unpack
 
 from tallystick.model.access import Place
+from tallystick.model.samples import boot_of
 from tallystick.store.engine import Tx
 from tallystick.store.section import Section
 
@@ -62,7 +63,7 @@ class Archived(Section):
                 scope_key=row[1],
                 place=Place(seller_id=row[2], scope_id=row[3]),
                 resource_id=row[4],
-                boot_id=row[5],
+                boot_id=boot_of(row[5])[0],
                 spool_id=row[6] or "",
                 sequence=row[7],
                 received_at_ns=row[8],

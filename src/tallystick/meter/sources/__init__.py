@@ -1,0 +1,1 @@
+"""Several sources of one resource: samples of agents, samples of rows, usage records."""
