@@ -11,7 +11,7 @@ from tallystick.model.samples import COLUMNS, MEASURED_AT
 from tallystick.model.usage import HoursResult
 from tests.laws.memory import Memory, Resource
 from tests.laws.streams import RESOURCE, Stream, Temper, several, stream
-from tests.reference import scalar
+from tests.reference import scalar, sources
 
 Seen = dict[str, Any]
 
@@ -47,9 +47,13 @@ def seen(result: HoursResult) -> Seen:
 def expected(given: Stream, resource: Resource) -> Seen:
     """What the scalar reference makes of the same stream."""
     records = {(row["record_id"], row["meter"]): row for row in reversed(given.records)}
-    result = scalar.usage_hours(
-        reference_batches(given.batches), given.events, given.facts, resource.span()[1], records=list(records.values())
-    )
+    batches, until_ns = reference_batches(given.batches), resource.span()[1]
+    by_source = [[batch for batch in batches if batch["source"] == source] for source in sorted({batch["source"] for batch in batches})]
+    found = [scalar.metered(mine, given.events, given.facts, until_ns, 10) for mine in by_source or [[]]]
+    if len(found) == 1 and not records:
+        result = scalar.written(*found[0])
+    else:
+        result = sources.one_each(found, given.facts, list(records.values()), scalar.Result(), scalar.Hour)
     return {
         "hours": {
             start: (hour.cells, hour.estimated, hour.samples, hour.memory_peak_bytes, hour.runs) for start, hour in result.hours.items()

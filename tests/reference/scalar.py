@@ -2,16 +2,14 @@
 
 It shares no code with the product and imports nothing of it: integers, lists and dictionaries only.
 
-    result = usage_hours(batches, events, facts, disk_until_ns, records=records)
+    result = usage_hours(batches, events, facts, disk_until_ns)
 
 `batches`: dictionaries of one resource with `boot_id`, `received_at_ns`, `interval_ns`, and `columns`: name -> values, of
 which `measured_at` is always there; a column that is missing or empty is absent. They have been stored: nothing is
 refused here, and a batch that was sent twice is given once. Of two copies of one instant the one received first stays,
-then the one earlier in the list. `source` is 0 (our protocol, also if it is missing) or 1 (rows).
+then the one earlier in the list.
 `events`: dictionaries with `boot_id`, `kind` (`started`, `stopped`; others tell nothing) and `at_ns`.
 `facts`: dictionaries with `at_ns`, `received_at_ns` and any of `vcpus`, `memory_bytes`, `disk_bytes`, `gpus`, or `deleted`.
-`records`: dictionaries with `number` (of their source, in the order of registration), `meter`, `from_ns`, `until_ns`, `amount`
-and perhaps `peak`.
 Instants are ns since the epoch. `disk_until_ns` is the horizon of `disk.allocated`.
 """
 
@@ -37,11 +35,6 @@ COUNTERS = {
 """Column -> meter."""
 MEMORY = "memory_bytes_used"
 SIZES = {"vcpus": "cpu.allocated", "memory_bytes": "memory.allocated", "gpus": "gpu.allocated", "disk_bytes": "disk.allocated"}
-
-METERS = (
-    *("cpu.used", "cpu.allocated", "memory.used", "memory.allocated", "disk.allocated", "disk.read", "disk.write", "disk.read_ops"),
-    *("disk.write_ops", "network.rx", "network.tx", "gpu.allocated", "gpu.used", "gpu.memory.used", "uptime", "http.requests"),
-)
 
 Record = Mapping[str, Any]
 
@@ -228,18 +221,10 @@ Metered = tuple[Book, Samples, Sequence[Incarnation]]
 
 
 def usage_hours(
-    batches: Sequence[Record],
-    events: Sequence[Record],
-    facts: Sequence[Record],
-    disk_until_ns: int,
-    gap_after_intervals: int = 10,
-    records: Sequence[Record] = (),
+    batches: Sequence[Record], events: Sequence[Record], facts: Sequence[Record], disk_until_ns: int, gap_after_intervals: int = 10
 ) -> Result:
-    """All usage hours of one resource, with its gaps and findings."""
-    sources = sorted({batch.get("source", 0) for batch in batches}) or [0]
-    of_source = [[batch for batch in batches if batch.get("source", 0) == source] for source in sources]
-    found = [metered(mine, events, facts, disk_until_ns, gap_after_intervals) for mine in of_source]
-    return written(*found[0]) if len(found) == 1 and not records else one_each(found, facts, records)
+    """All usage hours of one resource with one source, with its gaps and findings."""
+    return written(*metered(batches, events, facts, disk_until_ns, gap_after_intervals))
 
 
 def metered(
@@ -418,95 +403,3 @@ def written(book: Book, samples: Samples, found: Sequence[Incarnation]) -> Resul
     result.gaps.sort()
     result.findings.sort(key=lambda finding: (finding[1], finding[0], finding[2]))
     return result
-
-
-def one_each(sources: Sequence[Metered], facts: Sequence[Record], records: Sequence[Record]) -> Result:
-    """Of each meter and cell one source: samples before records, our protocol first; of records the finer, then the earlier."""
-    result = Result()
-    sampled = [{one.at // CELL * CELL for known in samples.values() for one in known} for _, samples, _ in sources]
-
-    def is_up(place: int, cell: int) -> bool:
-        return cell in sampled[place] or sources[place][0].amounts.get((cell, "uptime", False), 0) > 0
-
-    def is_told(places: Iterable[int], at: int) -> bool:
-        return any(is_up(place, at // CELL * CELL) for place in places)
-
-    def measures(place: int, cell: int, meter: str) -> bool:
-        for name, allocated in SIZES.items():
-            if allocated == meter:
-                declared = any(fact.get(name) is not None and fact["at_ns"] < cell + CELL for fact in facts)
-                return declared and (place == 0 if name == "disk_bytes" else is_up(place, cell))
-        columns = [column for column, counted in (*COUNTERS.items(), (MEMORY, "memory.used"), ("uptime", "uptime")) if counted == meter]
-        seen = sources[place][0].seen.get(cell, set())
-        return bool(seen.intersection(columns)) and (meter not in ("memory.used", "uptime") or is_up(place, cell))
-
-    cells = {cell for book, _, _ in sources for (cell, _, _), amount in book.amounts.items() if amount}.union(*sampled)
-    cells |= {one.opened // CELL * CELL for _, _, found in sources for one in found}
-    for record in records:
-        cells |= set(range(record["from_ns"] // CELL * CELL, max(record["until_ns"], record["from_ns"] + 1), CELL))
-    known: set[tuple[str, int, str]] = set()
-    for place, (book, _, _) in enumerate(sources):
-        better = range(place)
-        result.gaps += [gap for gap in book.result.gaps if not is_told(better, gap[0])]
-        for code, at, boot, counters in book.result.findings:
-            if not is_told(better, at) and (code, at, boot) not in known:
-                known.add((code, at, boot))
-                result.findings.append((code, at, boot, counters))
-    for start in sorted({cell // HOUR * HOUR for cell in cells}):
-        hour, is_recorded = Hour(), False
-        second: dict[str, int] = {}
-        for place, (book, _, found) in enumerate(sources):
-            hour.runs += [one.opened for one in found if one.opened // HOUR * HOUR == start and not is_told(range(place), one.opened)]
-            touched = book.touched.get(start, set())
-            here = [meter for column, meter in (*COUNTERS.items(), (MEMORY, "memory.used"), ("uptime", "uptime")) if column in touched]
-            for meter in (*here, *(SIZES.values() if book.facts else ())):
-                hour.cells.setdefault(meter, [0] * 12)
-        hour.runs.sort()
-        for cell in range(start, start + HOUR, CELL):
-            mine = next((place for place in range(len(sources)) if is_up(place, cell)), None)
-            measured = [one for known_of in sources[mine][1].values() for one in known_of] if mine is not None else []
-            measured = [one for one in measured if cell <= one.at < cell + CELL]
-            hour.samples += len(measured)
-            for meter in METERS:
-                of_samples = [place for place in range(len(sources)) if measures(place, cell, meter)]
-                claims = claimed(records, cell, meter)
-                if len(of_samples) + len(claims) > 1:
-                    second.setdefault(meter, cell)
-                peaks: list[int] = []
-                if of_samples:
-                    book = sources[of_samples[0]][0]
-                    amount, guess = book.amounts.get((cell, meter, False), 0), book.amounts.get((cell, meter, True), 0)
-                    if guess:
-                        hour.estimated.setdefault(meter, [0] * 12)[(cell - start) // CELL] = guess
-                    every = [one for known_of in sources[of_samples[0]][1].values() for one in known_of]
-                    peaks = [one.columns[MEMORY] for one in every if cell <= one.at < cell + CELL and MEMORY in one.columns]
-                elif claims:
-                    _, _, amount, peaks = min(claims)
-                    is_recorded = True
-                else:
-                    continue
-                hour.cells.setdefault(meter, [0] * 12)[(cell - start) // CELL] = amount
-                if meter == "memory.used" and peaks:
-                    hour.memory_peak_bytes = max(*peaks, hour.memory_peak_bytes or 0)
-        if hour.samples or hour.runs or is_recorded or any(map(any, hour.cells.values())):
-            result.hours[start] = hour
-        if second:
-            result.findings.append(("second_source", min(second.values()), "", tuple(meter for meter in METERS if meter in second)))
-    result.gaps.sort()
-    result.findings.sort(key=lambda finding: (finding[1], finding[0], finding[2]))
-    return result
-
-
-def claimed(records: Sequence[Record], cell: int, meter: str) -> list[tuple[int, int, int, list[int]]]:
-    """(shortest window, number, amount, peaks) of each source of records that touch a cell."""
-    found: dict[int, tuple[int, int, int, list[int]]] = {}
-    for record in records:
-        since, until, whole = record["from_ns"], record["until_ns"], record["amount"]
-        low, high = max(since, cell), min(until, cell + CELL)
-        if record["meter"] != meter or (low >= high and not (since == until and cell <= since < cell + CELL)):
-            continue
-        amount = whole if since == until else whole * (high - since) // (until - since) - whole * (low - since) // (until - since)
-        peaks = [] if record.get("peak") is None else [record["peak"]]
-        before = found.get(record["number"], (until - since, record["number"], 0, []))
-        found[record["number"]] = (min(before[0], until - since), record["number"], before[2] + amount, before[3] + peaks)
-    return list(found.values())
