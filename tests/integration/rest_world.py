@@ -18,6 +18,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from tallystick.app.access import Access
+from tallystick.app.answers.percentiles import usage_percentiles
 from tallystick.app.answers.services import services_of
 from tallystick.app.clock import RandomIds
 from tallystick.invoice.codec import to_json
@@ -438,6 +439,7 @@ def services(store: Store, clock: StandingClock) -> Services:
         explain_line=standing.explain,
         usage_days=standing.totals,
         usage_months=standing.totals,
+        usage_percentiles=lambda place, query, percentile, method: usage_percentiles(store, place, query, percentile, method),
         status=standing.status,
         agents=standing.agents,
         metrics=lambda: "# HELP x x\nx 1\n",

@@ -6,13 +6,15 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
-from tallystick.model.instants import HOUR_NS, iso
+from tallystick.model.billing.money import fraction_text
+from tallystick.model.instants import CELL_NS, HOUR_NS, iso
 from tests.integration.rest_world import CELLS, HOUR, NOW_NS, World, fill, is_problem, open_world
 
 
@@ -324,6 +326,23 @@ def test_usage_hours_are_exact(world: World) -> None:
     assert "memory.used" not in hour["meters"]
     assert hour["meters"]["uptime"]["estimated"] == 300 * 10**9
     assert hour["runs"] == [iso(HOUR + 1)]
+
+
+def test_percentiles_are_exact_and_of_the_span(world: World) -> None:
+    """Twelve slots of 1 to 12 times 10^20 core·ns each; the day around them was not measured."""
+    span = {"resource_id": "vm-acme", "from": iso(HOUR), "until": iso(HOUR + HOUR_NS)}
+    found = world.ask("GET", "/v1/usage/percentiles", params=span).json()
+    assert (found["slots"], found["percentile"], found["method"]) == (12, "95", "nearest_rank")
+    largest = max(CELLS) * 10**20
+    assert found["cpu"]["maximum"]["exact"] == fraction_text(Fraction(largest, CELL_NS))
+    assert (found["cpu"]["unit"], found["network"]["unit"]) == ("cores", "Mbit/s")
+    assert world.ask("GET", "/v1/usage/percentiles", "acme", params=span).json() == found
+    half = world.ask("GET", "/v1/usage/percentiles", params=span | {"percentile": "50", "method": "linear"}).json()
+    assert half["method"] == "linear"
+    long = {"from": iso(HOUR), "until": iso(HOUR + 32 * 24 * HOUR_NS)}
+    is_problem(world.ask("GET", "/v1/usage/percentiles", params=long), 422, "invalid", "from", str(HOUR))
+    for wrong in ("101", "-1", "1e1", ""):
+        is_problem(world.ask("GET", "/v1/usage/percentiles", params=span | {"percentile": wrong}), 422, "invalid", "percentile", wrong)
 
 
 def test_usage_lists_go_page_by_page(world: World) -> None:

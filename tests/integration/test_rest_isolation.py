@@ -64,6 +64,7 @@ READS_OWN = {
     "usage_hours",
     "usage_days",
     "usage_months",
+    "usage_percentiles",
     "gaps",
     "findings",
     "estimate",

@@ -151,7 +151,7 @@ def test_law_6_no_float() -> None:
 
 def test_law_6_no_float_in_the_source() -> None:
     """No float literal, true division or float type anywhere in the meter."""
-    for path in METER.glob("*.py"):
+    for path in METER.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             assert not (isinstance(node, ast.Constant) and isinstance(node.value, float)), f"{path.name}:{node.lineno}"
             assert not (isinstance(node, (ast.BinOp, ast.AugAssign)) and isinstance(node.op, ast.Div)), f"{path.name}:{node.lineno}"

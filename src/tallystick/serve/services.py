@@ -131,6 +131,34 @@ class UsageQuery:
     until_ns: int
 
 
+class RankMethod(StrEnum):
+    """How a percentile lies between ranks."""
+
+    NEAREST_RANK = "nearest_rank"
+    LINEAR = "linear"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotSummary:
+    """What five-minute slots say: how many were measured, their percentile, largest and average, exact."""
+
+    slots: int
+    percentile: Fraction
+    maximum: Fraction
+    average: Fraction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsagePercentiles:
+    """Percentiles over the slots of [from_ns, until_ns), of all resources asked for together: Mbit/s and cores. None: not measured."""
+
+    from_ns: int
+    until_ns: int
+    slots: int
+    network: SlotSummary | None
+    cpu: SlotSummary | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceStatus:
     """One line of the live table. None is "not known", never 0.
@@ -203,6 +231,7 @@ class Services:
     - `estimate(place, request)`: priced by the one formula.
     - `explain_line(place, invoice_id, line_number, depth, verify)`: line 1 is the first.
     - `usage_days(place, query)`, `usage_months(place, query)`: per resource and local day or month of its customer's zone.
+    - `usage_percentiles(place, query, percentile, method)`: over five-minute slots, of all resources asked for together.
     - `status(place, customers)`: the live table, of these customers only (None: all; then agents stand in it too).
     - `agents(place)`: every agent that ever sent a heartbeat.
     - `metrics()`: the page of `/metrics`, in Prometheus' own text format.
@@ -224,6 +253,7 @@ class Services:
     explain_line: Callable[[Place, str, int, Depth, bool], Explanation]
     usage_days: Callable[[Place, UsageQuery], tuple[UsageTotal, ...]]
     usage_months: Callable[[Place, UsageQuery], tuple[UsageTotal, ...]]
+    usage_percentiles: Callable[[Place, UsageQuery, Fraction, RankMethod], UsagePercentiles]
     status: Callable[[Place, frozenset[str] | None], Status]
     agents: Callable[[Place], tuple[AgentStatus, ...]]
     metrics: Callable[[], str]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from tallystick.app.answers.explaining import explain_line
+from tallystick.app.answers.percentiles import usage_percentiles
 from tallystick.app.answers.periods import usage_periods
 from tallystick.app.answers.previews import preview
 from tallystick.app.answers.status import StatusBoard
@@ -50,6 +51,7 @@ def services_of(store: Store, clock: Clock, ids: Ids, *, metrics: Callable[[], s
         explain_line=lambda place, invoice_id, number, depth, verify: explain_line(store, place, invoice_id, number, depth, verify=verify),
         usage_days=lambda place, query: usage_periods(store, place, "day", query),
         usage_months=lambda place, query: usage_periods(store, place, "month", query),
+        usage_percentiles=lambda place, query, percentile, method: usage_percentiles(store, place, query, percentile, method),
         status=board.status,
         agents=board.agents,
         metrics=metrics,

@@ -7,8 +7,8 @@ from pydantic import Field
 from tallystick.model.findings import Finding, Severity
 from tallystick.model.instants import iso
 from tallystick.model.usage import METERS, Filled, Gap, GapCause, UsageHour
-from tallystick.serve.documents.values import Document, ShownInstant, shown_instant
-from tallystick.serve.services import UsageTotal
+from tallystick.serve.documents.values import Document, Exact, ShownInstant, exact, shown_instant
+from tallystick.serve.services import RankMethod, SlotSummary, UsagePercentiles, UsageTotal
 
 
 class MeterOfHour(Document):
@@ -83,6 +83,58 @@ class ShownFinding(Document):
     counters: tuple[str, ...]
     record: str
     detail: str
+
+
+class ShownSlots(Document):
+    """What the measured five-minute slots of a span say; `slots` is how many there are."""
+
+    unit: str
+    slots: int
+    percentile: Exact
+    maximum: Exact
+    average: Exact
+
+
+class ShownPercentiles(Document):
+    """Percentiles of five-minute rates of all resources asked for together. Null: nothing measured it.
+
+    `slots` is how many the span has. A slot in which nothing was up is left out; one that was measured and moved nothing is 0.
+    """
+
+    from_: ShownInstant = Field(alias="from")
+    until: ShownInstant
+    slots: int
+    percentile: str
+    method: RankMethod
+    network: ShownSlots | None
+    cpu: ShownSlots | None
+
+
+def shown_percentiles(found: UsagePercentiles, percentile: str, method: RankMethod) -> ShownPercentiles:
+    """Percentiles as a document."""
+    return ShownPercentiles.model_validate(
+        {
+            "from": iso(found.from_ns),
+            "until": iso(found.until_ns),
+            "slots": found.slots,
+            "percentile": percentile,
+            "method": method,
+            "network": _slots(found.network, "Mbit/s"),
+            "cpu": _slots(found.cpu, "cores"),
+        }
+    )
+
+
+def _slots(found: SlotSummary | None, unit: str) -> ShownSlots | None:
+    if found is None:
+        return None
+    return ShownSlots(
+        unit=unit,
+        slots=found.slots,
+        percentile=exact(found.percentile),
+        maximum=exact(found.maximum),
+        average=exact(found.average),
+    )
 
 
 def shown_hour(hour: UsageHour, customer_id: str, *, whole: bool) -> ShownHour:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from itertools import groupby, islice
 from typing import Annotated, Generic, TypeVar
 
@@ -17,10 +18,12 @@ from tallystick.serve.documents.usage import (
     ShownFinding,
     ShownGap,
     ShownHour,
+    ShownPercentiles,
     ShownTotal,
     shown_finding,
     shown_gap,
     shown_hour,
+    shown_percentiles,
     shown_total,
 )
 from tallystick.serve.documents.values import Id, Instant, Listing
@@ -28,12 +31,13 @@ from tallystick.serve.guard import Call, GuardedRoute, Reader
 from tallystick.serve.owners import customer_at, gap_parts, hour_parts
 from tallystick.serve.pages import Cursor, Limit, page_of, read_cursor, write_cursor
 from tallystick.serve.problems import invalid, not_found
-from tallystick.serve.services import UsageQuery, UsageTotal
+from tallystick.serve.services import RankMethod, UsageQuery, UsageTotal
 
 router = APIRouter(prefix="/v1", route_class=GuardedRoute, tags=["usage"])
 
 From = Annotated[Instant | None, Query(alias="from", description="Included; without it: from the beginning.")]
 Until = Annotated[Instant | None, Query(description="Not included; without it: to the end.")]
+Percent = Annotated[str, Query(pattern=r"^(100|[0-9]{1,2}(\.[0-9]{1,4})?)$", description="From 0 to 100.")]
 MOST_ROWS = 1000
 """How many rows are asked of the store at once, unless more have one instant and resource."""
 
@@ -119,6 +123,16 @@ def usage_days(wanted: Wanted, limit: Limit = 100, cursor: Cursor = None) -> Lis
 def usage_months(wanted: Wanted, limit: Limit = 100, cursor: Cursor = None) -> Listing[ShownTotal]:
     """Local months, in the zone of the customer, that begin in [from, until)."""
     return _totals(wanted.call.desk.services.usage_months(wanted.call.place, wanted.query), wanted, cursor, limit)
+
+
+@router.get("/usage/percentiles", summary="Percentiles of five-minute rates")
+def usage_percentiles(wanted: Wanted, percentile: Percent = "95", method: RankMethod = RankMethod.NEAREST_RANK) -> ShownPercentiles:
+    """Network (the larger of what all resources received and what all sent) and CPU, over the five-minute slots of [from, until).
+
+    At most 31 days: without `until` up to the last usage hour, without `from` the 31 days before the end.
+    """
+    found = wanted.call.desk.services.usage_percentiles(wanted.call.place, wanted.query, Fraction(percentile), method)
+    return shown_percentiles(found, percentile, method)
 
 
 @router.get("/gaps", summary="Silences, newest first")

@@ -17,6 +17,11 @@ From = Annotated[str | None, typer.Option("--from", help="ISO 8601, a day or a m
 Until = Annotated[str | None, typer.Option("--to", help="ISO 8601, a day or a month; not included.")]
 
 
+Percentile = Annotated[
+    str | None, typer.Option(help="Instead: this percentile of five-minute rates of network and CPU, over at most 31 days.")
+]
+
+
 class By(StrEnum):
     """How long a row of usage is."""
 
@@ -43,6 +48,7 @@ def usage(
     start: From = None,
     until: Until = None,
     by: Annotated[By, typer.Option(help="A row for each.")] = By.HOUR,
+    percentile: Percentile = None,
     limit: Limit = 100,
     as_json: AsJson = False,
 ) -> None:
@@ -51,8 +57,12 @@ def usage(
     \b
     Example:
         tally usage --resource vm-1 --from 2026-03-10 --by day
+        tally usage --customer acme --from 2026-03 --to 2026-04 --percentile 95
     """
     asked = {"resource_id": resource, "customer_id": customer, "from": instant(start), "until": instant(until)}
+    if percentile is not None:
+        show_percentiles(connect().get("/v1/usage/percentiles", percentile=percentile, **asked), as_json=as_json)
+        return
     rows = list(connect().pages(f"/v1/usage/{by.value}s", limit, **asked))
     if as_json:
         print_json(rows)
@@ -60,6 +70,20 @@ def usage(
     shown = [{"resource": row.get("resource_id"), "at": row.get("hour") or row.get("date"), **amounts(row)} for row in rows]
     columns = {"resource": "resource", by.value: "at", **{HEADINGS[meter][0]: HEADINGS[meter][0] for meter in SHOWN}}
     print_table("usage", shown, columns, right=[HEADINGS[meter][0] for meter in SHOWN])
+
+
+def show_percentiles(found: Json, *, as_json: bool) -> None:
+    """Percentiles of network and CPU, one row each; a row without numbers was not measured."""
+    if as_json:
+        print_json(found)
+        return
+    rows = []
+    for what in ("network", "cpu"):
+        told = found[what]
+        numbers = {name: f"{told[name]['decimal']} {told['unit']}" for name in ("percentile", "maximum", "average")} if told else {}
+        rows.append({"of": what, "slots": f"{told['slots'] if told else 0} of {found['slots']}", **numbers})
+    columns = {"of": "of", f"p{found['percentile']}": "percentile", "largest": "maximum", "average": "average", "slots": "slots"}
+    print_table(f"five-minute rates, {found['from']} to {found['until']}", rows, columns, right=["slots"])
 
 
 def amounts(row: Json) -> dict[str, str]:

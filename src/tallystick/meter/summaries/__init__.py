@@ -1,0 +1,1 @@
+"""What is told of usage besides its sums: rates and their percentiles."""
