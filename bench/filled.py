@@ -50,7 +50,7 @@ def filled_store(folder: Path, wanted: Filled) -> Store:
     url = f"sqlite:///{folder / 'tallystick.db'}"
     migrate(url)
     store = open_store(url, SystemClock())
-    add_customers(store, (wanted.resources + PER_CUSTOMER - 1) // PER_CUSTOMER)
+    add_customers(store, range((wanted.resources + PER_CUSTOMER - 1) // PER_CUSTOMER))
     made = min(MADE, wanted.resources)
     until_ns = wanted.from_ns + wanted.hours * HOUR_NS
     for number in range(made):
@@ -70,10 +70,10 @@ def filled_store(folder: Path, wanted: Filled) -> Store:
     return store
 
 
-def add_customers(store: Store, count: int) -> None:
-    """Customers `customer-0000` and on."""
+def add_customers(store: Store, numbers: Sequence[int]) -> None:
+    """Customers such as `customer-0000`."""
     with store.write() as tx:
-        for number in range(count):
+        for number in numbers:
             name = f"customer-{number:04d}"
             store.registry.create_customer(PLACE, Customer(id=name, name=name, currency="EUR", time_zone=ZONE), actor="bench", tx=tx)
 

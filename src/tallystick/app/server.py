@@ -9,6 +9,7 @@ import signal
 import socket
 import ssl
 import sys
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
 from pathlib import Path
 from types import FrameType
@@ -129,7 +130,7 @@ def run_server(settings: Settings) -> int:
     more = {} if grpc is None else {"grpc": grpc.address}
     log.info("listening", addresses=addresses, tls=settings.tls_certificate is not None, store=app.house.store.name, **more)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(_serve(uvicorn.Server(config), sockets, settings, grpc))
+        runner.run(_serve(_Uvicorn(config, app.house.ending), sockets, settings, grpc))
     return 0
 
 
@@ -167,6 +168,19 @@ def _keep_freed_memory() -> None:
 
 def _once_more(_signal: int, _frame: FrameType | None) -> None:
     """Uvicorn raises the signal that ended it once more when all is done: by then there is nothing left to end."""
+
+
+class _Uvicorn(uvicorn.Server):
+    """Uvicorn, which waits for answers under way before it ends: streams are told, since they would go on."""
+
+    def __init__(self, config: uvicorn.Config, ending: threading.Event) -> None:
+        super().__init__(config)
+        self._house_ends = ending
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal to end."""
+        self._house_ends.set()
+        super().handle_exit(sig, frame)
 
 
 async def _serve(server: uvicorn.Server, sockets: list[socket.socket], settings: Settings, grpc: GrpcPort | None) -> None:

@@ -59,12 +59,40 @@ def usage_days(
                         samples=sums.samples,
                         memory_peak_bytes=sums.memory_peak_bytes,
                         runs=sums.runs,
-                        unknown_ns=sum(
-                            max(0, min(gap.until_ns, until) - max(gap.from_ns, since)) for gap in unknown for since, until in mine
-                        ),
+                        unknown_ns=_unknown(unknown, mine),
                     )
                 )
     return found
+
+
+def usage_between(
+    resource_id: str, owned: Sequence[Owned], *, hours: Sequence[Hour], gaps: Sequence[Gap], span: Span
+) -> UsagePeriod | None:
+    """What one customer's resource used in a span of whole cells; `owned` are the times in which it was that customer's, of one zone.
+
+    None: nothing of it. `date` is empty: the span need not be a date.
+    """
+    mine = [
+        (max(each.from_ns, span[0]), min(each.until_ns, span[1])) for each in owned if each.from_ns < span[1] and each.until_ns > span[0]
+    ]
+    sums = _sum(mine, hours)
+    if sums is None:
+        return None
+    unknown = [gap for gap in gaps if gap.filled is Filled.UNKNOWN]
+    return UsagePeriod(
+        resource_id=resource_id,
+        customer_id=owned[0].customer_id,
+        zone=owned[0].zone,
+        date="",
+        start_ns=span[0],
+        end_ns=span[1],
+        totals=sums.totals,
+        estimated=sums.estimated,
+        samples=sums.samples,
+        memory_peak_bytes=sums.memory_peak_bytes,
+        runs=sums.runs,
+        unknown_ns=_unknown(unknown, mine),
+    )
 
 
 def parted_hours(owned: Sequence[Owned], from_ns: int, until_ns: int) -> set[int]:
@@ -210,6 +238,11 @@ def _amounts(hour: Hour, inside: Sequence[int]) -> tuple[Mapping[str, int], Mapp
         return hour.totals, hour.estimated
     both = [{meter: sum(cells[place] for place in inside) for meter, cells in of.items()} for of in (hour.cells, hour.estimated)]
     return both[0], both[1]
+
+
+def _unknown(gaps: Sequence[Gap], spans: Sequence[Span]) -> int:
+    """How long gaps overlap with spans, ns."""
+    return sum(max(0, min(gap.until_ns, until) - max(gap.from_ns, since)) for gap in gaps for since, until in spans)
 
 
 def _covers(spans: Sequence[Span], at_ns: int) -> bool:

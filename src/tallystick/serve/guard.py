@@ -80,9 +80,7 @@ class Call:
     @property
     def customers(self) -> frozenset[str] | None:
         """The customers that the key may see; None: all of its place. A customer's key without customers sees nothing."""
-        if self.grant.role is Role.CUSTOMER:
-            return self.grant.customers
-        return self.grant.customers or None
+        return customers_of(self.grant)
 
     def sees(self, customer_id: str) -> bool:
         """Whether the key may see what belongs to this customer."""
@@ -100,6 +98,13 @@ class Call:
         if not self.sees(customer_id):
             raise not_found("customer_id", customer_id)
         return frozenset({customer_id})
+
+
+def customers_of(grant: Grant) -> frozenset[str] | None:
+    """The customers that a key may see; None: all of its place. A customer's key without customers sees nothing."""
+    if grant.role is Role.CUSTOMER:
+        return grant.customers
+    return grant.customers or None
 
 
 class Allow:

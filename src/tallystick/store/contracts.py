@@ -164,6 +164,15 @@ class Contracts(Section):
             )
         return [_book(row) for row in rows]
 
+    def books_state(self, place: Place, *, tx: Tx | None = None) -> tuple[tuple[str, int, str], ...]:
+        """Id, version and state of every version: other than before exactly if `books_in_force` may be."""
+        with self._reading(tx) as reading:
+            rows = reading.rows(
+                "SELECT book_id, version, state FROM price_book WHERE seller_key = ? ORDER BY book_id, version",
+                (self._surrogates.seller(reading, place),),
+            )
+        return tuple((row[0], row[1], row[2]) for row in rows)
+
     def books_in_force(self, place: Place, *, tx: Tx | None = None) -> tuple[PriceBook, ...]:
         """Every version that prices usage of some time: the active ones, and those superseded that were active; in order of version."""
         kept = [book for book in self.books(place, tx=tx) if book.activated_at_ns is not None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from tallystick.app.clock import Clock, RandomIds, clock_of
 from tallystick.app.init import migrate_store
 from tallystick.app.serving.health import Health
 from tallystick.app.serving.metrics import ServerMetrics
+from tallystick.app.serving.queries import query_service
 from tallystick.app.serving.workers import Workers
 from tallystick.app.settings import Settings
 from tallystick.app.telemetry.tracing import Traces, traces_of
@@ -43,6 +45,8 @@ class House:
     traces: Traces | None
     rpc: App
     rest: App
+    ending: threading.Event
+    """Set when the server is told to end: streams end with it."""
 
     def start(self) -> None:
         """Begin to store and to work; on PostgreSQL the day's partitions are there first: rows in the default one would keep them away."""
@@ -90,11 +94,13 @@ def open_house(settings: Settings, clock: Clock | None = None) -> House:
         interval_ns=settings.daemon_interval_ms * 10**6,
         nobody=frozenset(settings.nobody_customers),
     )
+    ending = threading.Event()
     rpc_app = rpc.RpcApp(
         (
             rpc.native(NativeService(writer, told)),
             rpc.daemon(DaemonService(writer, told, profile)),
             rpc.collector(CollectorService(writer, told, profile)),
+            query_service(store, told, RandomIds(), ending=ending.is_set),
         ),
         access=access,
         clock=told,
@@ -114,4 +120,5 @@ def open_house(settings: Settings, clock: Clock | None = None) -> House:
         traces=traces,
         rpc=rpc_app,
         rest=rest,
+        ending=ending,
     )

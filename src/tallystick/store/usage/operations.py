@@ -15,7 +15,7 @@ from tallystick.store.engine import Tx, Values
 from tallystick.store.records import DirtyHour, ReplacedHours
 from tallystick.store.registry import limited
 from tallystick.store.section import Section
-from tallystick.store.usage import hours, integrals
+from tallystick.store.usage import hours, integrals, queries
 from tallystick.store.usage.cells import read_cells
 
 LATEST = 2**63 - 1
@@ -338,6 +338,30 @@ class Usage(Section):
                 (self._surrogates.scope(reading, place), from_ns, until_ns, end_after_ns, *keys),
             )
             return [(row[0], _period(reading, row)) for row in rows]
+
+    def periods_of(
+        self, tx: Tx, place: Place, kind: str, customer_id: str, from_ns: int, until_ns: int, *, end_after_ns: int = 0
+    ) -> list[UsagePeriod]:
+        """Days or months of one customer that begin in [from_ns, until_ns) and end after an instant, by resource number and start."""
+        table = {"day": "usage_day", "month": "usage_month"}[kind]
+        rows = queries.periods_of(tx, self._surrogates.scope(tx, place), table, customer_id, from_ns, until_ns, end_after_ns)
+        return [_period(tx, row) for row in rows]
+
+    def waiting_of(self, tx: Tx, place: Place, customer_id: str, from_ns: int, until_ns: int) -> int:
+        """How many hours of resources that are or were a customer's wait to be computed."""
+        return queries.waiting_of(tx, self._surrogates.scope(tx, place), customer_id, from_ns, until_ns)
+
+    def resources_of(self, tx: Tx, place: Place, customer_id: str) -> dict[int, str]:
+        """The resources that are or were a customer's: their ids by number."""
+        return queries.resources_of(tx, self._surrogates.scope(tx, place), customer_id)
+
+    def changed_since(
+        self, tx: Tx, place: Place, resource_keys: Sequence[int], from_ns: int, computed_after_ns: int, *, limit: int
+    ) -> list[tuple[int, int, UsageHour]]:
+        """Hours from `from_ns` on that were computed after an instant: resource number, instant, hour; in the order of the instants."""
+        scope_key = self._surrogates.scope(tx, place)
+        rows = queries.changed_since(tx, scope_key, resource_keys, from_ns, computed_after_ns, limit)
+        return [(row[0], row[6], _hour(row)) for row in rows]
 
     def first_hour(self, place: Place, resource_keys: Sequence[int], *, tx: Tx | None = None) -> int | None:
         """The first hour with usage of some resources, or None; also if it is deleted by now: contracts begin there."""

@@ -1,0 +1,63 @@
+"""The plan in force now as four prices, where it is no more than that: for display, never for billing (wire.md section 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tallystick.model.access import Place
+from tallystick.model.billing.contracts import Coverage, Subscription
+from tallystick.model.billing.money import decimal_text
+from tallystick.model.billing.price_book import Filters, Plan, PriceBook, UnitModel, price_spans
+from tallystick.rate.books.consistency import default_plan
+from tallystick.serve.queries.answers import Rates
+from tallystick.store.engine import Tx
+from tallystick.store.store import Store
+
+SIMPLE = {
+    "cpu.used": "core-hour",
+    "memory.used": "GiB-hour",
+    "disk.io": "GiB",
+    "network.io": "GiB",
+}
+"""The meters of the four prices, and the unit in which each is told."""
+
+
+class RatesNow:
+    """The rates of customers. Books are read again only when there is another."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._books: dict[str, tuple[object, tuple[PriceBook, ...]]] = {}
+
+    def of(self, tx: Tx, place: Place, customer_id: str, now_ns: int) -> Rates | None:
+        """The rates of the one plan that a customer is on at an instant; None: it is on none or several, or the plan has other prices."""
+        books = self._in_force(tx, place)
+        stored = self._store.contracts.subscriptions(place, customers=frozenset({customer_id}), tx=tx)
+        active = [each.subscription for each in stored if _holds(each.subscription, now_ns)]
+        if len(active) > 1 or any(each.covers != Coverage() for each in active):
+            return None
+        plan_id = active[0].plan_id if active else default_plan(books, now_ns)
+        spans = price_spans(books, plan_id, now_ns, now_ns + 1) if plan_id else ()
+        return simple_rates(spans[-1].plan) if spans else None
+
+    def _in_force(self, tx: Tx, place: Place) -> Sequence[PriceBook]:
+        state = self._store.contracts.books_state(place, tx=tx)
+        kept = self._books.get(place.seller_id)
+        if kept is None or kept[0] != state:
+            kept = self._books[place.seller_id] = (state, self._store.contracts.books_in_force(place, tx=tx))
+        return kept[1]
+
+
+def simple_rates(plan: Plan) -> Rates | None:
+    """The prices of a plan that charges nothing but the four meters, whole, at one price each, without allowance or fee; else None."""
+    prices: dict[str, str] = {}
+    for charge in plan.charges:
+        plain = charge.filters == Filters() and not charge.free and not charge.also and charge.month_hours is None
+        if not plain or SIMPLE.get(charge.meter) != charge.per or charge.meter in prices or not isinstance(charge.model, UnitModel):
+            return None
+        prices[charge.meter] = decimal_text(charge.model.price)
+    return Rates(prices=prices) if prices and not plan.fees else None
+
+
+def _holds(subscription: Subscription, at_ns: int) -> bool:
+    return subscription.start_ns <= at_ns and (subscription.end_ns is None or at_ns < subscription.end_ns)
