@@ -10,7 +10,19 @@ import tempfile
 from pathlib import Path
 
 from bench.measure import line, size_on_disk
-from bench.streams import DAEMON_PATH, NATIVE_PATH, PER_BATCH, cost, distinct_samples, native_requests, row_requests, send_all, streams
+from bench.streams import (
+    COLLECTOR_PATH,
+    DAEMON_PATH,
+    NATIVE_PATH,
+    PER_BATCH,
+    collector_requests,
+    cost,
+    distinct_samples,
+    native_requests,
+    row_requests,
+    send_all,
+    streams,
+)
 from tests.keys import agent_key
 from tests.servers import ServerProcess
 
@@ -66,9 +78,18 @@ def rows_of_daemons(folder: Path) -> None:
     line("ingest_row_daemon_sqlite", value, UNIT, "existing VM daemons, a batch of 600 rows a request", 3.3)
 
 
+def rows_of_collectors(folder: Path) -> None:
+    """Rows of a collector, a minute of five resources a request."""
+    key, sent = agent_key(folder), streams(*ROWS, seed=2)
+    requests = collector_requests(sent)
+    with ServerProcess(folder) as server:
+        value = cost(server, COLLECTOR_PATH, key, requests, len(sent) * PER_BATCH)
+    line("ingest_row_collector_sqlite", value, UNIT, "collector of a billing service, 3,000 rows of 5 resources a request", 3.3)
+
+
 def main() -> None:
     """Each on a new server with a new store."""
-    for measure in (native, single_batches, typed_columns, rows_of_daemons):
+    for measure in (native, single_batches, typed_columns, rows_of_daemons, rows_of_collectors):
         with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_DIR")) as folder:
             measure(Path(folder) / "state")
 

@@ -15,6 +15,7 @@ from tallystick.ingest.writer import SETTLE_SECONDS
 from tallystick.meter.planes import encode
 from tallystick.meter.samples import Samples
 from tallystick.model.samples import ALL_COLUMNS_MASK, COLUMNS
+from tallystick.proto.billing.collector.v1 import collector_pb2 as collector_wire
 from tallystick.proto.billing.v1 import billing_pb2 as rows_wire
 from tallystick.proto.tallystick.v1 import ingest_pb2 as wire
 from tests.servers import ServerProcess, cpu_seconds
@@ -24,6 +25,7 @@ PER_BATCH = 600
 START_NS = 1_767_225_600 * 10**9 - 300 * 10**9
 """Five minutes before midnight of 2026-01-01, so that a stream crosses cells and an hour."""
 NATIVE_PATH = "/tallystick.v1.IngestService/Send"
+COLLECTOR_PATH = "/billing.collector.v1.BillingCollectorService/SendMetricsBatch"
 DAEMON_PATH = "/billing.v1.BillingService/SendMetricsBatch"
 
 
@@ -120,6 +122,20 @@ def row_requests(sent: Sequence[Sent]) -> list[bytes]:
                 network_rx_bytes=received,
                 network_tx_bytes=sent_bytes,
             )
+            row.timestamp.seconds, row.timestamp.nanos = divmod(at, 10**9)
+        found.append(request.SerializeToString())
+    return found
+
+
+def collector_requests(sent: Sequence[Sent], batches_per_request: int = 5) -> list[bytes]:
+    """Requests of a collector: the rows of some batches in the order of their instants."""
+    found = []
+    for low in range(0, len(sent), batches_per_request):
+        rows = [(at, each.vm, values) for each in sent[low : low + batches_per_request] for at, *values in each.values.T.tolist()]
+        request = collector_wire.SendMetricsBatchRequest()
+        for at, vm, values in sorted(rows):
+            whose = {"vm_id": f"collected-{vm:06d}", "customer_id": f"customer-{vm // 20:04d}", "region": "eu-1"}
+            row = request.metrics.add(**whose, **dict(zip(COLUMNS[1:], values, strict=True)))
             row.timestamp.seconds, row.timestamp.nanos = divmod(at, 10**9)
         found.append(request.SerializeToString())
     return found

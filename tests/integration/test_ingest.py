@@ -198,6 +198,22 @@ def test_a_thinned_batch_is_its_segments_and_what_cannot_be_is_refused(served: S
     ]  # fmt: skip
 
 
+def test_a_heartbeat_that_is_refused_costs_nothing_beside_it(served: Served) -> None:
+    future = {"instance_id": "host-1", "at": str(AT_NS + 10**18)}
+    for number, (beat, code, field) in enumerate(
+        ((future, "future", "heartbeat.at"), ({"instance_id": ""}, "empty_id", "heartbeat.instance_id"), ({"at": "x"}, "damaged", "at"))
+    ):
+        reply = served.send({"batches": [batch(f"beside-{number}")], "heartbeat": beat})
+        assert (reply.status, outcomes(reply)) == (200, ["stored"])
+        assert (reply.json["heartbeat"]["outcome"], reply.json["heartbeat"]["code"]) == ("OUTCOME_REFUSED", code)
+        assert reply.json["heartbeat"]["field"] == field
+    binary_beat = wire.SendRequest(batches=[binary("beside-binary", 1)], heartbeat=wire.Heartbeat(instance_id=" "))
+    answer = wire.SendResponse.FromString(served.server.rpc(SEND, binary_beat, served.agent).body)
+    assert [each.outcome for each in answer.batches] == [wire.OUTCOME_STORED]
+    assert answer.heartbeat.code == "out_of_range"
+    assert "heartbeat" not in served.send({"heartbeat": {"instance_id": "host-1", "at": str(AT_NS)}}).json
+
+
 def test_a_key_limited_to_customers_assigns_and_writes_only_theirs(served: Served) -> None:
     fact = {"resource_id": "of-acme", "at": str(AT_NS), "customer_id": "acme"}
     assert served.send({"facts": [fact], "batches": [batch("of-acme")]}).status == 200

@@ -20,7 +20,10 @@ from connectrpc.errors import ConnectError
 from google.protobuf.json_format import MessageToJson, ParseDict, ParseError
 from google.protobuf.message import DecodeError, Message
 
+from tallystick.ingest.sources.readings import ROW_FIELD, ROW_FIELDS
+from tallystick.ingest.sources.wire_columns import Table, read_rows
 from tallystick.model.outcomes import Refusal, RefusalCode
+from tallystick.proto.billing.collector.v1 import collector_pb2 as collector
 from tallystick.proto.tallystick.v1 import ingest_pb2 as wire
 
 M = TypeVar("M", bound=Message)
@@ -161,15 +164,24 @@ class Binary(Codec[Message, M]):
 
         """
         try:
+            if message_class is collector.SendMetricsBatchRequest:
+                table = read_rows(bytes(body), ROW_FIELD, ROW_FIELDS)
+                TABLE.set(table)
+                if table is not None:
+                    return message_class()
             return message_class.FromString(bytes(body))
         except DecodeError:
             raise ConnectError(Code.INVALID_ARGUMENT, f"body: no {message_class.DESCRIPTOR.full_name} message") from None
 
 
+TABLE: ContextVar[Table | None] = ContextVar("TABLE", default=None)
+"""The rows of the collector's binary request that this context runs, read as columns; the request itself is then empty."""
+
 MISREAD: ContextVar[Mapping[tuple[str, int], Refusal] | None] = ContextVar("MISREAD", default=None)
 """Records of the JSON request that this context runs which could not be read, by list and index: each is refused by itself."""
 
 RECORDS: Mapping[str, type[Message]] = {"batches": wire.Batch, "events": wire.LifecycleEvent, "facts": wire.ResourceFacts}
+HEARTBEAT = "heartbeat"
 
 
 def _parsed(tree: dict[str, object], message_class: type[M]) -> M:
@@ -222,6 +234,12 @@ def _apart(tree: dict[str, object]) -> tuple[dict[str, object], dict[tuple[str, 
                 misread[name, index] = _misread(name, str(error))
                 kept[index] = {}
         readable[name] = kept
+    if HEARTBEAT in tree:
+        try:
+            _read(tree[HEARTBEAT], wire.Heartbeat())
+        except (ParseError, AttributeError, TypeError) as error:
+            misread[HEARTBEAT, 0] = _misread(HEARTBEAT, str(error))
+            del readable[HEARTBEAT]
     return readable, misread
 
 

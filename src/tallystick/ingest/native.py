@@ -11,9 +11,9 @@ from connectrpc.request import RequestContext
 
 from tallystick.ingest import notices
 from tallystick.ingest.callers import caller, stored
-from tallystick.ingest.codecs import MISREAD
+from tallystick.ingest.codecs import HEARTBEAT, MISREAD
 from tallystick.ingest.differences import running
-from tallystick.ingest.submission import Clock, Columns, Intake, SentBatch, Submission
+from tallystick.ingest.submission import Clock, Columns, Intake, SentBatch, Submission, refused
 from tallystick.meter.planes import VERSION
 from tallystick.meter.thin.host import FallenPair, SilentPair, Thinned, ThinnedSegment
 from tallystick.model.outcomes import BatchResult, Outcome, Refusal, RefusalCode
@@ -40,16 +40,16 @@ class NativeService:
             raise ConnectError(
                 Code.RESOURCE_EXHAUSTED, f"events and facts: {notes}, at most {MOST_NOTICES} in a request: send them in parts"
             )
-        beat = notices.heartbeat(request.heartbeat, received_at_ns) if request.HasField("heartbeat") else None
-        if isinstance(beat, Refusal):
-            raise ConnectError(Code.INVALID_ARGUMENT, beat.sentence())
+        beat = misread.get((HEARTBEAT, 0)) or (
+            notices.heartbeat(request.heartbeat, received_at_ns) if request.HasField("heartbeat") else None
+        )
         submission = Submission(
             grant=grant,
             received_at_ns=received_at_ns,
             batches=_batches(request.batches, misread),
             events=[misread.get(("events", index)) or notices.lifecycle(each, received_at_ns) for index, each in enumerate(request.events)],
             facts=[misread.get(("facts", index)) or notices.fact(each, received_at_ns, grant) for index, each in enumerate(request.facts)],
-            heartbeat=beat,
+            heartbeat=None if isinstance(beat, Refusal) else beat,
             size_bytes=request.ByteSize(),
         )
         receipt = await stored(self._intake, submission, ctx)
@@ -58,6 +58,7 @@ class NativeService:
             events=_outcomes(receipt.events),
             facts=_outcomes(receipt.facts),
             server_time=self._clock.now_ns(),
+            heartbeat=outcome_message(refused(beat)) if isinstance(beat, Refusal) else None,
         )
 
 

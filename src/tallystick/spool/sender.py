@@ -207,6 +207,9 @@ class Sender:
         self._most = min(MOST_RECORDS, self._most * 2)
         if heartbeat:
             self._heartbeat_at = self._now() + self._rules.heartbeat_seconds
+            if answer.HasField("heartbeat"):
+                said = answer.heartbeat
+                log.error("heartbeat_refused", extra={"code": said.code, "field": said.field, "value": said.value})
         batches, events, facts = iter(answer.batches), iter(answer.events), iter(answer.facts)
         done, ahead_ns = [], 0
         for entry in entries:

@@ -66,10 +66,7 @@ def test_a_frame_without_its_length_opens() -> None:
         (b'{"heartbeat": {"at": 1e99999999999999999999}}', "too large"),
         (b'{"heartbeat": {"at": 1e-99999999999999999999}}', "too small"),
         (b'{"\\ud800": 1}', "surrogate"),
-        (b'{"heartbeat": {"\\ud800": 1}}', "surrogate"),
-        (b'{"heartbeat": {"at": 9223372036854775808}}', "9223372036854775808"),
         (b'{"heartbeat": {"at": ' + b"9" * 5000 + b"}}", "JSON body"),
-        (b'{"heartbeat": {"at": 1.5}}', "1.5"),
         (b'{"a":' * 5000, "JSON body"),
         (b"\xff", "JSON body"),
     ],
@@ -96,6 +93,25 @@ def test_a_record_that_cannot_be_read_never_costs_its_neighbour() -> None:
     assert found["batches", 2][0] == "damaged"
     assert found["batches", 3] == ("out_of_range", "interval_ns", "99999999999999999999")
     assert found["facts", 0][:2] == ("damaged", "vcpus")
+
+
+@pytest.mark.parametrize(
+    ("beat", "code", "field", "value"),
+    [
+        (b'{"at": 9223372036854775808}', "out_of_range", "at", "9223372036854775808"),
+        (b'{"at": 1.5}', "damaged", "at", "1.5"),
+        (b'{"colour": 1}', "unsupported", "colour", "unknown field in Heartbeat"),
+        (b'{"\\ud800": 1}', "damaged", "heartbeat", "surrogate"),
+        (b"7", "damaged", "heartbeat", ""),
+    ],
+)
+def test_a_heartbeat_that_cannot_be_read_never_costs_its_request(beat: bytes, code: str, field: str, value: str) -> None:
+    message = StrictJson().decode(b'{"batches": [{"resource_id": "a"}], "heartbeat": ' + beat + b"}", wire.SendRequest)
+    assert [each.resource_id for each in message.batches] == ["a"]
+    assert not message.HasField("heartbeat")
+    why = (MISREAD.get() or {})["heartbeat", 0]
+    assert (why.code.value, why.field) == (code, field)
+    assert value in why.value
 
 
 @pytest.mark.parametrize("name", ["batches", "events", "facts"])

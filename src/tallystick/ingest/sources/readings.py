@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
 from operator import attrgetter
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tallystick.ingest.rows import LATEST_S, OLDEST_S
+from tallystick.ingest.sources.wire_columns import Kind, Table
 from tallystick.ingest.submission import Columns
 from tallystick.model.samples import MEASURED_AT
 from tallystick.proto.billing.collector.v1 import collector_pb2 as wire
@@ -47,15 +48,39 @@ class Readings:
     """The rows of a request, by place: `whose` are the different ones, `owners` the place in it of each row.
 
     `values` has the shape [n, 8]: what is beyond 2^63-1 shows as negative. `at_ns` is 0 where a row has no instant that can be;
-    `windowed` tells the rows with a window.
+    `windowed` tells the rows with a window; `row` gives one as it was sent.
     """
 
-    rows: Sequence[wire.BillingMetrics]
+    row: Callable[[int], wire.BillingMetrics]
     whose: Sequence[Whose]
     owners: Ints
     at_ns: Ints
     values: Ints
     windowed: NDArray[np.bool_]
+
+
+ROW_FIELD = 1
+"""Of a request: its rows."""
+ROW_FIELDS = (
+    (1, "vm_id", Kind.TEXT),
+    (2, "customer_id", Kind.TEXT),
+    (3, "region", Kind.TEXT),
+    (4, "timestamp", Kind.STAMP),
+    (5, "window_start", Kind.STAMP),
+    (6, "window_end", Kind.STAMP),
+    (7, "cpu_time_nanos", Kind.INTEGER),
+    (8, "cpu_utilization_pct", Kind.DOUBLE),
+    (9, "cpu_cores_used", Kind.DOUBLE),
+    (10, "memory_bytes_used", Kind.INTEGER),
+    (11, "memory_bytes_peak", Kind.INTEGER),
+    (12, "memory_bytes_seconds", Kind.INTEGER),
+    (13, "disk_read_bytes", Kind.INTEGER),
+    (14, "disk_write_bytes", Kind.INTEGER),
+    (15, "disk_read_ops", Kind.INTEGER),
+    (16, "disk_write_ops", Kind.INTEGER),
+    (17, "network_rx_bytes", Kind.INTEGER),
+    (18, "network_tx_bytes", Kind.INTEGER),
+)
 
 
 def read(metrics: Sequence[wire.BillingMetrics]) -> Readings:
@@ -64,26 +89,45 @@ def read(metrics: Sequence[wire.BillingMetrics]) -> Readings:
     count = len(rows)
     values = np.fromiter(chain.from_iterable(map(_VALUES, rows)), np.uint64, len(FIELDS) * count).reshape(-1, len(FIELDS)).view(np.int64)
     clock = np.fromiter(chain.from_iterable(map(_STAMP, map(_TIMESTAMP, rows))), np.int64, 2 * count).reshape(-1, 2)
-    seconds, nanos = clock[:, 0], clock[:, 1]
-    dated = (seconds >= OLDEST_S) & (seconds < LATEST_S) & (nanos >= 0) & (nanos < 10**9)
     known: dict[tuple[str, str, str], int] = {}
     owners = np.fromiter((known.setdefault(each, len(known)) for each in map(_WHOSE, rows)), np.int64, count)
     return Readings(
-        rows=rows,
+        row=rows.__getitem__,
         whose=[Whose(vm_id=vm_id, customer_id=customer_id, region=region) for vm_id, customer_id, region in known],
         owners=owners,
-        at_ns=np.where(dated, np.where(dated, seconds, 0) * 10**9 + nanos, 0),
+        at_ns=_instants(clock[:, 0], clock[:, 1]),
         values=values,
-        windowed=np.fromiter((has_window(row) for row in rows), np.bool_, count),
+        windowed=_windowed(rows),
     )
 
 
-def has_window(row: wire.BillingMetrics) -> bool:
-    """Whether a row is of a window: not if both its ends are unset, or equal."""
-    if not (row.HasField("window_start") or row.HasField("window_end")):
-        return False
-    begin, end = row.window_start, row.window_end
-    return begin.seconds != end.seconds or begin.nanos != end.nanos
+def read_table(table: Table) -> Readings:
+    """The rows of a request, read from its bytes, as columns."""
+    begin, end, stamp = (table.stamps[name] for name in ("window_start", "window_end", "timestamp"))
+    return Readings(
+        row=lambda row: wire.BillingMetrics.FromString(table.body[int(table.starts[row]) : int(table.ends[row])]),
+        whose=[Whose(vm_id=vm_id, customer_id=customer_id, region=region) for vm_id, customer_id, region in table.texts],
+        owners=table.owners,
+        at_ns=_instants(stamp.seconds, stamp.nanos),
+        values=np.stack([table.integers[name] for name in FIELDS], axis=1).view(np.int64),
+        windowed=(begin.seconds != end.seconds) | (begin.nanos != end.nanos),
+    )
+
+
+def _instants(seconds: Ints, nanos: Ints) -> Ints:
+    """Nanoseconds since the epoch; 0 for what is no instant from 2000 on that 64 bits hold."""
+    dated = (seconds >= OLDEST_S) & (seconds < LATEST_S) & (nanos >= 0) & (nanos < 10**9)
+    return np.where(dated, np.where(dated, seconds, 0) * 10**9 + nanos, 0)
+
+
+def _windowed(rows: Sequence[wire.BillingMetrics]) -> NDArray[np.bool_]:
+    """Which rows are of a window: not those whose ends are both unset, or equal."""
+    found = np.zeros(len(rows), np.bool_)
+    named = [place for place, row in enumerate(rows) if row.HasField("window_end") or row.HasField("window_start")]
+    for place in named:
+        begin, end = rows[place].window_start, rows[place].window_end
+        found[place] = begin.seconds != end.seconds or begin.nanos != end.nanos
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

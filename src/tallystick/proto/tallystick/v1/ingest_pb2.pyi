@@ -248,18 +248,20 @@ class RecordOutcome(_message.Message):
     def __init__(self, outcome: _Optional[_Union[Outcome, str]] = ..., code: _Optional[str] = ..., field: _Optional[str] = ..., index: _Optional[int] = ..., value: _Optional[str] = ..., stored_hash: _Optional[bytes] = ..., sent_hash: _Optional[bytes] = ...) -> None: ...
 
 class SendResponse(_message.Message):
-    __slots__ = ("batches", "events", "facts", "commands", "server_time")
+    __slots__ = ("batches", "events", "facts", "commands", "server_time", "heartbeat")
     BATCHES_FIELD_NUMBER: _ClassVar[int]
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     FACTS_FIELD_NUMBER: _ClassVar[int]
     COMMANDS_FIELD_NUMBER: _ClassVar[int]
     SERVER_TIME_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
     batches: _containers.RepeatedCompositeFieldContainer[RecordOutcome]
     events: _containers.RepeatedCompositeFieldContainer[RecordOutcome]
     facts: _containers.RepeatedCompositeFieldContainer[RecordOutcome]
     commands: _containers.RepeatedCompositeFieldContainer[Command]
     server_time: int
-    def __init__(self, batches: _Optional[_Iterable[_Union[RecordOutcome, _Mapping]]] = ..., events: _Optional[_Iterable[_Union[RecordOutcome, _Mapping]]] = ..., facts: _Optional[_Iterable[_Union[RecordOutcome, _Mapping]]] = ..., commands: _Optional[_Iterable[_Union[Command, _Mapping]]] = ..., server_time: _Optional[int] = ...) -> None: ...
+    heartbeat: RecordOutcome
+    def __init__(self, batches: _Optional[_Iterable[_Union[RecordOutcome, _Mapping]]] = ..., events: _Optional[_Iterable[_Union[RecordOutcome, _Mapping]]] = ..., facts: _Optional[_Iterable[_Union[RecordOutcome, _Mapping]]] = ..., commands: _Optional[_Iterable[_Union[Command, _Mapping]]] = ..., server_time: _Optional[int] = ..., heartbeat: _Optional[_Union[RecordOutcome, _Mapping]] = ...) -> None: ...
 
 class Command(_message.Message):
     __slots__ = ("id", "set_interval_ns", "flush", "stop_resource")
