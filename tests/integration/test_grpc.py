@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
+import re
 import struct
 import time
 from collections.abc import Iterator
@@ -16,9 +18,14 @@ from urllib.parse import unquote
 import grpc
 import pytest
 from backports.zstd import compress
+from connectrpc.code import Code
+from connectrpc.compression.gzip import GzipCompression
+from connectrpc.errors import ConnectError
+from connectrpc.protocol import ProtocolType
 
 from tallystick.proto.billing.v1 import billing_pb2 as rows_wire
 from tallystick.proto.tallystick.v1 import ingest_pb2 as wire
+from tallystick.proto.tallystick.v1.ingest_connect import IngestServiceClientSync
 from tests.integration.serving import AT_NS, SEND, Served
 from tests.integration.test_collector import SERVICES, row
 from tests.integration.test_collector import wire as collector_wire
@@ -197,3 +204,35 @@ def test_grpc_web_errors_are_trailers_in_the_body(served_sqlite: Served) -> None
     allowed = {**headers, "authorization": f"Bearer {served_sqlite.agent}"}
     _, trailers = unframed(served_sqlite.server.call("POST", SERVICES[0] + "SendMetricsBatch", framed(b""), allowed).body)
     assert (trailers["grpc-status"], unquote(trailers["grpc-message"])) == ("3", "metrics: no metrics provided")
+
+
+@pytest.mark.parametrize("content_type", ["application/grpc-web-text", "application/grpc-web-text+proto"])
+def test_grpc_web_as_text(served_sqlite: Served, content_type: str) -> None:
+    message = framed(wire.SendRequest(batches=[binary(content_type, 1)]).SerializeToString())
+    headers = {"content-type": content_type, "x-grpc-web": "1", "authorization": f"Bearer {served_sqlite.agent}"}
+    in_pieces = base64.b64encode(message[:1000]) + b"\r\n" + base64.b64encode(message[1000:])
+    for body, wanted in ((base64.b64encode(message), wire.OUTCOME_STORED), (in_pieces, wire.OUTCOME_REPEATED)):
+        reply = served_sqlite.server.call("POST", SEND, body, headers)
+        assert (reply.status, reply.headers["content-type"]) == (200, content_type)
+        answered, trailers = unframed(b"".join(base64.b64decode(piece) for piece in re.findall(rb"[^=]+={0,2}", reply.body)))
+        assert trailers["grpc-status"] == "0"
+        assert [each.outcome for each in wire.SendResponse.FromString(answered).batches] == [wanted]
+    denied = served_sqlite.server.call("POST", SEND, base64.b64encode(framed(b"")), {"content-type": content_type})
+    assert unframed(base64.b64decode(denied.body))[1]["grpc-status"] == "16"
+    damaged = served_sqlite.server.call("POST", SEND, b"!not base64!", headers)
+    assert damaged.status == 200
+    assert b"grpc-status" in base64.b64decode(damaged.body)
+
+
+@pytest.mark.parametrize("protocol", [ProtocolType.GRPC_WEB, ProtocolType.CONNECT])
+@pytest.mark.parametrize("compression", [None, GzipCompression()], ids=["plain", "gzip"])
+def test_a_client_of_the_library_on_the_main_port(
+    served_sqlite: Served, protocol: ProtocolType, compression: GzipCompression | None
+) -> None:
+    with IngestServiceClientSync(served_sqlite.server.url, protocol=protocol, send_compression=compression) as client:
+        request = wire.SendRequest(batches=[binary(f"library-{protocol}-{compression}", 1)])
+        answer = client.send(request, headers={"authorization": f"Bearer {served_sqlite.agent}"})
+        assert [each.outcome for each in answer.batches] == [wire.OUTCOME_STORED]
+        with pytest.raises(ConnectError) as caught:
+            client.send(request)
+        assert caught.value.code is Code.UNAUTHENTICATED

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
 from connectrpc.code import Code
 
@@ -16,6 +14,8 @@ from tallystick.ingest.codecs import CODECS, COMPRESSIONS
 from tallystick.ingest.daemon import DaemonService
 from tallystick.ingest.native import NativeService
 from tallystick.ingest.sources.collector import CollectorService
+from tallystick.ingest.spoken.refusals import GRPC, GRPC_WEB, Refuser
+from tallystick.ingest.spoken.web_text import WEB_TEXT, as_binary
 from tallystick.ingest.submission import Clock, Observer
 from tallystick.model.access import WRITES_USAGE, Denied, Role
 from tallystick.proto.billing.collector.v1.collector_connect import BillingCollectorServiceASGIApplication
@@ -34,30 +34,10 @@ DAEMON_ALIASES = ("/deploy.billaged.v1.BillingService/", "/billaged.v1.BillingSe
 """The package of the daemons' service was renamed twice: the same service answers under each name."""
 NATIVE_SERVICE = "/tallystick.v1.IngestService/"
 COLLECTOR_SERVICE = "/billing.collector.v1.BillingCollectorService/"
-GRPC_WEB = frozenset({"application/grpc-web", "application/grpc-web+proto", "application/grpc-web+json"})
 SPOKEN = GRPC_WEB | {"application/proto", "application/json"}
 STREAMED = SPOKEN | {"application/connect+proto", "application/connect+json"}
 """Of methods that answer with a stream: Connect has other names for those."""
-GRPC = frozenset({"application/grpc", "application/grpc+proto", "application/grpc+json"})
-"""Spoken only where the server can send trailers: on the port of `grpc_listen`."""
-ACCEPT_POST = b"application/proto, application/json, application/grpc-web+proto, application/grpc-web+json"
-
-STATUS = {
-    Code.INVALID_ARGUMENT: 400,
-    Code.UNAUTHENTICATED: 401,
-    Code.PERMISSION_DENIED: 403,
-    Code.UNIMPLEMENTED: 404,
-    Code.RESOURCE_EXHAUSTED: 429,
-    Code.UNAVAILABLE: 503,
-}
-GRPC_STATUS = {
-    Code.INVALID_ARGUMENT: 3,
-    Code.PERMISSION_DENIED: 7,
-    Code.RESOURCE_EXHAUSTED: 8,
-    Code.UNIMPLEMENTED: 12,
-    Code.UNAVAILABLE: 14,
-    Code.UNAUTHENTICATED: 16,
-}
+ACCEPT_POST = b"application/proto, application/json, application/grpc-web+proto, application/grpc-web+json, application/grpc-web-text+proto"
 
 
 def is_rpc_path(path: str) -> bool:
@@ -159,6 +139,9 @@ class RpcApp:
     async def _serve(self, route: _Route | None, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         spoken = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if spoken in WEB_TEXT:
+            scope, receive, send = as_binary(scope, receive, send, spoken)
+            spoken = WEB_TEXT[spoken]
         refuse = Refuser(send, spoken, trailers="http.response.trailers" in (scope.get("extensions") or {}))
         if route is None:
             await refuse(Code.UNIMPLEMENTED, f"no such rpc: {scope['path']}")
@@ -188,37 +171,3 @@ class RpcApp:
         if scope["path"] != route.path:
             scope = {**scope, "path": route.path}
         await route.app(scope, receive, send)
-
-
-@dataclass(frozen=True, slots=True)
-class Refuser:
-    """Answers a request that reaches no handler, in the protocol that it spoke; `trailers`: whether the server can send them."""
-
-    send: Send
-    spoken: str
-    trailers: bool
-
-    async def __call__(self, code: Code, message: str, *, status: int | None = None, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
-        """A Connect error is JSON with `code` and `message`, which every Connect client shows in full. gRPC's is status 200 with
-        `grpc-status` in the trailers, which gRPC-Web has in its body.
-        """  # noqa: D205 (the reason is one sentence)
-        if self.spoken in GRPC and self.trailers:
-            await self._start(200, True, [*headers, (b"content-type", self.spoken.encode())])
-            await self.send({"type": "http.response.body", "body": b"", "more_body": False})
-            await self.send({"type": "http.response.trailers", "headers": _grpc_status(code, message), "more_trailers": False})
-            return
-        if self.spoken in GRPC_WEB and status is None:
-            lines = b"".join(name + b": " + value + b"\r\n" for name, value in _grpc_status(code, message))
-            body, content_type = b"\x80" + len(lines).to_bytes(4, "big") + lines, self.spoken.encode()
-        else:
-            body = json.dumps({"code": code.value, "message": message}, ensure_ascii=False).encode()
-            status, content_type = status or STATUS[code], b"application/json"
-        await self._start(status or 200, False, [(b"content-type", content_type), *headers])
-        await self.send({"type": "http.response.body", "body": body, "more_body": False})
-
-    async def _start(self, status: int, trailers: bool, headers: Sequence[tuple[bytes, bytes]]) -> None:
-        await self.send({"type": "http.response.start", "status": status, "headers": list(headers), "trailers": trailers})
-
-
-def _grpc_status(code: Code, message: str) -> list[tuple[bytes, bytes]]:
-    return [(b"grpc-status", str(GRPC_STATUS[code]).encode()), (b"grpc-message", quote(message, safe=" ").encode())]
