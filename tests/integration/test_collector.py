@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -164,7 +165,12 @@ def test_cores_and_utilization_are_checked_never_billed(served_sqlite: Served, t
     sent = window(f"vm-check-{told}", AT_S, AT_S + 60, cpu_time_nanos=30 * 10**9, **told)
     found = answer(send(served_sqlite, sent))
     assert (found.accepted, [each.field for each in found.problems]) == (1, [mismatch] if mismatch else [])
-    assert answer(send(served_sqlite, window(sent.vm_id, AT_S, AT_S + 60, cpu_time_nanos=30 * 10**9))).repeated == 1
+    assert answer(send(served_sqlite, sent)).repeated == 1
+    query = "from=2026-02-25T00:00:00Z&until=2026-02-26T00:00:00Z&resource_id=" + quote(sent.vm_id)
+    headers = {"authorization": f"Bearer {served_sqlite.key('admin')}"}
+    listed = served_sqlite.server.call("GET", f"/v1/findings?{query}", headers=headers)
+    assert listed.status == 200, listed.body
+    assert [(each["code"], each["detail"].split(" ")[0]) for each in listed.json["items"]] == [("cpu_mismatch", mismatch)] * bool(mismatch)
 
 
 def test_a_resource_that_changes_hands_is_told_of_once(served: Served) -> None:

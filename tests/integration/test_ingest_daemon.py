@@ -109,6 +109,26 @@ def test_notices_and_heartbeats(served: Served) -> None:
     assert served.customer_of("vm-noticed") == "acme"
 
 
+def test_a_stop_of_an_id_that_two_customers_have_is_ambiguous(served: Served) -> None:
+    def started(customer: str, at_ns: int) -> None:
+        message = wire.NotifyVmStartedRequest(vm_id="vm-twice", customer_id=customer, start_time=at_ns)
+        assert answer(send(served, "NotifyVmStarted", message)).success
+
+    def stop(at_ns: int) -> Reply:
+        return send(served, "NotifyVmStopped", wire.NotifyVmStoppedRequest(vm_id="vm-twice", stop_time=at_ns))
+
+    started("acme", AT_NS)
+    assert answer(stop(AT_NS + SECOND_NS)).success
+    started("globex", AT_NS + 2 * SECOND_NS)
+    assert answer(stop(AT_NS + 3 * SECOND_NS)).success, "after a stop the id is free for another"
+    started("acme", AT_NS + 4 * SECOND_NS)
+    started("globex", AT_NS + 5 * SECOND_NS)
+    reply = stop(AT_NS + 6 * SECOND_NS)
+    assert (reply.status, reply.headers["content-type"], reply.json["code"]) == (400, "application/json", "failed_precondition")
+    assert "vm_id = vm-twice: ambiguous, since its last stop it was named as a VM of acme, globex" in reply.json["message"]
+    assert answer(stop(AT_NS + 4 * SECOND_NS + 1)).success, "by then only one was named"
+
+
 def test_a_gzip_answer_opens(served: Served) -> None:
     reply = send(served, "SendMetricsBatch", rows("vm-gzip", (AT_S, 1)))
     assert reply.headers["content-encoding"] == "gzip"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from connectrpc.code import Code
@@ -15,20 +16,27 @@ from tallystick.ingest.rows import columns_of, sentence
 from tallystick.ingest.sources.assignments import Assignments
 from tallystick.ingest.sources.profiles import RowProfile, check, owner_refusal
 from tallystick.ingest.submission import Clock, Heartbeat, Intake, SentBatch, Submission
-from tallystick.model.access import Grant
+from tallystick.model.access import Grant, Place
 from tallystick.model.outcomes import BatchResult, Outcome, Refusal, RefusalCode
 from tallystick.model.resources import Fact
 from tallystick.model.samples import BatchIdentity, LifecycleEvent, LifecycleKind, SampleSource
 from tallystick.proto.billing.v1 import billing_pb2 as wire
 
+MOST_ROWS = 100_000
+"""Rows of one request: more than ordinary ones of 4 MiB hold. Two bytes could be a row."""
+
+NamedSinceStop = Callable[[Place, str, int], Sequence[str]]
+"""The customers that agents named for a resource by an instant, since its last stop before that. It asks the store."""
+
 
 class DaemonService:
     """`billing.v1.BillingService`."""
 
-    def __init__(self, intake: Intake, clock: Clock, profile: RowProfile) -> None:
+    def __init__(self, intake: Intake, clock: Clock, profile: RowProfile, named: NamedSinceStop) -> None:
         self._intake = intake
         self._clock = clock
         self._profile = profile
+        self._named = named
         self._assignments = Assignments()
 
     async def send_metrics_batch(
@@ -42,6 +50,9 @@ class DaemonService:
         customer = _customer(grant, profile, request.customer_id)
         if not request.metrics:
             raise ConnectError(Code.INVALID_ARGUMENT, "metrics: no metrics provided")
+        if len(request.metrics) > MOST_ROWS:
+            said = f"metrics: {len(request.metrics)} rows, at most {MOST_ROWS} in a request: send them in parts"
+            raise ConnectError(Code.RESOURCE_EXHAUSTED, said)
         rows = columns_of(request.vm_id, request.metrics)
         aside = sentence(rows.quarantined)
         identity = BatchIdentity(resource_id=request.vm_id, boot_id="", spool_id="", sequence=0, source=SampleSource.ROWS)
@@ -104,10 +115,14 @@ class DaemonService:
     async def notify_vm_stopped(
         self, request: wire.NotifyVmStoppedRequest, ctx: RequestContext[Any, Any], /
     ) -> wire.NotifyVmStoppedResponse:
-        """Note a stop. It names no customer: the key's scope says which VM is meant."""
+        """Note a stop. It names no customer: the key's scope says which VM is meant, unless two customers were named under its id."""
         grant = caller()
         received_at_ns = self._clock.now_ns()
         event = self._event(LifecycleKind.STOPPED, request.vm_id, "stop_time", request.stop_time, received_at_ns)
+        named = await asyncio.to_thread(self._named, grant.place, request.vm_id, request.stop_time)
+        if len(named) > 1:
+            said = f"vm_id = {request.vm_id}: ambiguous, since its last stop it was named as a VM of {', '.join(named)}"
+            raise ConnectError(Code.FAILED_PRECONDITION, said)
         await self._notice(grant, event, (), ctx)
         return wire.NotifyVmStoppedResponse(success=True)
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 from tallystick.ingest.preparing import prepare
 from tallystick.ingest.submission import Clock, Observer, Receipt, Span, Spans, Submission, refused
 from tallystick.model.access import Grant, Place
+from tallystick.model.findings import Finding
 from tallystick.model.outcomes import BatchResult, Refusal, RefusalCode
 from tallystick.model.records import UsageRecord
 from tallystick.model.resources import Fact
@@ -33,6 +34,7 @@ class _Part:
     facts: list[Fact] = field(default_factory=list)
     records: list[UsageRecord] = field(default_factory=list)
     quarantined: list[Quarantined] = field(default_factory=list)
+    findings: list[tuple[Finding, int]] = field(default_factory=list)
     agents: list[Agent] = field(default_factory=list)
 
     def resources(self) -> set[str]:
@@ -93,6 +95,8 @@ class Storing:
         batches = self._store.batches
         if part.quarantined:
             batches.quarantine(tx, place, part.quarantined)
+        for finding, received_at_ns in part.findings:
+            self._store.usage.tell(tx, place, [finding], received_at_ns)
         results = (
             iter(batches.write(tx, place, part.batches)),
             iter(batches.write_events(tx, place, part.events)),
@@ -115,7 +119,11 @@ class Storing:
         if not others:
             return opened
         return _Opened(
-            replace(opened.submission, quarantined=[each for each in aside if each.resource_id not in others]),
+            replace(
+                opened.submission,
+                quarantined=[each for each in aside if each.resource_id not in others],
+                findings=[each for each in opened.submission.findings if each.resource_id not in others],
+            ),
             [_unless_other(each, others) for each in opened.batches],
             [_unless_other(each, others) for each in opened.events],
             [_unless_other(each, others) for each in opened.facts],
@@ -186,6 +194,7 @@ def _gather(opened: _Opened, part: _Part) -> None:
     part.events += [each for each in opened.events if isinstance(each, LifecycleEvent)]
     part.facts += [each for each in opened.facts if isinstance(each, Fact)]
     part.records += [each for each in opened.records if isinstance(each, UsageRecord)]
+    part.findings += [(each, submission.received_at_ns) for each in submission.findings]
     part.quarantined += [
         Quarantined(
             resource_id=each.resource_id, received_at_ns=submission.received_at_ns, index=each.index, field=each.field, value=each.value

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from tallystick.meter.thin.host import Thinned
 from tallystick.model.access import Grant
+from tallystick.model.findings import Finding
 from tallystick.model.outcomes import BatchResult, Outcome, Refusal
 from tallystick.model.records import UsageRecord
 from tallystick.model.resources import Fact
@@ -80,6 +81,7 @@ class Submission:
     records: Sequence[UsageRecord | Refusal] = ()
     heartbeat: Heartbeat | None = None
     quarantined: Sequence[Quarantined] = ()
+    findings: Sequence[Finding] = ()
     size_bytes: int = 0
     trace: str = ""
     """The W3C trace context that the request came with; empty: none."""

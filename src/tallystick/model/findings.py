@@ -28,6 +28,7 @@ class FindingCode(StrEnum):
     SAMPLES_GONE = "samples_gone"
     CLOCK_STEPPED = "clock_stepped"
     SECOND_SOURCE = "second_source"
+    CPU_MISMATCH = "cpu_mismatch"
 
     UNPRICED_FILTER = "unpriced_filter"
     UNPRICED_SIZE = "unpriced_size"

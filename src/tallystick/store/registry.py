@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from tallystick.model.access import Place
 from tallystick.model.attributes import attributes
 from tallystick.model.billing.contracts import Customer
-from tallystick.model.resources import UNASSIGNED, Attributes, Fact
+from tallystick.model.resources import UNASSIGNED, Attributes, Fact, Origin
+from tallystick.model.samples import LifecycleKind
 from tallystick.store.batches.notices import facts_of
 from tallystick.store.documents import read_document, write_document
 from tallystick.store.engine import Tx, Values
@@ -74,6 +75,18 @@ class Agent:
 
 class Registry(Section):
     """Customers, resources and agents of a place."""
+
+    def named_since_stop(self, place: Place, resource_id: str, at_ns: int, *, tx: Tx | None = None) -> tuple[str, ...]:
+        """The customers that agents named for a resource by an instant, since its last stop before that; in order of their ids."""
+        with self._reading(tx) as reading:
+            rows = reading.rows(
+                "SELECT DISTINCT f.customer_id FROM resource r JOIN resource_fact f ON f.resource_key = r.resource_key"
+                " WHERE r.scope_key = ? AND r.resource_id = ? AND f.origin = ? AND f.customer_id <> '' AND f.at_ns <= ? AND f.at_ns >="
+                " COALESCE((SELECT MAX(e.at_ns) FROM lifecycle_event e WHERE e.scope_key = r.scope_key AND e.resource_key = r.resource_key"
+                " AND e.kind = ? AND e.at_ns < ?), 0) ORDER BY 1",
+                (self._surrogates.scope(reading, place), resource_id, Origin.AGENT.value, at_ns, LifecycleKind.STOPPED.value, at_ns),
+            )
+        return tuple(row[0] for row in rows)
 
     def create_customer(self, place: Place, customer: Customer, *, actor: str, tx: Tx | None = None) -> bool:
         """Add a customer; false, and nothing happens, if its id is taken."""

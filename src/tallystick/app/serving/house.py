@@ -98,7 +98,7 @@ def open_house(settings: Settings, clock: Clock | None = None) -> House:
     rpc_app = rpc.RpcApp(
         (
             rpc.native(NativeService(writer, told)),
-            rpc.daemon(DaemonService(writer, told, profile)),
+            rpc.daemon(DaemonService(writer, told, profile, store.registry.named_since_stop)),
             rpc.collector(CollectorService(writer, told, profile)),
             query_service(store, told, RandomIds(), ending=ending.is_set),
         ),

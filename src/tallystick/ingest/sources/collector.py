@@ -13,11 +13,12 @@ from connectrpc.request import RequestContext
 
 from tallystick.ingest import notices
 from tallystick.ingest.callers import caller, stored
+from tallystick.ingest.codecs import TABLE
 from tallystick.ingest.sources.assignments import Assignments, Told
 from tallystick.ingest.sources.profiles import RowProfile, owner_refusal
-from tallystick.ingest.sources.readings import FIELDS, Ints, Readings, Stream, read, streams
+from tallystick.ingest.sources.readings import FIELDS, Ints, Readings, Stream, read, read_table, streams
 from tallystick.ingest.sources.replies import MOST_PROBLEMS, QUARANTINED, Problem, Tally
-from tallystick.ingest.sources.windows import PER_WINDOW, Window, as_one, windows
+from tallystick.ingest.sources.windows import PER_WINDOW, Window, as_one, findings, windows
 from tallystick.ingest.submission import Clock, Intake, Quarantined, Receipt, SentBatch, Submission
 from tallystick.model.access import Grant, Place
 from tallystick.model.outcomes import Outcome, Refusal
@@ -27,6 +28,8 @@ from tallystick.proto.billing.collector.v1 import collector_pb2 as wire
 
 MOST_ROWS = 100_000
 """Rows of one request: as many as ordinary ones of 4 MiB hold. Two bytes could be a row."""
+ROW_BYTES = 128
+"""About what a row takes while it waits: to ask each for its size would cost a tenth of reading it."""
 MOST_WINDOWS = 10_000
 MOST_FACTS = 10_000
 """Assignments of one request: each is written by itself while all others wait."""
@@ -56,21 +59,22 @@ class CollectorService:
         """Store one row; one that cannot be stored is an error."""
         if not request.HasField("metrics"):
             raise ConnectError(Code.INVALID_ARGUMENT, "metrics: no metrics provided")
-        tally = await self._take([request.metrics], request.ByteSize(), ctx)
+        tally = await self._take(read([request.metrics]), ctx)
         return wire.SendMetricsResponse(success=True, message=tally.message(), repeated=bool(tally.repeated))
 
     async def send_metrics_batch(
         self, request: wire.SendMetricsBatchRequest, ctx: RequestContext[Any, Any], /
     ) -> wire.SendMetricsBatchResponse:
         """Store rows of any resources; those that cannot be are set aside or refused, and named."""
-        if not request.metrics:
+        table = TABLE.get()
+        count = len(request.metrics) if table is None else table.starts.size
+        if not count:
             raise ConnectError(Code.INVALID_ARGUMENT, "metrics: no metrics provided")
-        if len(request.metrics) > MOST_ROWS:
-            said = f"metrics: {len(request.metrics)} rows, at most {MOST_ROWS} in a request: send them in parts"
-            raise ConnectError(Code.RESOURCE_EXHAUSTED, said)
-        return (await self._take(request.metrics, request.ByteSize(), ctx)).reply()
+        if count > MOST_ROWS:
+            raise ConnectError(Code.RESOURCE_EXHAUSTED, f"metrics: {count} rows, at most {MOST_ROWS} in a request: send them in parts")
+        return (await self._take(read(request.metrics) if table is None else read_table(table), ctx)).reply()
 
-    async def _take(self, metrics: Sequence[wire.BillingMetrics], size_bytes: int, ctx: RequestContext[Any, Any]) -> Tally:
+    async def _take(self, readings: Readings, ctx: RequestContext[Any, Any]) -> Tally:
         """Store rows and tell what became of them, once all is durable.
 
         Raises:
@@ -79,7 +83,7 @@ class CollectorService:
         """
         grant, received_at_ns = caller(), self._clock.now_ns()
         profile = self._profile.under(grant.profile)
-        parts = _sort(read(metrics), grant, profile, received_at_ns)
+        parts = _sort(readings, grant, profile, received_at_ns)
         facts = self._facts(grant.place, profile, parts, received_at_ns)
         for name, count, most in (("rows with a window", len(parts.windows), MOST_WINDOWS), ("assignments", len(facts), MOST_FACTS)):
             if count > most:
@@ -91,7 +95,8 @@ class CollectorService:
             facts=facts,
             records=[record for window in parts.windows for record in window.records],
             quarantined=parts.aside,
-            size_bytes=size_bytes,
+            findings=findings(parts.windows),
+            size_bytes=int(readings.owners.size) * ROW_BYTES,
         )
         receipt = await stored(self._intake, submission, ctx)
         tally = _counted(parts, receipt)
@@ -172,10 +177,10 @@ def _aside(readings: Readings, row: int) -> Quarantined:
     """Why a reading cannot be: its instant, or the first value beyond what a column holds."""
     vm_id = readings.whose[int(readings.owners[row])].vm_id
     if readings.at_ns[row] <= 0:
-        stamp = readings.rows[row].timestamp
+        stamp = readings.row(row).timestamp
         return Quarantined(resource_id=vm_id, index=row, field="timestamp", value=f"{stamp.seconds} s and {stamp.nanos} ns")
     column = int(np.flatnonzero(readings.values[row] < 0)[0])
-    return Quarantined(resource_id=vm_id, index=row, field=FIELDS[column], value=str(getattr(readings.rows[row], FIELDS[column])))
+    return Quarantined(resource_id=vm_id, index=row, field=FIELDS[column], value=str(getattr(readings.row(row), FIELDS[column])))
 
 
 def _counted(parts: _Sorted, receipt: Receipt) -> Tally:

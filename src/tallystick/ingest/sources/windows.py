@@ -11,13 +11,13 @@ from tallystick.ingest.rows import LATEST_S, OLDEST_S
 from tallystick.ingest.sources.readings import Readings
 from tallystick.ingest.sources.replies import Problem
 from tallystick.ingest.submission import Quarantined
+from tallystick.model.findings import Finding, FindingCode, Severity
 from tallystick.model.outcomes import BatchResult, Outcome
 from tallystick.model.records import UsageRecord, record_refusal
 from tallystick.proto.billing.collector.v1 import collector_pb2 as wire
 
 SOURCE = "billing.collector.v1"
 """The source of these records, whoever of a scope sends them: so the same window through another key is the same."""
-MISMATCH = "cpu_mismatch"
 METERS = {
     "cpu_time_nanos": "cpu.used",
     "disk_read_bytes": "disk.read",
@@ -39,6 +39,7 @@ class Window:
 
     row: int
     from_ns: int
+    until_ns: int
     records: Sequence[UsageRecord]
     mismatch: Problem | None = None
 
@@ -49,7 +50,7 @@ def windows(readings: Readings, rows: Sequence[int], received_at_ns: int) -> tup
     aside: list[Quarantined] = []
     for row in rows:
         vm_id = readings.whose[int(readings.owners[row])].vm_id
-        one = _window(readings.rows[row], row, vm_id, received_at_ns)
+        one = _window(readings.row(row), row, vm_id, received_at_ns)
         if isinstance(one, Window):
             found.append(one)
         else:
@@ -90,7 +91,7 @@ def _window(sent: wire.BillingMetrics, row: int, vm_id: str, received_at_ns: int
         if (refusal := record_refusal(record)) is not None:
             field = {"from": "window_start", "until": "window_end", "peak": "memory_bytes_peak"}.get(refusal.field, record.meter)
             return Quarantined(resource_id=vm_id, index=row, field=field, value=refusal.value)
-    return Window(row=row, from_ns=from_ns, records=records, mismatch=_mismatch(sent, row, vm_id, until_ns - from_ns))
+    return Window(row=row, from_ns=from_ns, until_ns=until_ns, records=records, mismatch=_mismatch(sent, row, vm_id, until_ns - from_ns))
 
 
 def _mismatch(sent: wire.BillingMetrics, row: int, vm_id: str, span_ns: int) -> Problem | None:
@@ -105,8 +106,24 @@ def _mismatch(sent: wire.BillingMetrics, row: int, vm_id: str, span_ns: int) -> 
             value = (
                 f"{told * (PERCENT if field.endswith('pct') else 1):g}, CPU time says {cores * (PERCENT if field.endswith('pct') else 1):g}"
             )
-            return Problem(index=row, vm_id=vm_id, code=MISMATCH, field=field, value=value)
+            return Problem(index=row, vm_id=vm_id, code=FindingCode.CPU_MISMATCH, field=field, value=value)
     return None
+
+
+def findings(windows_of: Sequence[Window]) -> list[Finding]:
+    """What does not fit the CPU time, as findings: the instant is the end of the window, the record the one of `cpu.used`."""
+    return [
+        Finding(
+            code=FindingCode.CPU_MISMATCH,
+            severity=Severity.WARNING,
+            resource_id=window.mismatch.vm_id,
+            at_ns=window.until_ns,
+            record=window.records[0].record_id,
+            detail=f"{window.mismatch.field} = {window.mismatch.value}",
+        )
+        for window in windows_of
+        if window.mismatch is not None
+    ]
 
 
 def as_one(results: Sequence[BatchResult]) -> BatchResult:

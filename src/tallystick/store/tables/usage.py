@@ -91,3 +91,17 @@ def _add_gap_tables(metadata: MetaData) -> None:
         words("detail"),
         PrimaryKeyConstraint("scope_key", "resource_key", "at_ns", "code", "boot_id", "record"),
     )
+    # What the source of a record told beside it, and nothing can derive again.
+    Table(
+        "told_finding",
+        metadata,
+        count("scope_key"),
+        count("resource_key"),
+        instant("at_ns"),
+        words("code"),
+        words("record"),
+        words("severity"),
+        words("detail"),
+        instant("received_at_ns"),
+        PrimaryKeyConstraint("scope_key", "resource_key", "at_ns", "code", "record"),
+    )

@@ -21,6 +21,12 @@ from tallystick.store.usage.cells import read_cells
 LATEST = 2**63 - 1
 NOTHING_REPLACED = ReplacedHours(replaced=(), exchanged={}, unknown_until_ns=0)
 
+FINDINGS = (
+    "SELECT scope_key, resource_key, at_ns, code, boot_id, record, severity, counters, detail FROM finding UNION ALL"
+    " SELECT scope_key, resource_key, at_ns, code, '', record, severity, '[]', detail FROM told_finding"
+)
+"""The derived ones and the told ones."""
+
 
 class Usage(Section):
     """Usage of resources. Resources are named by their numbers (`StoredResource.row`, `DirtyHour.resource_key`); None: all of the place."""
@@ -265,18 +271,42 @@ class Usage(Section):
         limit: int | None = None,
         tx: Tx | None = None,
     ) -> list[tuple[int, Finding]]:
-        """Findings of [from_ns, until_ns), newest first, with their resources' numbers; `before` is (at_ns, resource_key)."""
+        """Findings of [from_ns, until_ns), derived and told, newest first, with their resources' numbers; `before` is (at_ns,
+        resource_key).
+        """  # noqa: D205 (the order is one sentence)
         with self._reading(tx) as reading:
             which, keys = _among(reading, "f.resource_key", resource_keys)
             older, at = _before("f.at_ns", "f.resource_key", before)
             rows = reading.rows(
                 "SELECT f.resource_key, r.resource_id, f.at_ns, f.code, f.boot_id, f.record, f.severity, f.counters, f.detail"
-                " FROM finding f JOIN resource r ON r.resource_key = f.resource_key"
+                f" FROM ({FINDINGS}) f JOIN resource r ON r.resource_key = f.resource_key"
                 f" WHERE f.scope_key = ? AND f.at_ns >= ? AND f.at_ns < ?{which}{older}"
                 f" ORDER BY f.at_ns DESC, f.resource_key DESC, f.code, f.boot_id, f.record{limited(limit)}",
                 (self._surrogates.scope(reading, place), from_ns, until_ns, *keys, *at),
             )
         return [(row[0], _finding(row)) for row in rows]
+
+    def tell(self, tx: Tx, place: Place, findings: Sequence[Finding], received_at_ns: int) -> None:
+        """Keep findings that a source told beside what it sent, each once; they stay when their hour is computed again."""
+        scope_key = self._surrogates.scope(tx, place)
+        keys = self._surrogates.resources(tx, scope_key, {each.resource_id for each in findings}, received_at_ns)
+        tx.many(
+            "INSERT INTO told_finding (scope_key, resource_key, at_ns, code, record, severity, detail, received_at_ns)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            [
+                (
+                    scope_key,
+                    keys[each.resource_id],
+                    each.at_ns,
+                    each.code.value,
+                    each.record,
+                    each.severity.value,
+                    each.detail,
+                    received_at_ns,
+                )
+                for each in findings
+            ],
+        )
 
     def replace_periods(self, tx: Tx, place: Place, kind: str, periods: Iterable[tuple[int, UsagePeriod]]) -> None:
         """Keep usage days (`kind` `day`) or months (`month`) by their resources' numbers, in the place of those that are there."""
