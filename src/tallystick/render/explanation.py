@@ -20,12 +20,14 @@ def explanation(
     *,
     cells: bool = False,
     samples: Mapping[str, Sequence[SampleText]] | None = None,
+    records: Mapping[str, Sequence[str]] | None = None,
     notes: Sequence[str] = (),
 ) -> str:
     """The tree of one line, its parts adding up exactly to what stands on the invoice.
 
     `cells` opens each hour to its five-minute cells; `samples`, by resource and in order of time, opens each cell to the
-    raw samples that were measured in it. `notes` are printed last: what is no longer held, and what a verification found.
+    raw samples that were measured in it; `records` are lines about usage records, by resource. `notes` are printed last: what
+    is no longer held, and what a verification found.
     """
     rows = [
         f"{line.description}",
@@ -43,6 +45,9 @@ def explanation(
     ]
     for part in line.derivation.parts:
         rows += _part(line, part, cells, (samples or {}).get(part.resource_id, ()))
+        told = (records or {}).get(part.resource_id, ())
+        rows += ["    usage records (left out where samples, or finer records, measured the same)"] if told else []
+        rows += [f"      {record}" for record in told]
     rows += [f"  {note}" for note in notes]
     return "\n".join(rows) + "\n"
 

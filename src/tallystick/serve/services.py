@@ -15,6 +15,7 @@ from tallystick.model.billing.contracts import Subscription
 from tallystick.model.billing.invoices import Invoice, Line
 from tallystick.model.billing.money import Money
 from tallystick.model.billing.price_book import PriceBook
+from tallystick.model.records import UsageRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +60,7 @@ class Estimate:
 
 
 class Depth(StrEnum):
-    """How far a line is opened: to hours, to cells, or to raw samples."""
+    """How far a line is opened: to hours, to cells, or to raw samples and usage records."""
 
     HOURS = "hours"
     CELLS = "cells"
@@ -88,7 +89,10 @@ class Verification:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """One line of an invoice with everything behind it. `samples` is empty unless asked for; `text` is for a person."""
+    """One line of an invoice with everything behind it. `samples` and `records` are empty unless asked for; `text` is for a person.
+
+    `records` are the usage records of the line's meter that touch its cells, billed or left out beside a better source.
+    """
 
     invoice: Invoice
     line: Line
@@ -96,6 +100,7 @@ class Explanation:
     samples_left_out: int
     verification: Verification | None
     text: str
+    records: tuple[UsageRecord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 from tallystick.app.accounts import Holdings, holdings_of
@@ -12,9 +13,11 @@ from tallystick.meter.planes import decode
 from tallystick.meter.samples import present
 from tallystick.model.access import Place
 from tallystick.model.billing.invoices import Invoice, Line, UsagePart
-from tallystick.model.instants import CELL_NS, iso
+from tallystick.model.instants import CELL_NS, HOUR_NS, cell_start, iso
 from tallystick.model.outcomes import Refusal
+from tallystick.model.records import UsageRecord
 from tallystick.model.samples import COLUMNS, MEASURED_AT
+from tallystick.model.usage import SUM_METERS
 from tallystick.rate.rate import rate
 from tallystick.render.explanation import explanation
 from tallystick.serve.problems import not_found
@@ -22,6 +25,7 @@ from tallystick.serve.services import Depth, ExplainedSample, Explanation, Verif
 from tallystick.store.store import Store
 
 MOST_SAMPLES = 5000
+MOST_RECORDS = 5000
 LARGEST_BATCH_BYTES = 16 * 2**20
 
 
@@ -39,11 +43,16 @@ def explain_line(store: Store, place: Place, invoice_id: str, number: int, depth
         raise not_found("line", str(number))
     line = invoice.lines[number - 1]
     samples, left_out, notes = _samples(store, place, invoice, line) if depth is Depth.SAMPLES else ((), 0, ())
+    records = _records(store, place, invoice, line) if depth is Depth.SAMPLES else ()
     verification = _verified(store, place, invoice, line) if verify else None
     if verification is not None:
         notes = (*notes, "verified: it follows from its evidence" if verification.equal else "NOT VERIFIED", *verification.differences)
     if left_out:
         notes = (*notes, f"{left_out} further samples are not shown")
+    told: dict[str, list[str]] = {}
+    for record in records:
+        span = f"[{iso(record.from_ns)}, {iso(record.until_ns)})"
+        told.setdefault(record.resource_id, []).append(f"{span} {record.amount} {record.meter} of {record.source}, {record.record_id}")
     texts: dict[str, list[tuple[int, str]]] = {}
     for sample in samples:
         values = " ".join(f"{name}={value}" for name, value in sample.columns if name != MEASURED_AT)
@@ -54,7 +63,8 @@ def explain_line(store: Store, place: Place, invoice_id: str, number: int, depth
         samples=samples,
         samples_left_out=left_out,
         verification=verification,
-        text=explanation(invoice, line, cells=depth is not Depth.HOURS, samples=texts, notes=notes),
+        text=explanation(invoice, line, cells=depth is not Depth.HOURS, samples=texts, records=told, notes=notes),
+        records=records,
     )
 
 
@@ -89,6 +99,25 @@ def _samples(store: Store, place: Place, invoice: Invoice, line: Line) -> Found:
             found.setdefault((sample.resource_id, sample.boot_id, sample.measured_at_ns), sample)
     ordered = [found[key] for key in sorted(found, key=lambda each: (each[0], each[2], each[1]))]
     return tuple(ordered[:MOST_SAMPLES]), max(0, len(ordered) - MOST_SAMPLES), tuple(dict.fromkeys(notes))
+
+
+def _records(store: Store, place: Place, invoice: Invoice, line: Line) -> tuple[UsageRecord, ...]:
+    """The usage records of the line's meter, or of the parts of its sum, that touch the cells behind it; under the line's own names."""
+    meters, found = SUM_METERS.get(line.meter, (line.meter,)), []
+    with store.read() as tx:
+        holdings = holdings_of(store, place, invoice.customer.id, tx)
+        names = {each.name(one.id): (each, one.row) for each in holdings for one in each.resources}
+        for part in line.derivation.parts:
+            hours = [hour_ns for hour_ns, amounts in part.hours if any(amounts)]
+            if part.resource_id not in names or not hours:
+                continue
+            owner, key = names[part.resource_id]
+            cells = {hour_ns + at * CELL_NS for hour_ns, amounts in part.hours for at, amount in enumerate(amounts) if amount}
+            for each in store.batches.records(owner.place, key, min(hours), max(hours) + HOUR_NS, tx=tx):
+                touched = range(cell_start(each.from_ns), max(each.until_ns, each.from_ns + 1), CELL_NS)
+                if each.meter in meters and not cells.isdisjoint(touched):
+                    found.append(replace(each, resource_id=part.resource_id))
+    return tuple(found[:MOST_RECORDS])
 
 
 def _of_part(store: Store, owner: Holdings, key: int, part: UsagePart, notes: list[str]) -> Sequence[ExplainedSample]:

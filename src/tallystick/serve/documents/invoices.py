@@ -12,6 +12,7 @@ from pydantic import Field, StringConstraints
 from tallystick.model.billing.invoices import DocumentState, Invoice, LineKind
 from tallystick.model.findings import FindingCode, Severity
 from tallystick.model.instants import iso
+from tallystick.model.records import UsageRecord
 from tallystick.serve.documents.accounts import AddressDocument
 from tallystick.serve.documents.usage import ShownFinding, shown_finding
 from tallystick.serve.documents.values import (
@@ -244,6 +245,18 @@ class ExplainedSampleDocument(Document):
     columns: dict[str, int]
 
 
+class ExplainedRecordDocument(Document):
+    """One usage record behind a line: it bills where nothing better measured the same."""
+
+    resource_id: str
+    source: str
+    record_id: str
+    meter: str
+    from_: ShownInstant = Field(alias="from")
+    until: ShownInstant
+    amount: int
+
+
 class VerificationDocument(Document):
     """A line computed again: whether it is the same, what came out, and each difference in words."""
 
@@ -270,6 +283,7 @@ class ExplanationDocument(Document):
     hours: tuple[ExplainedHour, ...]
     samples: tuple[ExplainedSampleDocument, ...]
     samples_left_out: int
+    records: tuple[ExplainedRecordDocument, ...]
     verification: VerificationDocument | None
     text: str
 
@@ -328,6 +342,7 @@ def shown_explanation(told: Explanation, number: int, *, cells: bool) -> Explana
             for sample in told.samples
         ),
         samples_left_out=told.samples_left_out,
+        records=tuple(map(_record, told.records)),
         verification=None
         if checked is None
         else VerificationDocument(
@@ -337,4 +352,18 @@ def shown_explanation(told: Explanation, number: int, *, cells: bool) -> Explana
             differences=checked.differences,
         ),
         text=told.text,
+    )
+
+
+def _record(record: UsageRecord) -> ExplainedRecordDocument:
+    return ExplainedRecordDocument.model_validate(
+        {
+            "resource_id": record.resource_id,
+            "source": record.source,
+            "record_id": record.record_id,
+            "meter": record.meter,
+            "from": iso(record.from_ns),
+            "until": iso(record.until_ns),
+            "amount": record.amount,
+        }
     )

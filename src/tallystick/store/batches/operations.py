@@ -13,7 +13,7 @@ from tallystick.model.samples import LifecycleEvent, boot_of
 from tallystick.model.timeline import PayloadForm, StorableBatch, Timeline
 from tallystick.store.batches import notices, timelines
 from tallystick.store.batches.marks import Marks, lock_resources, mark
-from tallystick.store.batches.usage_records import write_records
+from tallystick.store.batches.usage_records import records_of, write_records
 from tallystick.store.batches.write import write_batches
 from tallystick.store.engine import Database, Tx
 from tallystick.store.records import Conflict, StoredPayload
@@ -62,6 +62,14 @@ class Batches:
     def write_records(self, tx: Tx, place: Place, records: Sequence[UsageRecord]) -> list[BatchResult]:
         """Store usage records, each once for ever by (source, id, meter); the results are in their order."""
         return write_records(tx, self._surrogates, place, records)
+
+    def records(self, place: Place, resource_key: int, from_ns: int, until_ns: int, *, tx: Tx | None = None) -> tuple[UsageRecord, ...]:
+        """The usage records of a resource that touch [from_ns, until_ns), in order of their beginning."""
+        if tx is None:
+            with self._database.read() as snapshot:
+                return self.records(place, resource_key, from_ns, until_ns, tx=snapshot)
+        found = records_of(tx, self._surrogates.scope(tx, place), {resource_key: ""}, from_ns, until_ns)
+        return tuple(each.record for each in found.get(resource_key, ()))
 
     def quarantine(self, tx: Tx, place: Place, samples: Sequence[Quarantined]) -> None:
         """Keep the samples of row batches that cannot be."""
