@@ -7,8 +7,12 @@ from urllib.parse import quote
 
 import pytest
 
-from tallystick.model.access import Counters, SourceProfile
+from tallystick.app.check import check_store
+from tallystick.app.clock import SystemClock
+from tallystick.app.jobs.rollup import DiskHorizon, roll_up
+from tallystick.model.access import Counters, Place, SourceProfile
 from tallystick.proto.billing.collector.v1 import collector_pb2 as wire
+from tallystick.store.store import open_store
 from tests.integration.serving import AT_NS, SECOND_NS, Served
 from tests.servers import Reply
 
@@ -197,6 +201,34 @@ def test_a_profile_says_what_counters_and_nobody_are(served: Served) -> None:
         ("vm-told",),
     ) == [(15 * SECOND_NS,)]
     assert counts(send(served, *rows)) == (4, 0, 0, 0), "the same numbers as sums are other content"
+
+
+def test_what_is_sent_in_any_order_and_any_cut_is_what_the_hours_say(served: Served) -> None:
+    profile = SourceProfile(counters=Counters.PER_SAMPLE, interval_ns=15 * SECOND_NS)
+    key = served.key("agent", scope="sums", profile=profile)
+    told = [row("vm-told", AT_S + 15 * number, cpu_time_nanos=number + 1, memory_bytes_used=2**20) for number in range(40)]
+    for low, high in ((20, 30), (0, 12), (25, 40), (10, 22), (0, 12)):
+        assert answer(send(served, *told[low:high], key=key)).refused == 0
+    other = served.key("agent", scope="sums", profile=SourceProfile(interval_ns=15 * SECOND_NS))
+    sums = [row("vm-sums", AT_S + 15 * number, cpu_time_nanos=7 * number, memory_bytes_used=2**20) for number in range(40)]
+    assert counts(send(served, *sums[20:], key=other)) == (20, 0, 0, 0)
+    assert counts(send(served, *sums[:25], key=other)) == (25, 0, 0, 0)
+    amounts = [window("vm-amounts", AT_S + 60 * number, AT_S + 60 * (number + 1), cpu_time_nanos=10) for number in range(3)]
+    assert counts(send(served, *amounts[::-1], *amounts[:1], key=other)) == (3, 1, 0, 0)
+    store = open_store(served.url, SystemClock())
+    try:
+        roll_up(store, DiskHorizon.RESOURCE, AT_NS + 7200 * SECOND_NS)
+        totals: dict[str, list[int]] = {}
+        for _, hour in store.usage.hours(Place(scope_id="sums")):
+            found = totals.setdefault(hour.resource_id, [0, 0])
+            found[0] += hour.total("cpu.used") or 0
+            found[1] += hour.total("uptime") or 0
+        checked = check_store(store, DiskHorizon.RESOURCE, AT_NS + 7200 * SECOND_NS)
+    finally:
+        store.close()
+    up_ns = 39 * 15 * SECOND_NS
+    assert totals == {"vm-told": [sum(range(1, 41)), up_ns], "vm-sums": [7 * 39, up_ns], "vm-amounts": [30, 0]}
+    assert [each for each in checked.differences if "vm-told" in each or "vm-sums" in each or "vm-amounts" in each] == []
 
 
 def test_too_many_rows_are_to_be_sent_in_parts(served_sqlite: Served) -> None:

@@ -23,6 +23,7 @@ from connectrpc.compression.gzip import GzipCompression
 from connectrpc.errors import ConnectError
 from connectrpc.protocol import ProtocolType
 
+from tallystick.proto.billing.collector.v1 import query_pb2 as query_wire
 from tallystick.proto.billing.v1 import billing_pb2 as rows_wire
 from tallystick.proto.tallystick.v1 import ingest_pb2 as wire
 from tallystick.proto.tallystick.v1.ingest_connect import IngestServiceClientSync
@@ -31,7 +32,7 @@ from tests.integration.test_collector import SERVICES, row
 from tests.integration.test_collector import wire as collector_wire
 from tests.integration.test_ingest import binary
 from tests.integration.test_ingest_door import certified
-from tests.keys import agent_key
+from tests.keys import agent_key, make_key, sqlite_url
 from tests.servers import ServerProcess
 
 AT_S = AT_NS // 10**9
@@ -97,6 +98,24 @@ def test_the_daemons_service(client: Client) -> None:
     request = rows_wire.SendHeartbeatRequest(instance_id="metald-1")
     answer, _ = client.call("/billing.v1.BillingService/SendHeartbeat", request, rows_wire.SendHeartbeatResponse)
     assert answer.success
+
+
+def test_a_stream_of_live_usage(server: ServerProcess, client: Client) -> None:
+    address = {"lines": ["Street 1"], "city": "Berlin", "postal_code": "10115", "country": "DE"}
+    customer = {"id": "acme", "name": "Acme", "currency": "EUR", "time_zone": "Europe/Berlin", "address": address}
+    key = make_key(sqlite_url(server.state_dir), "admin")
+    headers = {"content-type": "application/json", "authorization": f"Bearer {key}", "idempotency-key": "acme"}
+    made = server.call("POST", "/v1/customers", json.dumps(customer).encode(), headers)
+    assert made.status in (200, 201), made.body
+    path = "/billing.v1.BillingQueryService/StreamLiveUsage"
+    stream = client.channel.unary_stream(path, query_wire.StreamLiveUsageRequest.SerializeToString, query_wire.UsageUpdate.FromString)
+    live = stream(query_wire.StreamLiveUsageRequest(customer_id="acme"), metadata=[("authorization", f"Bearer {key}")], timeout=20)
+    first = next(live)
+    assert first.cursor
+    live.cancel()
+    unknown = stream(query_wire.StreamLiveUsageRequest(customer_id="nobody"), metadata=[("authorization", f"Bearer {key}")], timeout=20)
+    failed(grpc.StatusCode.NOT_FOUND, next, unknown)
+    assert client.send(wire.SendRequest()).server_time > 0, "the connection goes on"
 
 
 def test_an_error_has_a_status_and_words_in_the_trailers(client: Client) -> None:

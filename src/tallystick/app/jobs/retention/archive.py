@@ -26,7 +26,7 @@ from tallystick.meter.samples import Samples, present
 from tallystick.model.access import Place
 from tallystick.model.instants import DAY_NS, iso
 from tallystick.model.outcomes import Refusal
-from tallystick.model.samples import COLUMNS, MEASURED_AT
+from tallystick.model.samples import COLUMNS, DIFFERENCES, MEASURED_AT
 from tallystick.store.retention.archived import ArchivedFile, ArchivedPayload
 from tallystick.store.store import Store
 
@@ -187,6 +187,7 @@ def _table(arrow: ModuleType, part: Sequence[tuple[ArchivedPayload, Samples]]) -
         "batch": each([payload.batch_key for payload, _ in part], arrow.int64()),
         "received_at": each([payload.received_at_ns for payload, _ in part], instant),
         "interval_ns": each([payload.interval_ns for payload, _ in part], arrow.int64()),
+        "differences": arrow.array(np.repeat(np.array([bool(samples.mask & DIFFERENCES) for _, samples in part]), counts)),
     }
     for number, name in enumerate(COLUMNS):
         values = np.concatenate([samples.values[number] for _, samples in part])
@@ -204,11 +205,13 @@ def _batches(table: Arrow) -> Iterator[FoundBatch]:
     edges = [0, *(np.flatnonzero(np.diff(keys[order])) + 1).tolist(), keys.size]
     absent = {name: table.column(name).is_null().to_numpy() for name in COLUMNS}
     values = {name: table.column(name).cast("int64").fill_null(0).to_numpy() for name in COLUMNS}
+    told = table.column("differences").to_numpy()
     intervals, boots = table.column("interval_ns").to_numpy(), table.column("boot").to_pylist()
     for low, high in pairwise(edges):
         rows = order[low:high]
         rows = rows[np.argsort(values[MEASURED_AT][rows], kind="stable")]
         mask = sum(1 << number for number, name in enumerate(COLUMNS) if not absent[name][rows[0]])
+        mask |= DIFFERENCES if told[rows[0]] else 0
         yield FoundBatch(
             batch_key=int(keys[rows[0]]),
             boot_id=boots[int(rows[0])],
