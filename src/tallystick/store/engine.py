@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
+from struct import Struct
 from typing import Any, Protocol, TypeVar, cast
 
 import psycopg
@@ -36,6 +38,7 @@ STORE_AWAY = (sqlite3.OperationalError, psycopg.OperationalError, psycopg.Interf
 """What is raised while the database is away, busy or full: it is nobody's row that is at fault."""
 RETRIED_STATES = frozenset({"40P01", "40001"})
 MOST_ATTEMPTS = 8
+COPY_HEAD, COPY_END = b"PGCOPY\n\xff\r\n\x00" + bytes(8), b"\xff\xff"
 
 Result = TypeVar("Result")
 Values = tuple[Any, ...]
@@ -85,6 +88,31 @@ def _percent_style(sql: str) -> str:
     return sql.replace("%", "%%").replace("?", "%s")
 
 
+def integers(values: Iterable[int | None]) -> str:
+    """An array of whole numbers as PostgreSQL reads it: the driver's own way takes as long for it as the database for the statement."""
+    return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
+
+
+def octet_strings(values: Iterable[bytes]) -> str:
+    """An array of bytes as PostgreSQL reads it."""
+    return "{" + ",".join([f'"\\\\x{value.hex()}"' for value in values]) + "}"
+
+
+class CopyRow:
+    """A row of PostgreSQL's binary COPY: whole numbers of 4 (`i`) or 8 (`q`) bytes, then bytes, each behind its length."""
+
+    def __init__(self, numbers: str) -> None:
+        self._sizes = tuple(4 if each == "i" else 8 for each in numbers)
+        self._head = Struct(">h" + "".join("i" + each for each in numbers) + "i")
+        self._columns = len(numbers) + 1
+
+    def pack(self, row: Values) -> bytes:
+        """The bytes of one row, its last value bytes."""
+        octets: bytes = row[-1]
+        fields = chain.from_iterable(zip(self._sizes, row, strict=False))
+        return self._head.pack(self._columns, *fields, len(octets)) + octets
+
+
 @dataclass(slots=True, eq=False)
 class Tx:
     """One transaction. Statements are written with `?` for values, whatever the database."""
@@ -92,6 +120,8 @@ class Tx:
     connection: Connection
     dialect: Dialect
     writing: bool
+    locked: set[int] = field(default_factory=set)
+    """The resources whose rows this transaction has locked."""
     _after_commit: list[Callable[[], None]] = field(default_factory=list)
     _cursor: Any = field(init=False)
 
@@ -115,6 +145,11 @@ class Tx:
         self._cursor.executemany(self._sql(sql), rows)
         return int(self._cursor.rowcount)
 
+    def copy(self, sql: str, form: CopyRow, rows: Iterable[Values]) -> None:
+        """On PostgreSQL: write rows by a binary COPY; the driver's own way to pack a row takes three times as long."""
+        with self.driver().cursor() as cursor, cursor.copy(sql) as sink:
+            sink.write(b"".join([COPY_HEAD, *map(form.pack, rows), COPY_END]))
+
     def rows(self, sql: str, values: Values = ()) -> Sequence[Values]:
         """All rows that a statement returns."""
         return cast("Sequence[Values]", self._cursor.execute(self._sql(sql), values).fetchall())
@@ -127,7 +162,7 @@ class Tx:
         """A condition that `column` is one of `values`, with its one value: integers or texts, any number of them."""
         if self.is_sqlite:
             return f"{column} IN (SELECT value FROM json_each(?))", json.dumps(list(values))
-        return f"{column} = ANY(?)", list(values)
+        return f"{column} = ANY(?)", integers(values) if values and isinstance(values[0], int) else list(values)
 
     def after_commit(self, action: Callable[[], None]) -> None:
         """Do this once all is durable, and not at all if it is rolled back."""
@@ -216,8 +251,8 @@ def _sql_state(error: BaseException) -> str | None:
 
 def _engine(url: URL, dialect: Dialect) -> Engine:
     if dialect is Dialect.POSTGRESQL:
-        return create_engine(url, pool_size=8, max_overflow=8, pool_pre_ping=True)
-    engine = create_engine(url, connect_args={"isolation_level": None, "timeout": 60}, pool_size=8, max_overflow=24)
+        return create_engine(url, pool_size=8, max_overflow=8, pool_pre_ping=True, pool_use_lifo=True)
+    engine = create_engine(url, connect_args={"isolation_level": None, "timeout": 60}, pool_size=8, max_overflow=24, pool_use_lifo=True)
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:

@@ -74,18 +74,27 @@ class Surrogates:
             lambda each: (scope_key, each, received_at_ns),
         )
 
-    def boots(self, tx: Tx, scope_key: int, resource_key: int, boot_ids: Collection[str]) -> Mapping[str, int]:
-        """The numbers of boots of one resource."""
-        return _resolved(
-            tx,
-            self._boots,
-            resource_key,
-            boot_ids,
-            lambda: tx.each_of("boot_id", sorted(boot_ids)),
-            f"SELECT boot_id, boot_key FROM boot WHERE scope_key = {scope_key:d} AND resource_key = ?",
-            "INSERT INTO boot (scope_key, resource_key, boot_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-            lambda each: (scope_key, resource_key, each),
-        )
+    def boots(self, tx: Tx, scope_key: int, wanted: Collection[tuple[int, str]]) -> Mapping[tuple[int, str], int]:
+        """The numbers of boots, by the number of their resource and their id: two statements for all that are not remembered."""
+        found = {each: self._boots[each] for each in wanted if each in self._boots}
+        missing = sorted(set(wanted) - found.keys())
+        if not missing:
+            return found
+        of_resource, resource_keys = tx.each_of("resource_key", sorted({key for key, _ in missing}))
+        of_boot, boot_ids = tx.each_of("boot_id", sorted({boot_id for _, boot_id in missing}))
+        query = f"SELECT resource_key, boot_id, boot_key FROM boot WHERE scope_key = ? AND {of_resource} AND {of_boot}"
+
+        def stored() -> dict[tuple[int, str], int]:
+            return {(row[0], row[1]): row[2] for row in tx.rows(query, (scope_key, resource_keys, boot_ids))}
+
+        known = stored()
+        new = [each for each in missing if each not in known]
+        if new:
+            insert = "INSERT INTO boot (scope_key, resource_key, boot_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+            tx.many(insert, [(scope_key, *each) for each in new])
+            known = stored()
+        tx.after_commit(lambda: _remember(self._boots, known))
+        return {**found, **{each: known[each] for each in missing}}
 
     def spools(self, tx: Tx, scope_key: int, spool_ids: Collection[str]) -> Mapping[str, int]:
         """The numbers of spools."""

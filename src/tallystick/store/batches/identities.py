@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tallystick.model.outcomes import BatchResult, Outcome
 from tallystick.model.timeline import PayloadForm, StorableBatch
-from tallystick.store.engine import Tx, Values
+from tallystick.store.engine import Tx, Values, integers, octet_strings
 
 FORMS = {PayloadForm.PLANES: 1, PayloadForm.THINNED: 2}
 """The numbers in the columns `form`."""
@@ -94,12 +94,12 @@ def _insert_arrays(tx: Tx, scope_key: int, candidates: Sequence[Candidate]) -> l
         INSERT_ARRAYS,
         (
             scope_key,
-            [each.boot_key for each in candidates],
-            [each.spool_key for each in candidates],
-            [each.batch.identity.sequence for each in candidates],
-            [each.batch.content_hash for each in candidates],
-            [each.batch.received_at_ns for each in candidates],
-            [each.batch.identity.source.value for each in candidates],
+            integers([each.boot_key for each in candidates]),
+            integers([each.spool_key for each in candidates]),
+            integers([each.batch.identity.sequence for each in candidates]),
+            octet_strings([each.batch.content_hash for each in candidates]),
+            integers([each.batch.received_at_ns for each in candidates]),
+            integers([each.batch.identity.source.value for each in candidates]),
         ),
     )
     for batch_key, boot_key, spool_key, sequence, content_hash in rows:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from tallystick.model.instants import HOUR_NS, hour_start
 from tallystick.store.batches.identities import Candidate
-from tallystick.store.engine import Tx
+from tallystick.store.engine import Tx, integers
 
 UPSERT = (
     "INSERT INTO dirty_hour (scope_key, resource_key, hour_ns, generation) VALUES (?, ?, ?, ?)"
@@ -58,7 +58,7 @@ class Marks:
         if tx.is_sqlite:
             tx.many(UPSERT, rows)
         else:
-            tx.run(UPSERT_ARRAYS, tuple([row[column] for row in rows] for column in range(4)))
+            tx.run(UPSERT_ARRAYS, tuple(integers([row[column] for row in rows]) for column in range(4)))
 
 
 def trace_hours(tx: Tx, scope_key: int, new: Sequence[Candidate]) -> None:
@@ -75,8 +75,9 @@ def trace_hours(tx: Tx, scope_key: int, new: Sequence[Candidate]) -> None:
 
 def lock_resources(tx: Tx, resource_keys: Sequence[int]) -> None:
     """Let no other transaction write for these resources: on PostgreSQL by their rows, in one order; SQLite has one writer anyway."""
-    if not tx.is_sqlite:
-        tx.rows("SELECT 1 FROM resource WHERE resource_key = ANY(?) ORDER BY resource_key FOR UPDATE", (sorted(resource_keys),))
+    if not tx.is_sqlite and not tx.locked.issuperset(resource_keys):
+        tx.rows("SELECT 1 FROM resource WHERE resource_key = ANY(?) ORDER BY resource_key FOR UPDATE", (integers(sorted(resource_keys)),))
+        tx.locked.update(resource_keys)
 
 
 def mark(tx: Tx, scope_key: int, marks: Marks) -> None:

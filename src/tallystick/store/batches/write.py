@@ -13,7 +13,7 @@ from tallystick.store.batches.identities import FORMS, Candidate, insert_identit
 from tallystick.store.batches.known import extent_of, extents_of, known_of, next_cell, previous_cell, settle_intervals
 from tallystick.store.batches.marks import Marks, lock_resources, trace_hours
 from tallystick.store.batches.reach import Extent, Known, reach_of_first_sample
-from tallystick.store.engine import Tx
+from tallystick.store.engine import CopyRow, Tx, integers
 from tallystick.store.retention.late import put_aside, recognise_folded
 from tallystick.store.surrogates import Surrogates
 
@@ -27,9 +27,9 @@ COPY_SEGMENT = (
     "COPY segment (scope_key, resource_key, cell_ns, batch_key, boot_key, first_at_ns, last_at_ns, samples, interval_ns,"
     " received_at_ns, block) FROM STDIN (FORMAT BINARY)"
 )
-SEGMENT_TYPES = ("int4", "int4", "int8", "int8", "int4", "int8", "int8", "int4", "int8", "int8", "bytea")
+SEGMENT_ROW = CopyRow("iiqqiqqiqq")
 COPY_PAYLOAD = "COPY payload (batch_key, received_at_ns, form, interval_ns, body) FROM STDIN (FORMAT BINARY)"
-PAYLOAD_TYPES = ("int8", "int8", "int4", "int8", "bytea")
+PAYLOAD_ROW = CopyRow("qqiq")
 
 
 @dataclass(slots=True)
@@ -94,21 +94,17 @@ def write_batches(tx: Tx, surrogates: Surrogates, place: Place, batches: Sequenc
 
 
 def _candidates(tx: Tx, surrogates: Surrogates, scope_key: int, batches: Sequence[StorableBatch]) -> list[Candidate]:
-    boots_of: dict[str, set[str]] = {}
-    for batch in batches:
-        boots_of.setdefault(batch.identity.resource_id, set()).add(_boot_of(batch))
-    resource_keys = surrogates.resources(tx, scope_key, boots_of.keys(), batches[0].received_at_ns)
+    resource_keys = surrogates.resources(tx, scope_key, {batch.identity.resource_id for batch in batches}, batches[0].received_at_ns)
     lock_resources(tx, list(resource_keys.values()))
-    boot_keys = {
-        resource_id: surrogates.boots(tx, scope_key, resource_keys[resource_id], boot_ids) for resource_id, boot_ids in boots_of.items()
-    }
+    boots = [(resource_keys[batch.identity.resource_id], _boot_of(batch)) for batch in batches]
+    boot_keys = surrogates.boots(tx, scope_key, set(boots))
     spool_keys = surrogates.spools(tx, scope_key, {batch.identity.spool_id for batch in batches if batch.identity.sequence})
     return [
         Candidate(
             index,
             batch,
-            resource_keys[batch.identity.resource_id],
-            boot_keys[batch.identity.resource_id][_boot_of(batch)],
+            boots[index][0],
+            boot_keys[boots[index]],
             spool_keys[batch.identity.spool_id] if batch.identity.sequence else 0,
         )
         for index, batch in enumerate(batches)
@@ -175,12 +171,8 @@ def _insert_rows(tx: Tx, scope_key: int, new: Sequence[Candidate], counted: Sequ
         tx.many(INSERT_SEGMENT, segments)
         tx.many(INSERT_PAYLOAD, payloads)
         return
-    with tx.driver().cursor() as cursor:
-        for statement, types, rows in ((COPY_SEGMENT, SEGMENT_TYPES, segments), (COPY_PAYLOAD, PAYLOAD_TYPES, payloads)):
-            with cursor.copy(statement) as copy:
-                copy.set_types(types)
-                for row in rows:
-                    copy.write_row(row)
+    tx.copy(COPY_SEGMENT, SEGMENT_ROW, segments)
+    tx.copy(COPY_PAYLOAD, PAYLOAD_ROW, payloads)
 
 
 def _extend(writing: _Writing, candidate: Candidate) -> None:
@@ -255,7 +247,7 @@ def _update_boots(tx: Tx, writing: _Writing) -> None:
     tx.run(
         "UPDATE boot SET first_at_ns = n.a, last_at_ns = n.b, first_interval_ns = n.c, last_interval_ns = n.d"
         " FROM unnest(?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::int[]) AS n (a, b, c, d, k) WHERE boot.boot_key = n.k",
-        tuple([row[column] for row in rows] for column in range(5)),
+        tuple(integers([row[column] for row in rows]) for column in range(5)),
     )
 
 
@@ -268,5 +260,5 @@ def _update_resources(tx: Tx, writing: _Writing) -> None:
     tx.run(
         "UPDATE resource SET generation = n.a, latest_boot_key = n.b"
         " FROM unnest(?::bigint[], ?::int[], ?::int[]) AS n (a, b, k) WHERE resource.resource_key = n.k",
-        tuple([row[column] for row in rows] for column in range(3)),
+        tuple(integers([row[column] for row in rows]) for column in range(3)),
     )
