@@ -20,10 +20,12 @@ from connectrpc.errors import ConnectError
 from google.protobuf.json_format import MessageToJson, ParseDict, ParseError
 from google.protobuf.message import DecodeError, Message
 
+from tallystick.ingest.rows import DAEMON_ROW_FIELD, DAEMON_ROW_FIELDS, DAEMON_TEXTS
 from tallystick.ingest.sources.readings import ROW_FIELD, ROW_FIELDS
-from tallystick.ingest.sources.wire_columns import Table, read_rows
+from tallystick.ingest.sources.wire_columns import Table, read_rows, texts_end
 from tallystick.model.outcomes import Refusal, RefusalCode
 from tallystick.proto.billing.collector.v1 import collector_pb2 as collector
+from tallystick.proto.billing.v1 import billing_pb2 as daemon
 from tallystick.proto.tallystick.v1 import ingest_pb2 as wire
 
 M = TypeVar("M", bound=Message)
@@ -164,18 +166,29 @@ class Binary(Codec[Message, M]):
 
         """
         try:
-            if message_class is collector.SendMetricsBatchRequest:
-                table = read_rows(bytes(body), ROW_FIELD, ROW_FIELDS)
-                TABLE.set(table)
-                if table is not None:
-                    return message_class()
-            return message_class.FromString(bytes(body))
+            BODY_BYTES.set(len(body))
+            return message_class.FromString(_without_rows(bytes(body), message_class))
         except DecodeError:
             raise ConnectError(Code.INVALID_ARGUMENT, f"body: no {message_class.DESCRIPTOR.full_name} message") from None
 
 
+def _without_rows(body: bytes, message_class: type[Message]) -> bytes:
+    """What the library reads of a request: its rows, where they could be read as columns, are in `TABLE` instead."""
+    if message_class is collector.SendMetricsBatchRequest:
+        rows_at, row_field, fields = 0, ROW_FIELD, ROW_FIELDS
+    elif message_class is daemon.SendMetricsBatchRequest:
+        rows_at, row_field, fields = texts_end(body, DAEMON_TEXTS), DAEMON_ROW_FIELD, DAEMON_ROW_FIELDS
+    else:
+        return body
+    table = read_rows(body[rows_at:], row_field, fields)
+    TABLE.set(table)
+    return body if table is None else body[:rows_at]
+
+
 TABLE: ContextVar[Table | None] = ContextVar("TABLE", default=None)
-"""The rows of the collector's binary request that this context runs, read as columns; the request itself is then empty."""
+"""The rows of the binary request of a daemon or a collector that this context runs, read as columns; the request has none then."""
+BODY_BYTES: ContextVar[int] = ContextVar("BODY_BYTES", default=0)
+"""How large the binary request is that this context runs, opened; 0: it is of another kind. A message asked for it counts it anew."""
 
 MISREAD: ContextVar[Mapping[tuple[str, int], Refusal] | None] = ContextVar("MISREAD", default=None)
 """Records of the JSON request that this context runs which could not be read, by list and index: each is refused by itself."""

@@ -12,7 +12,8 @@ from connectrpc.request import RequestContext
 
 from tallystick.ingest import notices
 from tallystick.ingest.callers import caller, stored
-from tallystick.ingest.rows import columns_of, sentence
+from tallystick.ingest.codecs import BODY_BYTES, TABLE
+from tallystick.ingest.rows import columns_of, columns_of_table, sentence
 from tallystick.ingest.sources.assignments import Assignments
 from tallystick.ingest.sources.profiles import RowProfile, check, owner_refusal
 from tallystick.ingest.submission import Clock, Heartbeat, Intake, SentBatch, Submission
@@ -48,12 +49,13 @@ class DaemonService:
         profile = self._profile.under(grant.profile)
         check(notices.id_refusal("vm_id", request.vm_id, needed=True))
         customer = _customer(grant, profile, request.customer_id)
-        if not request.metrics:
+        table = TABLE.get()
+        count = len(request.metrics) if table is None else table.starts.size
+        if not count:
             raise ConnectError(Code.INVALID_ARGUMENT, "metrics: no metrics provided")
-        if len(request.metrics) > MOST_ROWS:
-            said = f"metrics: {len(request.metrics)} rows, at most {MOST_ROWS} in a request: send them in parts"
-            raise ConnectError(Code.RESOURCE_EXHAUSTED, said)
-        rows = columns_of(request.vm_id, request.metrics)
+        if count > MOST_ROWS:
+            raise ConnectError(Code.RESOURCE_EXHAUSTED, f"metrics: {count} rows, at most {MOST_ROWS} in a request: send them in parts")
+        rows = columns_of(request.vm_id, request.metrics) if table is None else columns_of_table(request.vm_id, table)
         aside = sentence(rows.quarantined)
         identity = BatchIdentity(resource_id=request.vm_id, boot_id="", spool_id="", sequence=0, source=SampleSource.ROWS)
         batches: Sequence[SentBatch] = ()
@@ -75,7 +77,7 @@ class DaemonService:
             batches=batches,
             facts=facts,
             quarantined=rows.quarantined,
-            size_bytes=request.ByteSize(),
+            size_bytes=BODY_BYTES.get() or request.ByteSize(),
         )
         receipt = await stored(self._intake, submission, ctx)
         if not batches:

@@ -11,7 +11,7 @@ from connectrpc.request import RequestContext
 
 from tallystick.ingest import notices
 from tallystick.ingest.callers import caller, stored
-from tallystick.ingest.codecs import HEARTBEAT, MISREAD
+from tallystick.ingest.codecs import BODY_BYTES, HEARTBEAT, MISREAD
 from tallystick.ingest.differences import running
 from tallystick.ingest.submission import Clock, Columns, Intake, SentBatch, Submission, refused
 from tallystick.meter.planes import VERSION
@@ -50,7 +50,7 @@ class NativeService:
             events=[misread.get(("events", index)) or notices.lifecycle(each, received_at_ns) for index, each in enumerate(request.events)],
             facts=[misread.get(("facts", index)) or notices.fact(each, received_at_ns, grant) for index, each in enumerate(request.facts)],
             heartbeat=None if isinstance(beat, Refusal) else beat,
-            size_bytes=request.ByteSize(),
+            size_bytes=BODY_BYTES.get() or request.ByteSize(),
         )
         receipt = await stored(self._intake, submission, ctx)
         return wire.SendResponse(

@@ -8,7 +8,9 @@ from itertools import chain
 from operator import attrgetter
 
 import numpy as np
+from numpy.typing import NDArray
 
+from tallystick.ingest.sources.wire_columns import Kind, Table
 from tallystick.ingest.submission import Columns, Quarantined
 from tallystick.model.samples import LARGEST
 from tallystick.proto.billing.v1 import billing_pb2 as wire
@@ -34,6 +36,18 @@ COLUMNS = (
 )
 """The columns of a row, in the order of `FIELDS`: these daemons count no operations."""
 
+DAEMON_TEXTS = (1, 2)
+"""Of a request: `vm_id` and `customer_id`, which stand before its rows."""
+DAEMON_ROW_FIELD = 3
+DAEMON_ROW_FIELDS: Sequence[tuple[int, str, Kind]] = (
+    (1, "timestamp", Kind.STAMP),
+    (2, "cpu_time_nanos", Kind.INTEGER),
+    (3, "memory_usage_bytes", Kind.INTEGER),
+    (4, "disk_read_bytes", Kind.INTEGER),
+    (5, "disk_write_bytes", Kind.INTEGER),
+    (6, "network_rx_bytes", Kind.INTEGER),
+    (7, "network_tx_bytes", Kind.INTEGER),
+)
 _VALUES, _TIMESTAMP, _STAMP = attrgetter(*FIELDS), attrgetter("timestamp"), attrgetter("seconds", "nanos")
 
 
@@ -48,16 +62,28 @@ class Rows:
 def columns_of(resource_id: str, metrics: Sequence[wire.VMMetrics]) -> Rows:
     """Sort the samples by instant; of equal instants the last sent stays; set aside what cannot be."""
     rows = list(metrics)
-    table = np.fromiter(chain.from_iterable(map(_VALUES, rows)), np.int64, len(FIELDS) * len(rows)).reshape(-1, len(FIELDS))
+    values = np.fromiter(chain.from_iterable(map(_VALUES, rows)), np.int64, len(FIELDS) * len(rows)).reshape(-1, len(FIELDS))
     clock = np.fromiter(chain.from_iterable(map(_STAMP, map(_TIMESTAMP, rows))), np.int64, 2 * len(rows)).reshape(-1, 2)
+    return _sorted(resource_id, clock, values)
+
+
+def columns_of_table(resource_id: str, table: Table) -> Rows:
+    """The same of rows that were read from their bytes."""
+    stamp = table.stamps["timestamp"]
+    values = np.stack([table.integers[name] for name in FIELDS], axis=1).view(np.int64)
+    return _sorted(resource_id, np.stack([stamp.seconds, stamp.nanos], axis=1), values)
+
+
+def _sorted(resource_id: str, clock: NDArray[np.int64], values: NDArray[np.int64]) -> Rows:
+    """The samples of `values`, [n, 6] in the order of `FIELDS`, at the seconds and nanoseconds of `clock`, [n, 2]."""
     seconds, nanos = clock[:, 0], clock[:, 1]
     dated = (seconds >= OLDEST_S) & (seconds < LATEST_S) & (nanos >= 0) & (nanos < 10**9)
-    possible = dated & (table >= 0).all(axis=1)
-    aside = [_aside(resource_id, int(index), clock[index].tolist(), table[index].tolist()) for index in np.flatnonzero(~possible)]
+    possible = dated & (values >= 0).all(axis=1)
+    aside = [_aside(resource_id, int(index), clock[index].tolist(), values[index].tolist()) for index in np.flatnonzero(~possible)]
     at_ns = seconds[possible] * 10**9 + nanos[possible]
     if not at_ns.size:
         return Rows(columns={}, quarantined=aside)
-    values = table[possible]
+    values = values[possible]
     if not (at_ns[1:] > at_ns[:-1]).all():
         order = np.argsort(at_ns, kind="stable")
         at_ns, values = at_ns[order], values[order]

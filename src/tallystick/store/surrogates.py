@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, cast
 
 from tallystick.model.access import Place
@@ -153,7 +153,7 @@ def _resolved(
     return found
 
 
-def _remember(remembered: dict[Any, int], found: Mapping[Hashable, int]) -> None:
+def _remember(remembered: dict[Any, int], found: Mapping[Any, int]) -> None:
     if len(remembered) > MOST_REMEMBERED:
         remembered.clear()
     remembered.update(found)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tallystick.ingest.rows import OLDEST_S, columns_of, sentence
+from tallystick.ingest.codecs import TABLE, Binary
+from tallystick.ingest.rows import OLDEST_S, columns_of, columns_of_table, sentence
 from tallystick.proto.billing.v1 import billing_pb2 as wire
 
 MORNING_S = 1_772_000_000
@@ -73,3 +74,35 @@ def test_it_is_what_a_dictionary_by_instant_is(given_rows: list[tuple[int, int, 
     wanted = dict(sorted({seconds * 10**9 + nanos: cpu for seconds, nanos, cpu in given_rows}.items()))
     assert dict(zip(found["measured_at"], found["cpu_time_nanos"], strict=True)) == wanted
     assert found["measured_at"] == list(wanted)
+
+
+INTEGERS = st.one_of(st.integers(-(2**63), 2**63 - 1), st.sampled_from([0, 127, 128, 2**56 - 1, 2**56, 2**63 - 1]))
+ROWS = st.lists(
+    st.tuples(st.sampled_from([0, OLDEST_S - 1, MORNING_S, MORNING_S + 1, -1]), st.integers(-1, 10**9), INTEGERS, INTEGERS), max_size=6
+)
+
+
+@given(
+    ROWS,
+    st.sampled_from(["", "vm-1", "é" * 40, "x" * 200]),
+    st.sampled_from(["", "customer-1"]),
+    st.sampled_from([b"", b"\x0a\x01z", b"\x98\x06\x01"]),
+)
+def test_rows_read_from_their_bytes_are_those_of_the_library(
+    sent: list[tuple[int, int, int, int]], vm: str, customer: str, more: bytes
+) -> None:
+    rows = [row(seconds, max(nanos, 0), cpu, memory) for seconds, nanos, cpu, memory in sent]
+    body = wire.SendMetricsBatchRequest(vm_id=vm, customer_id=customer, metrics=rows).SerializeToString() + more
+    wanted = wire.SendMetricsBatchRequest.FromString(body)
+    TABLE.set(None)
+    read = Binary().decode(body, wire.SendMetricsBatchRequest)
+    assert (read.vm_id, read.customer_id) == (wanted.vm_id, wanted.customer_id)
+    table = TABLE.get()
+    assert table is not None or more or len(vm) > 100
+    if table is None:
+        assert read == wanted
+        return
+    assert not read.metrics
+    found, same = columns_of_table(vm, table), columns_of(vm, wanted.metrics)
+    assert found.quarantined == same.quarantined
+    assert {name: list(map(int, each)) for name, each in found.columns.items()} == lists(rows)

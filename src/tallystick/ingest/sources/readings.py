@@ -61,7 +61,7 @@ class Readings:
 
 ROW_FIELD = 1
 """Of a request: its rows."""
-ROW_FIELDS = (
+ROW_FIELDS: Sequence[tuple[int, str, Kind]] = (
     (1, "vm_id", Kind.TEXT),
     (2, "customer_id", Kind.TEXT),
     (3, "region", Kind.TEXT),

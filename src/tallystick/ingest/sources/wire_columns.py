@@ -90,6 +90,15 @@ def read_rows(body: bytes, row_field: int, fields: Sequence[tuple[int, str, Kind
         return None
 
 
+def texts_end(body: bytes, fields: Sequence[int]) -> int:
+    """Where the texts end that a message begins with: those of these fields, in their order, each at most once and below 128 bytes."""
+    at = 0
+    for number in fields:
+        if len(body) > at + 1 and body[at] == number << 3 | LENGTH and body[at + 1] < 128:
+            at += 2 + body[at + 1]
+    return at
+
+
 def _rows(body: bytes, row_field: int) -> tuple[Places, Places]:
     """Where the rows begin and end."""
     tag, at, size = row_field << 3 | LENGTH, 0, len(body)
