@@ -1,7 +1,8 @@
 """`tally check`: everything that is derived is computed again from what it was derived from, and compared.
 
 Batches and segments from raw samples while they are kept, boots from segments, usage hours, gaps and findings from segments, days
-and months from hours, invoices from their frozen evidence, numbers from their series. Hours that wait to be computed are left out.
+and months from hours, invoices from their frozen evidence, numbers from their series, what is kept beside resources from their
+facts, the audit log from what it tells of. Hours that wait to be computed are left out.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from tallystick.app.checks import boots, gaps, hours, invoices, numbers, periods, samples
+from tallystick.app.checks import audit, boots, gaps, hours, invoices, numbers, periods, resources, samples
 from tallystick.app.checks.report import Report, Wanted
 from tallystick.app.checks.subjects import CheckedResource, CheckedWindow, windows
 from tallystick.app.clock import clock_of
@@ -23,9 +24,18 @@ RESOURCES_AT_ONCE = 500
 
 WINDOW_LAYERS: tuple[Callable[[CheckedWindow], None], ...] = (samples.check_window, hours.check_window, gaps.check_window)
 """Of each resource, window by window of whole hours."""
-RESOURCE_LAYERS: tuple[Callable[[CheckedResource], None], ...] = (samples.check_resource, boots.check_resource, periods.check_resource)
+RESOURCE_LAYERS: tuple[Callable[[CheckedResource], None], ...] = (
+    samples.check_resource,
+    boots.check_resource,
+    periods.check_resource,
+    resources.check_resource,
+)
 """Of each resource as a whole, from the snapshot of its windows."""
-SELLER_LAYERS: tuple[Callable[[Store, Place, Wanted, Report], None], ...] = (invoices.check_seller, numbers.check_seller)
+SELLER_LAYERS: tuple[Callable[[Store, Place, Wanted, Report], None], ...] = (
+    invoices.check_seller,
+    numbers.check_seller,
+    audit.check_seller,
+)
 """Of each seller: `place` is in the first of its scopes."""
 
 

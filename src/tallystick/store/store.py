@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError as StoreFault
 
 from tallystick.store.batches.operations import Batches
 from tallystick.store.checking.money import StoredMoney
+from tallystick.store.checking.registry import StoredRegistry
 from tallystick.store.checking.usage import StoredUsage
 from tallystick.store.contracts import Contracts
 from tallystick.store.engine import Clock, Database, Tx
@@ -59,6 +60,7 @@ class Store:
         self.archived = Archived(*parts)
         self.stored_usage = StoredUsage(*parts)
         self.stored_money = StoredMoney(*parts)
+        self.stored_registry = StoredRegistry(*parts)
         self.absences = Absences(*parts)
         self.sequences = Sequences(*parts)
         self.witness = Witness(*parts)
