@@ -250,3 +250,37 @@ def test_more_notices_than_are_stored_at_once_are_to_be_split(served: Served) ->
     assert (reply.status, reply.json["code"]) == (429, "resource_exhausted")
     assert "10001" in reply.json["message"]
     assert "retry-after" not in reply.headers, "what is split is sent at once"
+
+
+def usage_record(number: int = 1, **given: object) -> dict[str, object]:
+    named = {"source": "gateway", "record_id": f"recorded/{number}", "resource_id": "recorded", "meter": "http.requests"}
+    return {**named, "from": str(AT_NS), "until": str(AT_NS + 60 * SECOND_NS), "amount": "1200", **given}
+
+
+def test_usage_records_have_their_outcomes(served: Served) -> None:
+    """Stored once for ever; a field that cannot be is named, with its value, and what stands beside it is stored."""
+    wrong = {
+        "source": ({"source": ""}, "empty_id", None),
+        "record_id": ({"record_id": " x"}, "out_of_range", "' x'"),
+        "meter": ({"meter": "disk.io"}, "unsupported", "disk.io"),
+        "amount": ({"amount": "-1"}, "out_of_range", "'-1'"),
+        "until": ({"until": str(AT_NS - 1)}, "unordered", str(AT_NS - 1)),
+        "peak": ({"peak": "7"}, "unsupported", "7"),
+        "from": ({"from": "x"}, "damaged", None),
+    }
+    records = [usage_record(1), usage_record(1, meter="memory.used", amount=str(2**99), peak="7"), usage_record(1, amount="1201")]
+    records += [usage_record(9, **change) for change, _, _ in wrong.values()]
+    reply = served.send({"records": records, "batches": [batch("recorded")]}).json
+    assert [each["outcome"] for each in reply["batches"]] == ["OUTCOME_STORED"]
+    told = reply["records"]
+    assert [each["outcome"] for each in told] == ["OUTCOME_STORED", "OUTCOME_STORED", "OUTCOME_CONFLICT"] + ["OUTCOME_REFUSED"] * len(wrong)
+    assert told[2]["stored_hash" if "stored_hash" in told[2] else "storedHash"]
+    for each, (_, code, value) in zip(told[3:], wrong.values(), strict=True):
+        assert each["code"] == code, each
+        assert value is None or each["value"] == value
+    assert [each["field"] for each in told[3:9]] == list(wrong)[:6]
+    again = served.send({"records": records[:2]}).json
+    assert [each["outcome"] for each in again["records"]] == ["OUTCOME_REPEATED"] * 2
+    sent = wire.UsageRecord(source="s", record_id="1", resource_id="recorded", meter="uptime", until=AT_NS, amount="0")
+    answer = served.server.rpc(SEND, wire.SendRequest(records=[sent] * 10_001), served.agent)
+    assert "records: 10001, at most 10000 in a request" in answer.body.decode()

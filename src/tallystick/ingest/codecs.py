@@ -193,7 +193,12 @@ BODY_BYTES: ContextVar[int] = ContextVar("BODY_BYTES", default=0)
 MISREAD: ContextVar[Mapping[tuple[str, int], Refusal] | None] = ContextVar("MISREAD", default=None)
 """Records of the JSON request that this context runs which could not be read, by list and index: each is refused by itself."""
 
-RECORDS: Mapping[str, type[Message]] = {"batches": wire.Batch, "events": wire.LifecycleEvent, "facts": wire.ResourceFacts}
+RECORDS: Mapping[str, type[Message]] = {
+    "batches": wire.Batch,
+    "events": wire.LifecycleEvent,
+    "facts": wire.ResourceFacts,
+    "records": wire.UsageRecord,
+}
 HEARTBEAT = "heartbeat"
 
 

@@ -40,6 +40,9 @@ class NativeService:
             raise ConnectError(
                 Code.RESOURCE_EXHAUSTED, f"events and facts: {notes}, at most {MOST_NOTICES} in a request: send them in parts"
             )
+        if len(request.records) > MOST_NOTICES:
+            said = f"records: {len(request.records)}, at most {MOST_NOTICES} in a request: send them in parts"
+            raise ConnectError(Code.RESOURCE_EXHAUSTED, said)
         beat = misread.get((HEARTBEAT, 0)) or (
             notices.heartbeat(request.heartbeat, received_at_ns) if request.HasField("heartbeat") else None
         )
@@ -49,6 +52,9 @@ class NativeService:
             batches=_batches(request.batches, misread),
             events=[misread.get(("events", index)) or notices.lifecycle(each, received_at_ns) for index, each in enumerate(request.events)],
             facts=[misread.get(("facts", index)) or notices.fact(each, received_at_ns, grant) for index, each in enumerate(request.facts)],
+            records=[
+                misread.get(("records", index)) or notices.usage_record(each, received_at_ns) for index, each in enumerate(request.records)
+            ],
             heartbeat=None if isinstance(beat, Refusal) else beat,
             size_bytes=BODY_BYTES.get() or request.ByteSize(),
         )
@@ -58,12 +64,13 @@ class NativeService:
             events=_outcomes(receipt.events),
             facts=_outcomes(receipt.facts),
             server_time=self._clock.now_ns(),
+            records=_outcomes(receipt.records),
             heartbeat=outcome_message(refused(beat)) if isinstance(beat, Refusal) else None,
         )
 
 
 MOST_NOTICES = 10_000
-"""Events and facts of one request. Each is written by itself, in 1 ms on PostgreSQL, while all others wait."""
+"""Events and facts of one request, and usage records of one: events and facts are written one by one, in 1 ms each on PostgreSQL."""
 MOST_SAMPLES = 1_000_000
 """Samples of one request: four times what ordinary batches of 4 MiB hold. A few bytes could declare any number of them."""
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from hashlib import sha256
 
 from tallystick.ingest.submission import Heartbeat
 from tallystick.model.access import Grant
 from tallystick.model.outcomes import Refusal, RefusalCode
+from tallystick.model.records import UsageRecord, record_refusal
 from tallystick.model.resources import Fact, Origin
 from tallystick.model.samples import BOUNDARIES, FUTURE_LIMIT_NS, LARGEST, BatchIdentity, LifecycleEvent, LifecycleKind
 from tallystick.proto.tallystick.v1 import ingest_pb2 as wire
@@ -14,6 +16,7 @@ from tallystick.proto.tallystick.v1 import ingest_pb2 as wire
 LONGEST_ID = 512
 CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 LONGEST_TEXT = 4096
+DIGITS = re.compile(r"[0-9]{1,40}", re.ASCII)
 MOST_LABELS = 64
 LARGEST_COUNT = 2**31 - 1
 
@@ -63,6 +66,31 @@ def instant_refusal(field: str, at_ns: int, received_at_ns: int) -> Refusal | No
     if at_ns > received_at_ns + FUTURE_LIMIT_NS:
         return Refusal(code=RefusalCode.FUTURE, field=field, value=str(at_ns))
     return None
+
+
+def usage_record(sent: wire.UsageRecord, received_at_ns: int) -> UsageRecord | Refusal:
+    """A usage record, or why it is refused: an id that cannot be, or a meter, span, amount or peak that cannot."""
+    refusal = id_refusal("source", sent.source, needed=True) or id_refusal("record_id", sent.record_id, needed=True)
+    refusal = refusal or id_refusal("resource_id", sent.resource_id, needed=True)
+    if refusal is None and DIGITS.fullmatch(sent.amount) is None:
+        refusal = Refusal(code=RefusalCode.OUT_OF_RANGE, field="amount", value=repr(sent.amount[:60]))
+    if refusal is not None:
+        return refusal
+    from_ns, peak = getattr(sent, "from"), sent.peak if sent.HasField("peak") else None
+    content = (sent.resource_id, from_ns, sent.until, int(sent.amount), peak)
+    record = UsageRecord(
+        source=sent.source,
+        record_id=sent.record_id,
+        resource_id=sent.resource_id,
+        meter=sent.meter,
+        from_ns=from_ns,
+        until_ns=sent.until,
+        amount=int(sent.amount),
+        received_at_ns=received_at_ns,
+        content_hash=sha256(repr(content).encode()).digest(),
+        peak=peak,
+    )
+    return record_refusal(record) or record
 
 
 def lifecycle(sent: wire.LifecycleEvent, received_at_ns: int) -> LifecycleEvent | Refusal:

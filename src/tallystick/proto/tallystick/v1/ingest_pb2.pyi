@@ -34,18 +34,20 @@ OUTCOME_REFUSED: Outcome
 OUTCOME_CONFLICT: Outcome
 
 class SendRequest(_message.Message):
-    __slots__ = ("batches", "events", "facts", "heartbeat", "confirmed_commands")
+    __slots__ = ("batches", "events", "facts", "heartbeat", "confirmed_commands", "records")
     BATCHES_FIELD_NUMBER: _ClassVar[int]
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     FACTS_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
     CONFIRMED_COMMANDS_FIELD_NUMBER: _ClassVar[int]
+    RECORDS_FIELD_NUMBER: _ClassVar[int]
     batches: _containers.RepeatedCompositeFieldContainer[Batch]
     events: _containers.RepeatedCompositeFieldContainer[LifecycleEvent]
     facts: _containers.RepeatedCompositeFieldContainer[ResourceFacts]
     heartbeat: Heartbeat
     confirmed_commands: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, batches: _Optional[_Iterable[_Union[Batch, _Mapping]]] = ..., events: _Optional[_Iterable[_Union[LifecycleEvent, _Mapping]]] = ..., facts: _Optional[_Iterable[_Union[ResourceFacts, _Mapping]]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., confirmed_commands: _Optional[_Iterable[str]] = ...) -> None: ...
+    records: _containers.RepeatedCompositeFieldContainer[UsageRecord]
+    def __init__(self, batches: _Optional[_Iterable[_Union[Batch, _Mapping]]] = ..., events: _Optional[_Iterable[_Union[LifecycleEvent, _Mapping]]] = ..., facts: _Optional[_Iterable[_Union[ResourceFacts, _Mapping]]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., confirmed_commands: _Optional[_Iterable[str]] = ..., records: _Optional[_Iterable[_Union[UsageRecord, _Mapping]]] = ...) -> None: ...
 
 class Batch(_message.Message):
     __slots__ = ("resource_id", "boot_id", "spool_id", "sequence", "interval_ns", "flags", "columns", "planes", "thinned", "trace_context")
@@ -194,6 +196,25 @@ class ResourceFacts(_message.Message):
     deleted: bool
     def __init__(self, resource_id: _Optional[str] = ..., at: _Optional[int] = ..., customer_id: _Optional[str] = ..., name: _Optional[str] = ..., kind: _Optional[str] = ..., region: _Optional[str] = ..., labels: _Optional[_Union[Labels, _Mapping]] = ..., vcpus: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., disk_bytes: _Optional[int] = ..., gpus: _Optional[int] = ..., deleted: _Optional[bool] = ...) -> None: ...
 
+class UsageRecord(_message.Message):
+    __slots__ = ("source", "record_id", "resource_id", "meter", "until", "amount", "peak")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    RECORD_ID_FIELD_NUMBER: _ClassVar[int]
+    RESOURCE_ID_FIELD_NUMBER: _ClassVar[int]
+    METER_FIELD_NUMBER: _ClassVar[int]
+    FROM_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    PEAK_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    record_id: str
+    resource_id: str
+    meter: str
+    until: int
+    amount: str
+    peak: int
+    def __init__(self, source: _Optional[str] = ..., record_id: _Optional[str] = ..., resource_id: _Optional[str] = ..., meter: _Optional[str] = ..., until: _Optional[int] = ..., amount: _Optional[str] = ..., peak: _Optional[int] = ..., **kwargs) -> None: ...
+
 class Labels(_message.Message):
     __slots__ = ("values",)
     class ValuesEntry(_message.Message):
@@ -248,20 +269,22 @@ class RecordOutcome(_message.Message):
     def __init__(self, outcome: _Optional[_Union[Outcome, str]] = ..., code: _Optional[str] = ..., field: _Optional[str] = ..., index: _Optional[int] = ..., value: _Optional[str] = ..., stored_hash: _Optional[bytes] = ..., sent_hash: _Optional[bytes] = ...) -> None: ...
 
 class SendResponse(_message.Message):
-    __slots__ = ("batches", "events", "facts", "commands", "server_time", "heartbeat")
+    __slots__ = ("batches", "events", "facts", "commands", "server_time", "heartbeat", "records")
     BATCHES_FIELD_NUMBER: _ClassVar[int]
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     FACTS_FIELD_NUMBER: _ClassVar[int]
     COMMANDS_FIELD_NUMBER: _ClassVar[int]
     SERVER_TIME_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
+    RECORDS_FIELD_NUMBER: _ClassVar[int]
     batches: _containers.RepeatedCompositeFieldContainer[RecordOutcome]
     events: _containers.RepeatedCompositeFieldContainer[RecordOutcome]
     facts: _containers.RepeatedCompositeFieldContainer[RecordOutcome]
     commands: _containers.RepeatedCompositeFieldContainer[Command]
     server_time: int
     heartbeat: RecordOutcome
-    def __init__(self, batches: _Optional[_Iterable[_Union[RecordOutcome, _Mapping]]] = ..., events: _Optional[_Iterable[_Union[RecordOutcome, _Mapping]]] = ..., facts: _Optional[_Iterable[_Union[RecordOutcome, _Mapping]]] = ..., commands: _Optional[_Iterable[_Union[Command, _Mapping]]] = ..., server_time: _Optional[int] = ..., heartbeat: _Optional[_Union[RecordOutcome, _Mapping]] = ...) -> None: ...
+    records: _containers.RepeatedCompositeFieldContainer[RecordOutcome]
+    def __init__(self, batches: _Optional[_Iterable[_Union[RecordOutcome, _Mapping]]] = ..., events: _Optional[_Iterable[_Union[RecordOutcome, _Mapping]]] = ..., facts: _Optional[_Iterable[_Union[RecordOutcome, _Mapping]]] = ..., commands: _Optional[_Iterable[_Union[Command, _Mapping]]] = ..., server_time: _Optional[int] = ..., heartbeat: _Optional[_Union[RecordOutcome, _Mapping]] = ..., records: _Optional[_Iterable[_Union[RecordOutcome, _Mapping]]] = ...) -> None: ...
 
 class Command(_message.Message):
     __slots__ = ("id", "set_interval_ns", "flush", "stop_resource")
