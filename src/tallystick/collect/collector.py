@@ -25,8 +25,11 @@ log = logging.getLogger(__name__)
 _WAKE_EARLY_NS = 1_500_000
 """epoll waits whole milliseconds: it is left so early, and the rest is slept exactly."""
 _FACTS_SECONDS = 60
-_SURE_LOOKS = 5
-"""What is watched is asked whether it is empty at every fifth look only: its processes may have been moved away."""
+_SURE_LOOKS = 15
+"""What is watched is asked whether it is empty at every 15th look only: its processes may have been moved away.
+
+The kernel takes 30 us to list the processes of a v1 group; one that is removed is seen to be gone at the next look in any case.
+"""
 _GOLDEN = 618
 """Thousandths: first batches are cut at spread lengths, so that all do not close at one tick."""
 DURATION_BUCKETS_NS = (1_000_000, 2_500_000, 5_000_000, 10_000_000, 25_000_000, 50_000_000, 100_000_000, 250_000_000)
@@ -212,7 +215,7 @@ class Collector:
         for one in self._resources.values():
             rows = one.rows
             try:
-                rows.extend(one.reader.read(clock() + anchor))
+                one.reader.take(rows, clock() + anchor)
             except GoneError:
                 stopped.append(one)
                 continue
@@ -285,7 +288,7 @@ class Collector:
         """The reading now is the last that is sure; the one of the next tick has the last instructions of what ended in it too."""
         one.ending = True
         try:
-            one.rows.extend(one.reader.read(self.now_ns()))
+            one.reader.take(one.rows, self.now_ns())
         except GoneError:
             self._end(one)
         except (ValueError, OverflowError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+from array import array
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -164,6 +165,10 @@ class ProcessReader:
             pass  # it has ended and not been waited for: its clock can still be read, what it last held and moved stands
         received, sent = self._network.read() if self._network else (0, 0)
         return (at_ns, self._memory, cpu, self._io[0], self._io[1], 0, 0, received, sent)
+
+    def take(self, rows: array[int], at_ns: int) -> None:
+        """Put a sample to the others (resource.Reader)."""
+        rows.extend(self.read(at_ns))
 
     def refresh(self) -> bool:
         """Nothing is read more seldom than at each tick."""

@@ -39,7 +39,15 @@ class Reader(Protocol):
     presence: int
 
     def read(self, at_ns: int) -> Row:
-        """A sample, with `at_ns` as its instant.
+        """A sample by itself, with `at_ns` as its instant.
+
+        Raises:
+            GoneError: the resource is no more.
+
+        """
+
+    def take(self, rows: array[int], at_ns: int) -> None:
+        """Put a sample to others, row by row: what each tick does.
 
         Raises:
             GoneError: the resource is no more.

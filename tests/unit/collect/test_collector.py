@@ -52,6 +52,9 @@ class Thing:
             raise GoneError
         return (at_ns, 0, self.cpu, 0, 0, 0, 0, 0, 0)
 
+    def take(self, rows: array[int], at_ns: int) -> None:
+        rows.extend(self.read(at_ns))
+
     def refresh(self) -> bool:
         before, self.told = self.told, self.presence
         return before != self.presence
