@@ -17,10 +17,11 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tallystick.app.check import check_store
 from tallystick.app.cli.client import Client, RefusedError
@@ -35,6 +36,8 @@ from tools.streams.playing import play
 
 COMPUTED_SECONDS = 600
 """How long all hours may take after the last delivery."""
+FOLLOWED_SECONDS = 30
+"""How far behind the ingest a worker may follow sequence numbers."""
 
 
 def make_customers(client: Client, folder: Path) -> None:
@@ -78,6 +81,8 @@ def replay(samples: Path, out: Path, way: Way) -> list[str]:
     """Replay one folder, write `out`, and tell every difference: from its truth.json but for hours and days, and of `tally check`."""
     began = time.monotonic()
     wanted, left_out = deliveries(samples)
+    truth_file = samples / "truth.json"
+    truth = json.loads(truth_file.read_text()) if truth_file.exists() else None
     chance = random.Random(way.seed)  # noqa: S311 - it chooses when a server is killed
     with tempfile.TemporaryDirectory(prefix="tallystick-replay-") as name:
         folder = Path(name)
@@ -91,6 +96,7 @@ def replay(samples: Path, out: Path, way: Way) -> list[str]:
                 wait_computed(fleet, client)
                 computed = time.monotonic()
                 result = usage.everything(client)
+                missing = missing_differences(client, truth) if truth is not None else []
             except (OSError, RuntimeError, RefusedError) as error:
                 raise BrokenError(f"{error}\n{fleet.tails()}") from None
         differences = checked(store_url, wanted[-1].received_at_ns if wanted else 0) if way.checked else []
@@ -101,16 +107,23 @@ def replay(samples: Path, out: Path, way: Way) -> list[str]:
         f"{len(wanted)} requests in {sent - began:.1f} s{kills}{beats}; hours after {computed - sent:.1f} s more: "
         f"{len(result['usage'])} hours, {len(result['days'])} days, {len(result['gaps'])} gaps, {len(result['findings'])} findings"
     )
-    truth_file = samples / "truth.json"
-    if not truth_file.exists():
+    if truth is None:
         return differences
-    truth = json.loads(truth_file.read_text())
     return [
         *differences,
         *compare.outcome_differences(truth, outcomes, fleet.resent),
         *compare.gap_differences(truth, result["gaps"]),
         *compare.finding_differences(truth, result["findings"]),
+        *missing,
     ]
+
+
+def missing_differences(client: Client, truth: Mapping[str, Any]) -> list[str]:
+    """What differs in the sequence numbers that never came, once a worker had the time to follow them."""
+    until = time.monotonic() + FOLLOWED_SECONDS
+    while (found := compare.missing_differences(truth, usage.missing(client))) and time.monotonic() < until:
+        time.sleep(0.5)
+    return found
 
 
 def checked(store_url: str, now_ns: int) -> list[str]:

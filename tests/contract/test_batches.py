@@ -41,7 +41,7 @@ def test_other_content_under_a_known_identity_is_kept_aside(store: Store) -> Non
     first, second = batch(), batch(level=2000)
     assert write(store, first, second) == ["stored", "conflict"]
     assert write(store, second) == ["conflict"]
-    (kept,) = store.batches.conflicts(PLACE)
+    (kept,) = store.conflicts.list(PLACE)
     assert (kept.stored_hash, kept.sent_hash, kept.body) == (first.content_hash, second.content_hash, second.payload)
     assert store.batches.payloads([1])[1].body == first.payload
     with store.write() as tx:
@@ -260,11 +260,6 @@ def test_a_timeline_holds_the_window_and_the_neighbours_of_each_boot(store: Stor
     }
     assert [len(found.events) for found in (two, one, three)] == [0, 1, 1]
     assert three.boots == ()
-
-
-def test_what_is_missing_between_sequences_is_told(store: Store) -> None:
-    write(store, *(batch(sequence=number, at_ns=T + number * 60 * SECOND) for number in (2, 3, 6)), batch(spool="b", sequence=9))
-    assert store.batches.missing_sequences(PLACE) == (("vm-1", "boot", "spool", 4), ("vm-1", "boot", "spool", 5))
 
 
 def test_samples_behind_an_interval_are_found(store: Store) -> None:

@@ -18,6 +18,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from tallystick.app.access import Access
+from tallystick.app.answers.conflicts import resolve_conflict
 from tallystick.app.answers.percentiles import usage_percentiles
 from tallystick.app.answers.services import services_of
 from tallystick.app.clock import RandomIds
@@ -30,6 +31,7 @@ from tallystick.model.billing.price_book import Plan, PriceBook
 from tallystick.model.findings import Finding, FindingCode, Severity
 from tallystick.model.instants import CELL_NS, HOUR_NS, parse_iso
 from tallystick.model.resources import Fact, Origin
+from tallystick.model.silence import Absence, AbsenceCause, AbsenceKind, Changes
 from tallystick.model.usage import Filled, Gap, HoursResult, UsageHour
 from tallystick.render.pdf import pdf
 from tallystick.render.text import text
@@ -50,9 +52,10 @@ from tallystick.serve.services import (
     UsageTotal,
     Verification,
 )
-from tallystick.store.records import Clash, NotFound
+from tallystick.store.records import Clash, Conflict, NotFound
 from tallystick.store.registry import Agent
 from tallystick.store.store import Store, migrate, open_store
+from tests.contract.rows import batch, write
 from tests.unit.render.example import invoice as example
 
 NOW_NS = parse_iso("2026-04-02T12:00:00Z")
@@ -196,6 +199,25 @@ def _fill(store: Store, place: Place) -> None:
             instance_id="host-1", at_ns=NOW_NS, received_at_ns=NOW_NS, reported_until_ns=NOW_NS - 1, active_resources=("vm-acme",)
         )
         store.registry.heartbeat(tx, place, agent)
+    _watched(store, place)
+
+
+def _watched(store: Store, place: Place) -> None:
+    """A resource of Globex that is silent since the afternoon, and a batch of it that was sent again with other content."""
+    silent = Absence(
+        kind=AbsenceKind.RESOURCE,
+        subject="vm-globex" if place == OURS else "vm-rival-customer",
+        instance_id="GLOBEX-SECRET" if place == OURS else "RIVAL-SECRET",
+        cause=AbsenceCause.SILENT,
+        since_ns=NOW_NS - 90 * 60 * 10**9,
+        noticed_at_ns=NOW_NS,
+    )
+    store.absences.apply(place, Changes(opened=(silent,), closed=()), NOW_NS)
+    write(
+        store,
+        *(batch(silent.subject, at_ns=NOW_NS - 95 * 60 * 10**9, level=level, spool=silent.instance_id) for level in (1, 2)),
+        place=place,
+    )
 
 
 def _fill_rival(store: Store) -> None:
@@ -212,6 +234,7 @@ def _fill_rival(store: Store) -> None:
     one = example(state="draft", currency="EUR")
     draft = replace(one, id="inv-rival", customer=replace(one.customer, id="rival-customer", name="RIVAL-SECRET"))
     _invoice(store, THEIRS, draft, final=True)
+    _watched(store, THEIRS)
 
 
 def _invoice(store: Store, place: Place, draft: Invoice, *, final: bool) -> None:
@@ -405,6 +428,9 @@ class StandIns:
             hours_waiting=0,
         )
 
+    def resolve_conflict(self, place: Place, actor: str, row: int, takes_sent: bool, reason: str) -> Conflict:
+        return resolve_conflict(self.store, place, actor, row, takes_sent=takes_sent, reason=reason)
+
     def agents(self, place: Place) -> tuple[AgentStatus, ...]:
         return tuple(
             AgentStatus(
@@ -442,6 +468,7 @@ def services(store: Store, clock: StandingClock) -> Services:
         usage_percentiles=lambda place, query, percentile, method: usage_percentiles(store, place, query, percentile, method),
         status=standing.status,
         agents=standing.agents,
+        resolve_conflict=standing.resolve_conflict,
         metrics=lambda: "# HELP x x\nx 1\n",
         not_ready=tuple,
     )

@@ -25,6 +25,9 @@ OTHERS = {
     "key_id": ("k-admin", "k-globex", "k-rival"),
     "version": ("1",),
     "line": ("1",),
+    "absence_id": ("1", "2"),
+    "agent_id": ("host-1",),
+    "conflict_id": ("1", "2"),
 }
 """For each path or query parameter that names something: names of what the callers below may not see, or only in their own place."""
 
@@ -49,6 +52,9 @@ BODIES: dict[str, tuple[dict[str, Any], ...]] = {
     "preview_invoice": ({"customer_id": "globex"}, {"customer_id": "rival-customer"}),
     "create_key": ({"role": "customer", "customers": ["globex"]}, {"role": "agent"}),
     "revoke_key": ({},),
+    "dismiss_absence": ({"reason": "Taken"},),
+    "release_agent": ({"reason": "Taken"},),
+    "resolve_conflict": ({"counts": "stored", "reason": "Taken"}, {"counts": "sent", "reason": "Taken"}),
 }
 """For each route that changes or computes something: bodies that name another's. A new route must be added here."""
 
@@ -75,7 +81,16 @@ READS_OWN = {
     "explain_line",
     "preview_invoice",
 }
-READS_ALL = READS_OWN | {"agents", "show_seller", "list_price_books", "show_price_book"}
+READS_ALL = READS_OWN | {
+    "agents",
+    "absences",
+    "missing_sequences",
+    "list_conflicts",
+    "show_conflict",
+    "show_seller",
+    "list_price_books",
+    "show_price_book",
+}
 WRITES = {
     "create_customer",
     "change_seller",
@@ -85,8 +100,10 @@ WRITES = {
     "declare_fact",
     "add_price_book",
     "activate_price_book",
+    "dismiss_absence",
+    "resolve_conflict",
 }
-KEYS = {"create_key", "list_keys", "revoke_key"}
+KEYS = {"create_key", "list_keys", "revoke_key", "release_agent"}
 MAY = {
     "admin": READS_ALL | WRITES | KEYS,
     "billing": READS_ALL | WRITES,

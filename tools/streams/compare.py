@@ -40,6 +40,15 @@ def finding_differences(truth: Row, findings: Iterable[Row]) -> list[str]:
     return _set_differences("finding", (_finding(row) for row in truth["findings"]), (_finding(row) for row in findings))
 
 
+def missing_differences(truth: Row, missing: Iterable[Row]) -> list[str]:
+    """One line per sequence number that is missing in one of the two only: resource, boot, spool and number."""
+    return _set_differences("missing sequence", map(_missing, truth["missing_sequences"]), map(_missing, missing))
+
+
+def _missing(row: Row) -> tuple[Any, ...]:
+    return (row["resource_id"], row["boot_id"], row["spool"], int(row["sequence"]))
+
+
 def _gap(row: Row) -> tuple[Any, ...]:
     return (row["resource_id"], int(row["from_ns"]), int(row["until_ns"]), row["filled"])
 

@@ -20,9 +20,9 @@ Row = Mapping[str, Any]
 def everything(client: Client) -> dict[str, list[dict[str, Any]]]:
     """All usage hours, days, gaps and findings that the server has."""
     return {
-        "usage": [hour(item) for item in client.pages("/v1/usage/hours", ALL)],
+        "usage": [hour(item) for item in client.pages("/v1/usage/hours", ALL) if item["meters"]],
         "days": [day(item) for item in client.pages("/v1/usage/days", ALL)],
-        "gaps": [gap(item) for item in client.pages("/v1/gaps", ALL)],
+        "gaps": [gap(item) for item in client.pages("/v1/gaps", ALL, state="open")],
         "findings": [finding(item) for item in client.pages("/v1/findings", ALL)],
     }
 
@@ -47,6 +47,15 @@ def gap(item: Row) -> dict[str, Any]:
         "until_ns": parse_iso(item["until"]),
         "filled": item["filled"],
     }
+
+
+def missing(client: Client) -> list[dict[str, Any]]:
+    """Every number that never came, one a row."""
+    return [
+        {"resource_id": item["resource_id"], "boot_id": item["boot_id"], "spool": item["spool_id"], "sequence": number}
+        for item in client.pages("/v1/missing-sequences", ALL)
+        for number in range(item["first"], item["last"] + 1)
+    ]
 
 
 def finding(item: Row) -> dict[str, Any]:

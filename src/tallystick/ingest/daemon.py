@@ -98,7 +98,8 @@ class DaemonService:
             instance_id=request.instance_id, active_resources=tuple(request.active_vms), at_ns=received_at_ns, reported_until_ns=0
         )
         submission = Submission(grant=grant, received_at_ns=received_at_ns, heartbeat=beat, size_bytes=request.ByteSize())
-        await stored(self._intake, submission, ctx)
+        receipt = await stored(self._intake, submission, ctx)
+        check(receipt.heartbeat)
         return wire.SendHeartbeatResponse(success=True)
 
     async def notify_vm_started(

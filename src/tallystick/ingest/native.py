@@ -65,7 +65,7 @@ class NativeService:
             facts=_outcomes(receipt.facts),
             server_time=self._clock.now_ns(),
             records=_outcomes(receipt.records),
-            heartbeat=outcome_message(refused(beat)) if isinstance(beat, Refusal) else None,
+            heartbeat=_refused(beat if isinstance(beat, Refusal) else receipt.heartbeat),
         )
 
 
@@ -182,6 +182,10 @@ _OUTCOMES = {
 }
 _STORED = wire.RecordOutcome(outcome=wire.OUTCOME_STORED)
 _REPEATED = wire.RecordOutcome(outcome=wire.OUTCOME_REPEATED)
+
+
+def _refused(refusal: Refusal | None) -> wire.RecordOutcome | None:
+    return None if refusal is None else outcome_message(refused(refusal))
 
 
 def _outcomes(results: Sequence[BatchResult]) -> list[wire.RecordOutcome]:

@@ -52,6 +52,7 @@ class _Opened:
     events: Sequence[LifecycleEvent | Refusal]
     facts: Sequence[Fact | Refusal]
     records: Sequence[UsageRecord | Refusal]
+    heartbeat: Refusal | None = None
 
 
 class Storing:
@@ -112,6 +113,7 @@ class Storing:
         grant = opened.submission.grant
         if not grant.customers and not grant.regions:
             return opened
+        opened = self._allowed_heartbeat(tx, opened)
         aside = opened.submission.quarantined
         named = {_resource_of(each) for each in chain(opened.batches, opened.events, opened.facts, opened.records)} - {""}
         named |= {each.resource_id for each in aside}
@@ -128,7 +130,23 @@ class Storing:
             [_unless_other(each, others) for each in opened.events],
             [_unless_other(each, others) for each in opened.facts],
             [_unless_other(each, others) for each in opened.records],
+            opened.heartbeat,
         )
+
+    def _allowed_heartbeat(self, tx: Tx, opened: _Opened) -> _Opened:
+        """A limited key speaks for no instance that another key reported first, nor for resources that it may not write for: it could
+        make the silence of another's look like life.
+        """  # noqa: D205 (the reason is one sentence)
+        submission, beat = opened.submission, opened.submission.heartbeat
+        if beat is None:
+            return opened
+        grant = submission.grant
+        owner = self._store.registry.owner_of_agent(grant.place, beat.instance_id, tx=tx)
+        if owner not in ("", grant.key_id):
+            refusal = Refusal(code=RefusalCode.NOT_ALLOWED, field="heartbeat.instance_id", value=beat.instance_id)
+            return replace(opened, submission=replace(submission, heartbeat=None), heartbeat=refusal)
+        ours = tuple(each for each in beat.active_resources if self._may_write(tx, grant, each))
+        return replace(opened, submission=replace(submission, heartbeat=replace(beat, active_resources=ours)))
 
     def _may_write(self, tx: Tx, grant: Grant, resource_id: str) -> bool:
         known = self._store.registry.resource(grant.place, resource_id, tx=tx)
@@ -214,6 +232,7 @@ def _gather(opened: _Opened, part: _Part) -> None:
                 clock_offset_ns=beat.clock_offset_ns,
                 clock_synchronised=beat.clock_synchronised,
                 thinned_batches=beat.thinned_batches,
+                key_id=submission.grant.key_id,
             )
         )
 
@@ -226,6 +245,7 @@ def _receipt(opened: _Opened, stored: _Results) -> Receipt:
         events=_results(opened.events, events),
         facts=_results(opened.facts, facts),
         records=_results(opened.records, records),
+        heartbeat=opened.heartbeat,
     )
 
 

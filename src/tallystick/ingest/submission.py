@@ -89,12 +89,16 @@ class Submission:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """What became of a submission: a result for each batch, event, fact and record, in its order, once all is durable."""
+    """What became of a submission: a result for each batch, event, fact and record, in its order, once all is durable.
+
+    `heartbeat` says why a heartbeat was refused; None: it was not, or there was none.
+    """
 
     batches: Sequence[BatchResult] = ()
     events: Sequence[BatchResult] = ()
     facts: Sequence[BatchResult] = ()
     records: Sequence[BatchResult] = ()
+    heartbeat: Refusal | None = None
 
 
 class Clock(Protocol):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from tallystick.model.usage import Filled, GapCause
+
 
 class AbsenceKind(StrEnum):
     """Who is away."""
@@ -108,3 +110,47 @@ class Evidence:
 
     absences: tuple[tuple[int, int], ...] = ()
     lost: tuple[tuple[int, int], ...] = ()
+
+
+class GapState(StrEnum):
+    """Where a gap stands: it goes on (`live`), it ended and stands in the usage (`open`), or later data closed it."""
+
+    LIVE = "live"
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedGap:
+    """A gap of a list. `until_ns` of one that goes on is `LATEST_NS`, and how it will be filled is None: nobody knows yet."""
+
+    resource_id: str
+    from_ns: int
+    until_ns: int
+    filled: Filled | None
+    cause: GapCause
+    state: GapState
+    noticed_at_ns: int
+    closed_at_ns: int | None = None
+
+    @property
+    def estimated_percent(self) -> int | None:
+        """How much of the usage that is counted in it is estimated: all of time, memory and sizes, or nothing is counted at all."""
+        return None if self.filled is None else 100 if self.filled is Filled.INTERPOLATED else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SilenceCounts:
+    """How many are away, late, silent, open, missing or in conflict, over all places.
+
+    `gaps` and `resources` are by cause; `clocks_off` are living agents whose clock is farther from the server's than a limit.
+    """
+
+    agents: int
+    away: int
+    late: int
+    clocks_off: int
+    resources: tuple[tuple[str, int], ...]
+    gaps: tuple[tuple[str, int], ...]
+    missing: int
+    conflicts: int

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from tallystick.model.instants import CELL_NS, CELLS_PER_HOUR
 from tallystick.model.resources import UNASSIGNED, Attributes
+from tallystick.model.silence import ListedGap
 from tallystick.model.usage import Cells, Gap, UsageHour
+
+AnyGap = TypeVar("AnyGap", Gap, ListedGap)
 
 
 def customer_at(at_ns: int, attributes: Sequence[Attributes]) -> str:
@@ -32,7 +36,7 @@ def hour_parts(hour: UsageHour, attributes: Sequence[Attributes]) -> Iterator[tu
         yield name, part, False
 
 
-def gap_parts(gap: Gap, attributes: Sequence[Attributes]) -> Iterator[tuple[str, Gap]]:
+def gap_parts(gap: AnyGap, attributes: Sequence[Attributes]) -> Iterator[tuple[str, AnyGap]]:
     """(customer, the part of the gap that is its own), in order of time."""
     at_ns, owner = gap.from_ns, customer_at(gap.from_ns, attributes)
     for span in attributes:

@@ -16,6 +16,7 @@ from tallystick.model.billing.invoices import Invoice, Line
 from tallystick.model.billing.money import Money
 from tallystick.model.billing.price_book import PriceBook
 from tallystick.model.records import UsageRecord
+from tallystick.store.records import Conflict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +172,8 @@ class ResourceStatus:
     `cores_now` is cores used over the last measured span, in thousandths; `cost` the month so far, as the one formula
     has it, rounded as if it were a bill of its own, and `cost_micros` the same exact to a millionth, cut; both are None when
     it cannot be priced (then `cost_reason` says why); `measured_ns`, `estimated_ns`, `unknown_ns` are
-    the coverage of the month so far.
+    the coverage of the month so far. `silent_since_ns` tells that nothing comes of it though it should, and `silent_cause` why:
+    then its usage since is not known, which `unknown_ns` has.
     """
 
     resource_id: str
@@ -190,11 +192,16 @@ class ResourceStatus:
     estimated_ns: int
     unknown_ns: int
     last_sample_at_ns: int | None
+    silent_since_ns: int | None = None
+    silent_cause: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentStatus:
-    """One agent as its heartbeats tell it: samples acknowledged and waiting in its spool, None if it did not say."""
+    """One agent as its heartbeats tell it: samples acknowledged and waiting in its spool, None if it did not say.
+
+    `state` is `alive`, `late` (it reports, minutes behind) or `away`; `warnings` are sentences about its clock.
+    """
 
     agent_id: str
     heartbeat_at_ns: int
@@ -202,6 +209,10 @@ class AgentStatus:
     resources: int
     samples_sent: int | None
     samples_waiting: int | None
+    state: str = "alive"
+    clock_offset_ns: int | None = None
+    clock_synchronised: bool | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,6 +250,7 @@ class Services:
     - `usage_percentiles(place, query, percentile, method)`: over five-minute slots, of all resources asked for together.
     - `status(place, customers)`: the live table, of these customers only (None: all; then agents stand in it too).
     - `agents(place)`: every agent that ever sent a heartbeat.
+    - `resolve_conflict(place, actor, number, takes_sent, reason)`: which content of a batch counts; a person says so.
     - `metrics()`: the page of `/metrics`, in Prometheus' own text format.
     - `not_ready()`: why the server cannot serve now, a sentence each; empty when it can.
     """
@@ -261,5 +273,6 @@ class Services:
     usage_percentiles: Callable[[Place, UsageQuery, Fraction, RankMethod], UsagePercentiles]
     status: Callable[[Place, frozenset[str] | None], Status]
     agents: Callable[[Place], tuple[AgentStatus, ...]]
+    resolve_conflict: Callable[[Place, str, int, bool, str], Conflict]
     metrics: Callable[[], str]
     not_ready: Callable[[], tuple[str, ...]]

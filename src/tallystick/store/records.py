@@ -32,8 +32,13 @@ class StoredPayload:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conflict:
-    """A batch that was sent again with other content: both hashes, and the second content."""
+    """A batch that was sent again with other content: both hashes, the second content, and what a person made of it.
 
+    `row` is its number; `first_at_ns`, `last_at_ns` and `samples` are of the second content. `state` is `open`, `kept` (the stored
+    content counts on) or `replaced` (the second counts in its place).
+    """
+
+    row: int
     resource_id: str
     boot_id: str
     spool_id: str
@@ -43,6 +48,13 @@ class Conflict:
     received_at_ns: int
     body: bytes
     interval_ns: int
+    first_at_ns: int
+    last_at_ns: int
+    samples: int
+    state: str
+    resolved_at_ns: int | None
+    resolved_by: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,6 +59,7 @@ class Agent:
     """An agent instance by its last heartbeat; every sample that it measured before `reported_until_ns` has been sent.
 
     `clock_offset_ns` is its clock minus the server's, as it measured it; None: it did not tell, as of `clock_synchronised`.
+    `key_id` is the key that reported it first: it is that key's until it is released.
     """
 
     instance_id: str
@@ -71,6 +72,7 @@ class Agent:
     clock_offset_ns: int | None = None
     clock_synchronised: bool | None = None
     thinned_batches: int = 0
+    key_id: str = ""
 
 
 class Registry(Section):
@@ -208,13 +210,14 @@ class Registry(Section):
         """Keep an agent's heartbeat; what is known of it only goes forward."""
         tx.run(
             "INSERT INTO agent (scope_key, instance_id, at_ns, received_at_ns, reported_until_ns, active, spool_depth, missed_ticks,"
-            " clock_offset_ns, clock_synchronised, thinned_batches)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (scope_key, instance_id) DO UPDATE SET at_ns = excluded.at_ns,"
+            " clock_offset_ns, clock_synchronised, thinned_batches, key_id)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (scope_key, instance_id) DO UPDATE SET at_ns = excluded.at_ns,"
             " received_at_ns = excluded.received_at_ns, reported_until_ns = CASE WHEN excluded.reported_until_ns > agent.reported_until_ns"
             " THEN excluded.reported_until_ns ELSE agent.reported_until_ns END, active = excluded.active,"
             " spool_depth = excluded.spool_depth, missed_ticks = excluded.missed_ticks,"
             " clock_offset_ns = excluded.clock_offset_ns, clock_synchronised = excluded.clock_synchronised,"
-            " thinned_batches = excluded.thinned_batches WHERE excluded.at_ns >= agent.at_ns",
+            " thinned_batches = excluded.thinned_batches, key_id = COALESCE(agent.key_id, excluded.key_id)"
+            " WHERE excluded.at_ns >= agent.at_ns",
             (
                 self._surrogates.scope(tx, place),
                 agent.instance_id,
@@ -227,15 +230,36 @@ class Registry(Section):
                 agent.clock_offset_ns,
                 None if agent.clock_synchronised is None else int(agent.clock_synchronised),
                 agent.thinned_batches,
+                agent.key_id or None,
             ),
         )
+
+    def owner_of_agent(self, place: Place, instance_id: str, *, tx: Tx | None = None) -> str:
+        """The key that reported an instance first; empty: nobody has, or it was released."""
+        with self._reading(tx) as reading:
+            row = reading.row(
+                "SELECT key_id FROM agent WHERE scope_key = ? AND instance_id = ?", (self._surrogates.scope(reading, place), instance_id)
+            )
+        return "" if row is None else row[0] or ""
+
+    def release_agent(self, place: Place, instance_id: str, *, actor: str, reason: str, tx: Tx | None = None) -> bool:
+        """Let an instance be that of the key that reports it next; false, and nothing happens, if there is no such instance."""
+        now_ns = self._clock.now_ns()
+        with self._writing(tx) as writing:
+            released = writing.run(
+                "UPDATE agent SET key_id = NULL WHERE scope_key = ? AND instance_id = ?",
+                (self._surrogates.scope(writing, place), instance_id),
+            )
+            if released:
+                append(writing, self._surrogates.seller(writing, place), now_ns, actor, "agent.release", instance_id, {"reason": reason})
+        return released == 1
 
     def agents(self, place: Place, *, tx: Tx | None = None) -> list[Agent]:
         """The agents of a place, by their instance ids."""
         with self._reading(tx) as reading:
             rows = reading.rows(
                 "SELECT instance_id, at_ns, received_at_ns, reported_until_ns, active, spool_depth, missed_ticks,"
-                " clock_offset_ns, clock_synchronised, thinned_batches FROM agent"
+                " clock_offset_ns, clock_synchronised, thinned_batches, key_id FROM agent"
                 " WHERE scope_key = ? ORDER BY instance_id",
                 (self._surrogates.scope(reading, place),),
             )
@@ -251,6 +275,7 @@ class Registry(Section):
                 clock_offset_ns=row[7],
                 clock_synchronised=None if row[8] is None else bool(row[8]),
                 thinned_batches=row[9] or 0,
+                key_id=row[10] or "",
             )
             for row in rows
         ]

@@ -28,7 +28,9 @@ from tallystick.store.surrogates import Surrogates
 from tallystick.store.turnstile import ServerLock, StoreInUse
 from tallystick.store.usage.operations import Usage
 from tallystick.store.watch.absences import Absences
+from tallystick.store.watch.conflicts import Conflicts
 from tallystick.store.watch.evidence import Witness
+from tallystick.store.watch.listing import Gaps
 from tallystick.store.watch.sequences import Sequences
 
 __all__ = ["SchemaMismatch", "Store", "StoreFault", "StoreInUse", "Tx", "migrate", "open_store"]
@@ -64,6 +66,8 @@ class Store:
         self.absences = Absences(*parts)
         self.sequences = Sequences(*parts)
         self.witness = Witness(*parts)
+        self.gaps = Gaps(*parts)
+        self.conflicts = Conflicts(*parts)
 
     @property
     def name(self) -> str:

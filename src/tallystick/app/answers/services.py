@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from tallystick.app.answers.conflicts import resolve_conflict
 from tallystick.app.answers.explaining import explain_line
 from tallystick.app.answers.percentiles import usage_percentiles
 from tallystick.app.answers.periods import usage_periods
 from tallystick.app.answers.previews import preview
-from tallystick.app.answers.status import StatusBoard
+from tallystick.app.answers.status import USUAL_LIMITS, AgentLimits, StatusBoard
 from tallystick.app.clock import Clock, Ids
 from tallystick.invoice.codec import to_json
 from tallystick.model.access import Place
@@ -32,9 +33,17 @@ from tallystick.store.store import Store
 BODY = "body"
 
 
-def services_of(store: Store, clock: Clock, ids: Ids, *, metrics: Callable[[], str], not_ready: Callable[[], tuple[str, ...]]) -> Services:
+def services_of(
+    store: Store,
+    clock: Clock,
+    ids: Ids,
+    *,
+    metrics: Callable[[], str],
+    not_ready: Callable[[], tuple[str, ...]],
+    limits: AgentLimits = USUAL_LIMITS,
+) -> Services:
     """The services of one server."""
-    board = StatusBoard(store, clock, ids)
+    board = StatusBoard(store, clock, ids, limits)
     return Services(
         new_id=ids.new_id,
         new_key=ids.new_key,
@@ -49,11 +58,14 @@ def services_of(store: Store, clock: Clock, ids: Ids, *, metrics: Callable[[], s
         invoice_text=text,
         estimate=lambda place, request: estimate(store, clock, place, request),
         explain_line=lambda place, invoice_id, number, depth, verify: explain_line(store, place, invoice_id, number, depth, verify=verify),
-        usage_days=lambda place, query: usage_periods(store, place, "day", query),
-        usage_months=lambda place, query: usage_periods(store, place, "month", query),
+        usage_days=lambda place, query: usage_periods(store, place, "day", query, clock.now_ns()),
+        usage_months=lambda place, query: usage_periods(store, place, "month", query, clock.now_ns()),
         usage_percentiles=lambda place, query, percentile, method: usage_percentiles(store, place, query, percentile, method),
         status=board.status,
         agents=board.agents,
+        resolve_conflict=lambda place, actor, row, takes_sent, reason: resolve_conflict(
+            store, place, actor, row, takes_sent=takes_sent, reason=reason
+        ),
         metrics=metrics,
         not_ready=not_ready,
     )

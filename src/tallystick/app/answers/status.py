@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 
 from tallystick.app.accounts import holdings_of
@@ -16,11 +17,13 @@ from tallystick.model.calendar import month_of
 from tallystick.model.findings import Severity
 from tallystick.model.instants import CELL_NS, DAY_NS, HOUR_NS, LATEST_NS, hour_start
 from tallystick.model.resources import UNASSIGNED
+from tallystick.model.silence import Absence
 from tallystick.model.usage import UsageHour, UsagePeriod
 from tallystick.serve.services import AgentStatus, ResourceStatus, Status
 from tallystick.store.records import NotFound
-from tallystick.store.registry import StoredResource
+from tallystick.store.registry import Agent, StoredResource
 from tallystick.store.store import Store
+from tallystick.store.watch.listing import LATE_NS
 
 KEPT_NS = 5 * 10**9
 KEPT_TIMES = 10
@@ -31,10 +34,38 @@ Cost = tuple[Mapping[str, tuple[Fraction, str]], str, tuple[Money, ...]]
 """Exact costs by resource with their currency, why there is none, totals."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentLimits:
+    """From when on an agent is away or late, and its clock off."""
+
+    away_after_ns: int = 75 * 10**9
+    clock_offset_ns: int = 10**9
+
+    def state(self, agent: Agent, now_ns: int) -> str:
+        """`away`, `late` or `alive`."""
+        if now_ns - agent.received_at_ns > self.away_after_ns:
+            return "away"
+        return "late" if agent.reported_until_ns and agent.received_at_ns - agent.reported_until_ns > LATE_NS else "alive"
+
+    def warnings(self, agent: Agent) -> tuple[str, ...]:
+        """What is wrong with its clock, a sentence each."""
+        found = []
+        offset_ns = agent.clock_offset_ns
+        if offset_ns is not None and abs(offset_ns) > self.clock_offset_ns:
+            found.append(f"its clock is {abs(offset_ns) // 10**6} ms {'ahead of' if offset_ns > 0 else 'behind'} the server's")
+        if agent.clock_synchronised is False:
+            found.append("its kernel says that its clock is not synchronised")
+        return tuple(found)
+
+
+USUAL_LIMITS = AgentLimits()
+
+
 class StatusBoard:
     """Makes the live table; costs are kept for some seconds."""
 
-    def __init__(self, store: Store, clock: Clock, ids: Ids) -> None:
+    def __init__(self, store: Store, clock: Clock, ids: Ids, limits: AgentLimits) -> None:
+        self._limits = limits
         self._store = store
         self._clock = clock
         self._ids = ids
@@ -54,6 +85,7 @@ class StatusBoard:
         )
         agents = self.agents(place)
         active = {name for agent in self._store.registry.agents(place) for name in agent.active_resources}
+        silent = {one.absence.subject: one.absence for one in self._store.absences.open(place) if one.resource_key is not None}
         costs = {each: self._cost(place, each, now_ns) for each in {one.customer_id for one in resources} - {UNASSIGNED}}
         return Status(
             at_ns=now_ns,
@@ -65,6 +97,7 @@ class StatusBoard:
                     latest.get(each.row),
                     active=each.id in active,
                     cost=costs.get(each.customer_id),
+                    silence=_silence(silent.get(each.id), month_ns, now_ns),
                 )
                 for each in resources
             ),
@@ -81,6 +114,7 @@ class StatusBoard:
 
     def agents(self, place: Place) -> tuple[AgentStatus, ...]:
         """Every agent that ever sent a heartbeat."""
+        now_ns = self._clock.now_ns()
         return tuple(
             AgentStatus(
                 agent_id=each.instance_id,
@@ -89,6 +123,10 @@ class StatusBoard:
                 resources=len(each.active_resources),
                 samples_sent=None,
                 samples_waiting=each.spool_depth,
+                state=self._limits.state(each, now_ns),
+                clock_offset_ns=each.clock_offset_ns,
+                clock_synchronised=each.clock_synchronised,
+                warnings=self._limits.warnings(each),
             )
             for each in self._store.registry.agents(place)
         )
@@ -130,7 +168,13 @@ def _latest(hours: Sequence[tuple[int, UsageHour]], since_ns: Mapping[str, int])
 
 
 def _row(
-    resource: StoredResource, month: UsagePeriod | None, latest: tuple[UsageHour, int] | None, *, active: bool, cost: Cost | None
+    resource: StoredResource,
+    month: UsagePeriod | None,
+    latest: tuple[UsageHour, int] | None,
+    *,
+    active: bool,
+    cost: Cost | None,
+    silence: tuple[int | None, str, int],
 ) -> ResourceStatus:
     amounts = month.totals if month else {}
     guessed_ns = month.estimated.get("uptime", 0) if month else 0
@@ -150,9 +194,18 @@ def _row(
         cost_reason="unassigned" if cost is None else cost[1],
         measured_ns=amounts.get("uptime", 0) - guessed_ns,
         estimated_ns=guessed_ns,
-        unknown_ns=month.unknown_ns if month else 0,
+        unknown_ns=(month.unknown_ns if month else 0) + silence[2],
         last_sample_at_ns=resource.last_sample_at_ns,
+        silent_since_ns=silence[0],
+        silent_cause=silence[1],
     )
+
+
+def _silence(absence: Absence | None, month_ns: int, now_ns: int) -> tuple[int | None, str, int]:
+    """Since when nothing comes of a resource, why, and how much of the month is not known for it."""
+    if absence is None:
+        return None, "", 0
+    return absence.since_ns, absence.cause.value, max(0, now_ns - max(absence.since_ns, month_ns))
 
 
 def _level(latest: tuple[UsageHour, int] | None, meter: str, scale: int) -> int | None:

@@ -13,6 +13,9 @@ import typer
 from tallystick.app.cli.client import Client, RefusedError, connect, key_file
 from tallystick.app.cli.output import FAILED, AsJson, print_json
 
+SHOWN = 5
+"""How many of a kind are named."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examined:
@@ -80,10 +83,10 @@ def asked(name: str, client: Client, path: str, advice: str) -> Examined:
     return Examined(name=name, fine=True, found="accepted" if name == "key" else "ready")
 
 
-def listed(client: Client, path: str) -> list[Any] | None:
+def listed(client: Client, path: str, *, open: bool | None = None) -> list[Any] | None:
     """The items of a list, or None if this key may not see them."""
     try:
-        return list(client.pages(path, 200))
+        return list(client.pages(path, 200, open=open))
     except RefusedError:
         return None
 
@@ -98,11 +101,25 @@ def of_the_books(client: Client) -> Iterator[Examined]:
 
 
 def of_the_agents(client: Client) -> Iterator[Examined]:
-    """Which agents report."""
+    """Which agents report, what is silent, what contradicts."""
     agents = listed(client, "/v1/agents")
     if agents is not None:
-        found = ", ".join(f"{agent['agent_id']} at {agent['heartbeat_at']}" for agent in agents)
+        found = ", ".join(f"{agent['agent_id']} {agent['state']} at {agent['heartbeat_at']}" for agent in agents)
         yield Examined(name="agents", fine=bool(agents), found=found or "none has reported", advice="start one with `tally agent run`")
+        clocks = [f"{agent['agent_id']}: {sentence}" for agent in agents for sentence in agent["warnings"]]
+        if clocks:
+            yield Examined(name="clocks", fine=False, found="; ".join(clocks), advice="let chrony or ntpd set the clock of that host")
+    absent = listed(client, "/v1/absences", open=True)
+    if absent is not None:
+        found = ", ".join(f"{one['kind']} {one['subject']} since {one['since']} ({one['cause']})" for one in absent[:SHOWN])
+        left = f" and {len(absent) - SHOWN} more" if len(absent) > SHOWN else ""
+        advice = "look at that host; `tally absences dismiss` ends the alarm of one that will not come back"
+        yield Examined(name="silence", fine=not absent, found=f"{found}{left}" if absent else "nobody is away", advice=advice)
+    conflicts = listed(client, "/v1/conflicts", open=True)
+    if conflicts is not None:
+        found = ", ".join(f"{one['id']} of {one['resource_id']}" for one in conflicts[:SHOWN]) or "none"
+        advice = "`tally conflicts show`, then `tally conflicts resolve`"
+        yield Examined(name="conflicts", fine=not conflicts, found=found, advice=advice)
 
 
 def of_the_host() -> Iterator[Examined]:

@@ -9,11 +9,13 @@ from typing import Any
 
 from tallystick.app.access import Access, stored_grants
 from tallystick.app.answers.services import services_of
+from tallystick.app.answers.status import AgentLimits
 from tallystick.app.clock import Clock, RandomIds, clock_of
 from tallystick.app.init import migrate_store
 from tallystick.app.serving.health import Health
 from tallystick.app.serving.metrics import ServerMetrics
 from tallystick.app.serving.queries import query_service
+from tallystick.app.serving.silence import SilenceMetrics
 from tallystick.app.serving.workers import Workers
 from tallystick.app.settings import Settings
 from tallystick.app.telemetry.tracing import Traces, traces_of
@@ -88,6 +90,7 @@ def open_house(settings: Settings, clock: Clock | None = None) -> House:
         queue_bytes=settings.ingest_queue_bytes,
         settle=store.maintenance.shorten_log,
     )
+    metrics.registry.register(SilenceMetrics(store, told, settings))
     metrics.watch_waiting(lambda: writer.waiting_bytes)
     profile = RowProfile(
         counters=Counters(settings.daemon_counters),
@@ -108,7 +111,14 @@ def open_house(settings: Settings, clock: Clock | None = None) -> House:
         message_limit_bytes=settings.message_limit_bytes,
     )
     health = Health(store, writer)
-    services = services_of(store, told, RandomIds(), metrics=metrics.text, not_ready=health.not_ready)
+    services = services_of(
+        store,
+        told,
+        RandomIds(),
+        metrics=metrics.text,
+        not_ready=health.not_ready,
+        limits=AgentLimits(away_after_ns=settings.agent_away_seconds * 10**9, clock_offset_ns=settings.clock_offset_limit_ms * 10**6),
+    )
     rest = rest_app(store, services, access, told, body_limit_bytes=settings.message_limit_bytes)
     return House(
         clock=told,

@@ -10,6 +10,8 @@ from tallystick.serve.services import AgentStatus, ResourceStatus, Status
 class ShownResourceStatus(Document):
     """One resource in the live table. Null is "not known", never 0; `cost` null says why in `cost_reason`.
 
+    `silent_since` tells that nothing comes of it though it should: that is not "no usage", and `unknown_ns` has the time since.
+
     `cost_micros` is the cost before rounding, in millionths of its currency.
     """
 
@@ -29,10 +31,15 @@ class ShownResourceStatus(Document):
     estimated_ns: int
     unknown_ns: int
     last_sample_at: ShownInstant | None
+    silent_since: ShownInstant | None
+    silent_cause: str
 
 
 class ShownAgent(Document):
-    """One agent as its heartbeats tell it; what it did not say is null. `reported_until_ns` is `reported_until` as a number."""
+    """One agent as its heartbeats tell it; what it did not say is null. `reported_until_ns` is `reported_until` as a number.
+
+    `state` is `alive`, `late` (it reports, minutes behind) or `away`.
+    """
 
     agent_id: str
     heartbeat_at: ShownInstant
@@ -41,6 +48,10 @@ class ShownAgent(Document):
     resources: int
     samples_sent: int | None
     samples_waiting: int | None
+    state: str
+    clock_offset_ns: int | None
+    clock_synchronised: bool | None
+    warnings: tuple[str, ...]
 
 
 class ShownStatus(Document):
@@ -74,6 +85,10 @@ def shown_agent(agent: AgentStatus) -> ShownAgent:
         resources=agent.resources,
         samples_sent=agent.samples_sent,
         samples_waiting=agent.samples_waiting,
+        state=agent.state,
+        clock_offset_ns=agent.clock_offset_ns,
+        clock_synchronised=agent.clock_synchronised,
+        warnings=agent.warnings,
     )
 
 
@@ -108,4 +123,6 @@ def _resource(one: ResourceStatus) -> ShownResourceStatus:
         estimated_ns=one.estimated_ns,
         unknown_ns=one.unknown_ns,
         last_sample_at=shown_instant(one.last_sample_at_ns),
+        silent_since=shown_instant(one.silent_since_ns),
+        silent_cause=one.silent_cause,
     )

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from tallystick.model.findings import Finding, Severity
 from tallystick.model.instants import iso
-from tallystick.model.usage import METERS, Filled, Gap, GapCause, UsageHour
+from tallystick.model.usage import METERS, UsageHour
 from tallystick.serve.documents.values import Document, Exact, ShownInstant, exact, shown_instant
 from tallystick.serve.services import RankMethod, SlotSummary, UsagePercentiles, UsageTotal
 
@@ -23,7 +23,8 @@ class MeterOfHour(Document):
 class ShownHour(Document):
     """The usage of one resource in one UTC hour. A meter that nothing measured is absent: it is not 0.
 
-    `samples` is null where the hour is split between customers: it is not known per part.
+    `samples` is null where the hour is split between customers, as is `unknown_ns`: it is not known per part. `measured_ns` and
+    `estimated_ns` are uptime, `unknown_ns` is the time in gaps that nothing filled, those that go on included.
     """
 
     resource_id: str
@@ -33,6 +34,9 @@ class ShownHour(Document):
     memory_peak_bytes: int | None
     runs: tuple[ShownInstant, ...]
     meters: dict[str, MeterOfHour]
+    measured_ns: int
+    estimated_ns: int
+    unknown_ns: int | None
 
 
 class MeterOfTotal(Document):
@@ -58,17 +62,6 @@ class ShownTotal(Document):
     measured_ns: int
     estimated_ns: int
     unknown_ns: int
-
-
-class ShownGap(Document):
-    """A silence of one resource, and whether it was filled."""
-
-    resource_id: str
-    customer_id: str
-    from_: ShownInstant = Field(alias="from")
-    until: ShownInstant
-    filled: Filled
-    cause: GapCause
 
 
 class ShownFinding(Document):
@@ -137,7 +130,7 @@ def _slots(found: SlotSummary | None, unit: str) -> ShownSlots | None:
     )
 
 
-def shown_hour(hour: UsageHour, customer_id: str, *, whole: bool) -> ShownHour:
+def shown_hour(hour: UsageHour, customer_id: str, *, whole: bool, unknown_ns: int) -> ShownHour:
     """A usage hour as a document, sums of meters included."""
     meters: dict[str, MeterOfHour] = {}
     for meter, unit in METERS.items():
@@ -153,6 +146,9 @@ def shown_hour(hour: UsageHour, customer_id: str, *, whole: bool) -> ShownHour:
         memory_peak_bytes=hour.memory_peak_bytes if whole else None,
         runs=tuple(map(iso, hour.runs)),
         meters=meters,
+        measured_ns=(hour.total("uptime") or 0) - hour.estimated_total("uptime"),
+        estimated_ns=hour.estimated_total("uptime"),
+        unknown_ns=unknown_ns if whole else None,
     )
 
 
@@ -175,20 +171,6 @@ def shown_total(total: UsageTotal) -> ShownTotal:
         measured_ns=total.measured_ns,
         estimated_ns=total.estimated_ns,
         unknown_ns=total.unknown_ns,
-    )
-
-
-def shown_gap(gap: Gap, customer_id: str) -> ShownGap:
-    """A gap as a document."""
-    return ShownGap.model_validate(
-        {
-            "resource_id": gap.resource_id,
-            "customer_id": customer_id,
-            "from": iso(gap.from_ns),
-            "until": iso(gap.until_ns),
-            "filled": gap.filled,
-            "cause": gap.cause,
-        }
     )
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from fractions import Fraction
+from functools import partial
 from itertools import groupby, islice
 from typing import Annotated, Generic, TypeVar
 
@@ -13,15 +15,16 @@ from fastapi import APIRouter, Depends, Query
 from tallystick.model.findings import Finding
 from tallystick.model.instants import LATEST_NS
 from tallystick.model.resources import Attributes
-from tallystick.model.usage import Gap, UsageHour
+from tallystick.model.silence import GapState, ListedGap
+from tallystick.model.usage import UsageHour
+from tallystick.serve.coverage import CoveredHours
+from tallystick.serve.documents.silence import ShownGap, shown_gap
 from tallystick.serve.documents.usage import (
     ShownFinding,
-    ShownGap,
     ShownHour,
     ShownPercentiles,
     ShownTotal,
     shown_finding,
-    shown_gap,
     shown_hour,
     shown_percentiles,
     shown_total,
@@ -38,10 +41,32 @@ router = APIRouter(prefix="/v1", route_class=GuardedRoute, tags=["usage"])
 From = Annotated[Instant | None, Query(alias="from", description="Included; without it: from the beginning.")]
 Until = Annotated[Instant | None, Query(description="Not included; without it: to the end.")]
 Percent = Annotated[str, Query(pattern=r"^(100|[0-9]{1,2}(\.[0-9]{1,4})?)$", description="From 0 to 100.")]
+
+
+class GapStates(StrEnum):
+    """Which gaps a list has."""
+
+    LIVE = "live"
+    OPEN = "open"
+    CLOSED = "closed"
+    STANDING = "standing"
+    ALL = "all"
+
+
+STATES = {
+    GapStates.LIVE: frozenset({GapState.LIVE}),
+    GapStates.OPEN: frozenset({GapState.OPEN}),
+    GapStates.CLOSED: frozenset({GapState.CLOSED}),
+    GapStates.STANDING: frozenset({GapState.LIVE, GapState.OPEN}),
+    GapStates.ALL: frozenset(GapState),
+}
+States = Annotated[
+    GapStates, Query(description="Those that go on, those that ended and stand, those that late data closed; the first two, or all.")
+]
 MOST_ROWS = 1000
 """How many rows are asked of the store at once, unless more have one instant and resource."""
 
-Row = TypeVar("Row", UsageHour, Gap, Finding)
+Row = TypeVar("Row", UsageHour, ListedGap, Finding)
 Shown = TypeVar("Shown", ShownHour, ShownGap, ShownFinding)
 
 
@@ -103,14 +128,18 @@ Wanted = Annotated[Asked, Depends(asked)]
 
 @router.get("/usage/hours", summary="Usage hours, newest first")
 def usage_hours(wanted: Wanted, limit: Limit = 100, cursor: Cursor = None) -> Listing[ShownHour]:
-    """UTC hours that begin in [from, until), exact, with their five-minute cells. An hour that belonged to two customers is two rows."""
+    """UTC hours that begin in [from, until), exact, with their five-minute cells. An hour that belonged to two customers is two rows.
+
+    The hours of a resource of which nothing comes are listed all the same: without meters, `unknown_ns` long.
+    """
+    covered = CoveredHours(wanted.call.desk.store, wanted.call.desk.clock.now_ns())
 
     def parts(key: int, hour: UsageHour) -> Iterator[ShownHour]:
         for customer, part, whole in hour_parts(hour, wanted.attributes[key]):
             if wanted.sees(customer):
-                yield shown_hour(part, customer, whole=whole)
+                yield shown_hour(part, customer, whole=whole, unknown_ns=covered.unknown_ns(key, hour.hour_ns))
 
-    return _Walk(wanted, wanted.call.desk.store.usage.hours, lambda hour: hour.hour_ns, parts).page(cursor, limit)
+    return _Walk(wanted, covered.hours, lambda hour: hour.hour_ns, parts).page(cursor, limit)
 
 
 @router.get("/usage/days", summary="Usage days, newest first")
@@ -136,15 +165,16 @@ def usage_percentiles(wanted: Wanted, percentile: Percent = "95", method: RankMe
 
 
 @router.get("/gaps", summary="Silences, newest first")
-def gaps(wanted: Wanted, limit: Limit = 100, cursor: Cursor = None) -> Listing[ShownGap]:
+def gaps(wanted: Wanted, state: States = GapStates.STANDING, limit: Limit = 100, cursor: Cursor = None) -> Listing[ShownGap]:
     """Gaps that reach into [from, until), each as far as its resource belonged to one customer."""
 
-    def parts(key: int, gap: Gap) -> Iterator[ShownGap]:
+    def parts(key: int, gap: ListedGap) -> Iterator[ShownGap]:
         for customer, part in gap_parts(gap, wanted.attributes[key]):
             if wanted.sees(customer):
                 yield shown_gap(part, customer)
 
-    return _Walk(wanted, wanted.call.desk.store.usage.gaps, lambda gap: gap.from_ns, parts).page(cursor, limit)
+    fetch = partial(wanted.call.desk.store.gaps.gaps, states=STATES[state])
+    return _Walk(wanted, fetch, lambda gap: gap.from_ns, parts).page(cursor, limit)
 
 
 @router.get("/findings", summary="What was noticed in the usage, newest first")

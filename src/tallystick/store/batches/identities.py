@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tallystick.model.outcomes import BatchResult, Outcome
 from tallystick.model.timeline import PayloadForm, StorableBatch
 from tallystick.store.engine import Tx, Values, integers, octet_strings
+from tallystick.store.service.audit import tell
 
 FORMS = {PayloadForm.PLANES: 1, PayloadForm.THINNED: 2}
 """The numbers in the columns `form`."""
@@ -125,5 +126,20 @@ def settle_known(tx: Tx, scope_key: int, candidates: Sequence[Candidate], result
             continue
         form = FORMS[batch.payload_form]
         kept = (batch.received_at_ns, batch.first_at_ns, batch.last_at_ns, batch.samples, form, batch.interval_ns, batch.payload)
-        tx.run(KEEP_ASIDE, (scope_key, batch_key, stored_hash, batch.content_hash, *kept))
+        if tx.run(KEEP_ASIDE, (scope_key, batch_key, stored_hash, batch.content_hash, *kept)):
+            _alarm(tx, scope_key, batch, stored_hash)
         results[candidate.index] = BatchResult(outcome=Outcome.CONFLICT, stored_hash=stored_hash.hex(), sent_hash=batch.content_hash.hex())
+
+
+def _alarm(tx: Tx, scope_key: int, batch: StorableBatch, stored_hash: bytes) -> None:
+    """An event in the outbox: a person must say which content counts."""
+    identity = batch.identity
+    told = {
+        "resource": identity.resource_id,
+        "boot": identity.boot_id,
+        "spool": identity.spool_id,
+        "sequence": identity.sequence,
+        "stored": stored_hash.hex(),
+        "sent": batch.content_hash.hex(),
+    }
+    tell(tx, scope_key, "metering.conflict", identity.resource_id, told, batch.received_at_ns)

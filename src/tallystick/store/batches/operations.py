@@ -16,7 +16,7 @@ from tallystick.store.batches.marks import Marks, lock_resources, mark
 from tallystick.store.batches.usage_records import records_of, write_records
 from tallystick.store.batches.write import write_batches
 from tallystick.store.engine import Database, Tx
-from tallystick.store.records import Conflict, StoredPayload
+from tallystick.store.records import StoredPayload
 from tallystick.store.surrogates import Surrogates
 
 
@@ -151,45 +151,3 @@ class Batches:
             (self._surrogates.scope(tx, place), resource_key, from_ns - from_ns % (300 * 10**9), until_ns, from_ns, until_ns),
         )
         return tuple(row[0] for row in rows)
-
-    def conflicts(self, place: Place, *, tx: Tx | None = None) -> tuple[Conflict, ...]:
-        """The batches that were sent again with other content, newest first."""
-        if tx is None:
-            with self._database.read() as snapshot:
-                return self.conflicts(place, tx=snapshot)
-        rows = tx.rows(
-            "SELECT r.resource_id, t.boot_id, p.spool_id, b.sequence, c.stored_hash, c.sent_hash, c.received_at_ns, c.body, c.interval_ns"
-            " FROM conflict c JOIN batch b ON b.batch_key = c.batch_key JOIN boot t ON t.boot_key = b.boot_key"
-            " JOIN resource r ON r.resource_key = t.resource_key LEFT JOIN spool p ON p.spool_key = b.spool_key"
-            " WHERE c.scope_key = ? ORDER BY c.conflict_key DESC",
-            (self._surrogates.scope(tx, place),),
-        )
-        return tuple(
-            Conflict(
-                resource_id=row[0],
-                boot_id=boot_of(row[1])[0],
-                spool_id=row[2] or "",
-                sequence=row[3],
-                stored_hash=bytes(row[4]),
-                sent_hash=bytes(row[5]),
-                received_at_ns=row[6],
-                body=bytes(row[7]),
-                interval_ns=row[8],
-            )
-            for row in rows
-        )
-
-    def missing_sequences(self, place: Place, *, tx: Tx | None = None) -> tuple[tuple[str, str, str, int], ...]:
-        """Numbers between the first and the last stored of a resource, boot and spool that no stored batch has."""
-        if tx is None:
-            with self._database.read() as snapshot:
-                return self.missing_sequences(place, tx=snapshot)
-        rows = tx.rows(
-            "SELECT r.resource_id, t.boot_id, p.spool_id, n.sequence, n.following FROM (SELECT boot_key, spool_key, sequence,"
-            " LEAD(sequence) OVER (PARTITION BY boot_key, spool_key ORDER BY sequence) AS following FROM batch"
-            " WHERE scope_key = ? AND sequence > 0) AS n JOIN boot t ON t.boot_key = n.boot_key"
-            " JOIN resource r ON r.resource_key = t.resource_key JOIN spool p ON p.spool_key = n.spool_key"
-            " WHERE n.following > n.sequence + 1 ORDER BY r.resource_id, t.boot_id, p.spool_id, n.sequence",
-            (self._surrogates.scope(tx, place),),
-        )
-        return tuple((row[0], row[1], row[2], number) for row in rows for number in range(row[3] + 1, row[4]))

@@ -22,6 +22,15 @@ def append(tx: Tx, seller_key: int, at_ns: int, actor: str, action: str, subject
     )
 
 
+def tell(tx: Tx, scope_key: int, topic: str, subject: str, body: Mapping[str, object], at_ns: int) -> None:
+    """Leave an event about something of a scope in the outbox of its seller."""
+    tx.run(
+        "INSERT INTO outbox (seller_key, topic, subject, body, created_at_ns, due_at_ns)"
+        " SELECT seller_key, ?, ?, ?, ?, ? FROM scope WHERE scope_key = ?",
+        (topic, subject, json.dumps(dict(body), ensure_ascii=False, sort_keys=True), at_ns, at_ns, scope_key),
+    )
+
+
 class Audit(Section):
     """Who did what: every financial operation, never changed."""
 

@@ -14,7 +14,7 @@ from tallystick.store.engine import Tx, Values
 from tallystick.store.records import NotFound
 from tallystick.store.registry import limited
 from tallystick.store.section import Section, before_row
-from tallystick.store.service.audit import append
+from tallystick.store.service.audit import append, tell
 
 TOPICS = {
     (AbsenceKind.AGENT, True): "metering.agent_away",
@@ -173,7 +173,7 @@ class Absences(Section):
         return sum(self._open(tx, place, absence) for absence in few)
 
     def _open(self, tx: Tx, place: Place, one: Absence) -> bool:
-        seller_key, scope_key = self._surrogates.seller(tx, place), self._surrogates.scope(tx, place)
+        scope_key = self._surrogates.scope(tx, place)
         key = None if one.kind is AbsenceKind.AGENT else self._surrogates.found_resource(tx, scope_key, one.subject)
         row = (scope_key, one.kind.value, one.subject, key, one.instance_id, one.cause.value, one.since_ns, one.noticed_at_ns)
         made = tx.run(
@@ -183,11 +183,11 @@ class Absences(Section):
         )
         # Of an agent that is away one event tells, not one more for each of its resources.
         if made and (one.kind is AbsenceKind.AGENT or one.cause is AbsenceCause.SILENT):
-            _tell(tx, seller_key, place, one, one.noticed_at_ns, {"since_ns": one.since_ns, "cause": one.cause.value})
+            _tell(tx, scope_key, place, one, one.noticed_at_ns, {"since_ns": one.since_ns, "cause": one.cause.value})
         return made == 1
 
     def _close(self, tx: Tx, place: Place, one: Absence, end: AbsenceEnd, now_ns: int, actor: str = "", reason: str = "") -> bool:
-        seller_key, scope_key = self._surrogates.seller(tx, place), self._surrogates.scope(tx, place)
+        scope_key = self._surrogates.scope(tx, place)
         done = tx.run(
             "UPDATE absence SET closed_at_ns = ?, ended = ?, actor = ?, reason = ? WHERE scope_key = ? AND kind = ? AND subject = ?"
             " AND cause = ? AND since_ns = ? AND closed_at_ns IS NULL",
@@ -197,7 +197,7 @@ class Absences(Section):
             return False
         if one.kind is AbsenceKind.AGENT or one.cause is AbsenceCause.SILENT:
             told = {"since_ns": one.since_ns, "closed_at_ns": now_ns, "ended": end.value, "cause": one.cause.value}
-            _tell(tx, seller_key, place, one, now_ns, told, opens=False)
+            _tell(tx, scope_key, place, one, now_ns, told, opens=False)
         if one.kind is AbsenceKind.RESOURCE and one.cause is AbsenceCause.AGENT_AWAY:
             self._mark_gaps(tx, scope_key, one, now_ns)
         return True
@@ -259,12 +259,9 @@ class Absences(Section):
         return [_absence(row) for row in rows]
 
 
-def _tell(tx: Tx, seller_key: int, place: Place, one: Absence, now_ns: int, told: Mapping[str, object], *, opens: bool = True) -> None:
+def _tell(tx: Tx, scope_key: int, place: Place, one: Absence, now_ns: int, told: Mapping[str, object], *, opens: bool = True) -> None:
     body = {"scope": place.scope_id, "kind": one.kind.value, "subject": one.subject, "agent": one.instance_id, **told}
-    tx.run(
-        "INSERT INTO outbox (seller_key, topic, subject, body, created_at_ns, due_at_ns) VALUES (?, ?, ?, ?, ?, ?)",
-        (seller_key, TOPICS[one.kind, opens], one.subject, json.dumps(body, ensure_ascii=False, sort_keys=True), now_ns, now_ns),
-    )
+    tell(tx, scope_key, TOPICS[one.kind, opens], one.subject, body, now_ns)
 
 
 def _absence(row: Values) -> StoredAbsence:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from tallystick.model.access import Place
+from tallystick.model.samples import boot_of
 from tallystick.store.engine import Tx
 from tallystick.store.registry import limited
 from tallystick.store.section import Section
@@ -170,7 +171,7 @@ class Sequences(Section):
                 MissingNumbers(
                     resource_key=row[5],
                     resource_id=row[6],
-                    boot_id=row[7],
+                    boot_id=boot_of(row[7])[0],
                     spool_id=row[8],
                     first=row[3],
                     last=row[4],

@@ -102,21 +102,53 @@ def thousandths(amount: int, divisor: int) -> str:
     return f"{whole // 1000}.{whole % 1000:03d}"
 
 
+class GapStates(StrEnum):
+    """Which gaps are shown."""
+
+    LIVE = "live"
+    OPEN = "open"
+    CLOSED = "closed"
+    STANDING = "standing"
+    ALL = "all"
+
+
 def gaps(
     resource: Resource = None,
     customer: Customer = None,
     start: From = None,
     until: Until = None,
+    state: Annotated[
+        GapStates, typer.Option(help="Those that go on, that stand, that late data closed; the first two, or all.")
+    ] = GapStates.ALL,
+    missing: Annotated[bool, typer.Option("--missing", help="Show the numbers of batches that never came instead.")] = False,
     limit: Limit = 100,
     as_json: AsJson = False,
 ) -> None:
-    """Show silences: from when until when nothing was measured, and whether it was filled.
+    """Show silences: from when until when nothing was measured, why, how it was filled, and whether late data closed it.
 
     \b
     Example:
         tally gaps --customer acme --from 2026-03-01
+        tally gaps --missing
     """
-    asked = {"resource_id": resource, "customer_id": customer, "from": instant(start), "until": instant(until)}
+    if missing:
+        rows = list(connect().pages("/v1/missing-sequences", limit, resource_id=resource))
+        named = {"resource": "resource_id", "boot": "boot_id", "spool": "spool_id", "first": "first", "last": "last", "since": "noticed_at"}
+        print_json(rows) if as_json else print_table("missing batches", rows, named, right=["first", "last"])
+        return
+    asked = {"resource_id": resource, "customer_id": customer, "from": instant(start), "until": instant(until), "state": state.value}
     rows = list(connect().pages("/v1/gaps", limit, **asked))
-    columns = {"resource": "resource_id", "from": "from", "until": "until", "filled": "filled", "cause": "cause"}
-    print_json(rows) if as_json else print_table("gaps", rows, columns)
+    if as_json:
+        print_json(rows)
+        return
+    shown = [{**row, "until": row["until"] or "goes on", "closed": row["closed_at"] and f"late data, {row['closed_at']}"} for row in rows]
+    columns = {
+        "resource": "resource_id",
+        "from": "from",
+        "until": "until",
+        "cause": "cause",
+        "filled": "filled",
+        "estimated %": "estimated_percent",
+        "closed by": "closed",
+    }
+    print_table("gaps", shown, columns, right=["estimated %"])
