@@ -97,6 +97,8 @@ def test_what_cannot_be_is_set_aside_and_named_and_the_rest_is_stored(served: Se
     assert found.problems[1].value == str(2**63)
     assert found.message.startswith("4 rows are set aside; 2 rows are refused; metrics[0].timestamp = -62135596800 s")
     assert len(served.rows("SELECT 1 FROM quarantine WHERE resource_id = ?", ("vm-mixed",))) == 4
+    assigned = "SELECT r.resource_id FROM resource_fact f JOIN resource r ON r.resource_key = f.resource_key WHERE r.resource_id IN (?, ?)"
+    assert served.rows(assigned, ("vm-mixed", "vm-late")) == [("vm-mixed",)], "what is refused assigns nothing"
 
 
 def test_a_batch_of_which_nothing_can_be_stored_is_a_connect_error(served: Served) -> None:
@@ -234,4 +236,6 @@ def test_what_is_sent_in_any_order_and_any_cut_is_what_the_hours_say(served: Ser
 def test_too_many_rows_are_to_be_sent_in_parts(served_sqlite: Served) -> None:
     reply = send(served_sqlite, *[wire.BillingMetrics()] * 100_001)
     assert (reply.status, reply.json["code"]) == (429, "resource_exhausted")
-    assert "100001 rows, at most 100000" in reply.json["message"]
+    assert "more than 100000 rows" in reply.json["message"]
+    as_json = served_sqlite.server.rpc(SERVICES[0] + "SendMetricsBatch", {"metrics": [{}] * 100_001}, served_sqlite.agent)
+    assert (as_json.status, as_json.json["code"]) == (429, "resource_exhausted")

@@ -22,7 +22,7 @@ from google.protobuf.message import DecodeError, Message
 
 from tallystick.ingest.rows import DAEMON_ROW_FIELD, DAEMON_ROW_FIELDS, DAEMON_TEXTS
 from tallystick.ingest.sources.readings import ROW_FIELD, ROW_FIELDS
-from tallystick.ingest.sources.wire_columns import Table, read_rows, texts_end
+from tallystick.ingest.sources.wire_columns import TOO_MANY_ROWS, Table, TooManyRows, read_rows, texts_end
 from tallystick.model.outcomes import Refusal, RefusalCode
 from tallystick.proto.billing.collector.v1 import collector_pb2 as collector
 from tallystick.proto.billing.v1 import billing_pb2 as daemon
@@ -162,12 +162,14 @@ class Binary(Codec[Message, M]):
         """One message.
 
         Raises:
-            ConnectError: `invalid_argument`.
+            ConnectError: `invalid_argument`, or `resource_exhausted` for more rows than a request may have.
 
         """
         try:
             BODY_BYTES.set(len(body))
             return message_class.FromString(_without_rows(bytes(body), message_class))
+        except TooManyRows:
+            raise ConnectError(Code.RESOURCE_EXHAUSTED, TOO_MANY_ROWS) from None
         except DecodeError:
             raise ConnectError(Code.INVALID_ARGUMENT, f"body: no {message_class.DESCRIPTOR.full_name} message") from None
 

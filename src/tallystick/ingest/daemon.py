@@ -16,15 +16,13 @@ from tallystick.ingest.codecs import BODY_BYTES, TABLE
 from tallystick.ingest.rows import columns_of, columns_of_table, sentence
 from tallystick.ingest.sources.assignments import Assignments
 from tallystick.ingest.sources.profiles import RowProfile, check, owner_refusal
+from tallystick.ingest.sources.wire_columns import MOST_ROWS, TOO_MANY_ROWS
 from tallystick.ingest.submission import Clock, Heartbeat, Intake, SentBatch, Submission
 from tallystick.model.access import Grant, Place
 from tallystick.model.outcomes import BatchResult, Outcome, Refusal, RefusalCode
 from tallystick.model.resources import Fact
 from tallystick.model.samples import BatchIdentity, LifecycleEvent, LifecycleKind, SampleSource
 from tallystick.proto.billing.v1 import billing_pb2 as wire
-
-MOST_ROWS = 100_000
-"""Rows of one request: more than ordinary ones of 4 MiB hold. Two bytes could be a row."""
 
 NamedSinceStop = Callable[[Place, str, int], Sequence[str]]
 """The customers that agents named for a resource by an instant, since its last stop before that. It asks the store."""
@@ -54,7 +52,7 @@ class DaemonService:
         if not count:
             raise ConnectError(Code.INVALID_ARGUMENT, "metrics: no metrics provided")
         if count > MOST_ROWS:
-            raise ConnectError(Code.RESOURCE_EXHAUSTED, f"metrics: {count} rows, at most {MOST_ROWS} in a request: send them in parts")
+            raise ConnectError(Code.RESOURCE_EXHAUSTED, TOO_MANY_ROWS)
         rows = columns_of(request.vm_id, request.metrics) if table is None else columns_of_table(request.vm_id, table)
         aside = sentence(rows.quarantined)
         identity = BatchIdentity(resource_id=request.vm_id, boot_id="", spool_id="", sequence=0, source=SampleSource.ROWS)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import struct
 
+import pytest
 from google.protobuf.message import DecodeError
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tallystick.ingest.sources.readings import ROW_FIELD, ROW_FIELDS, read, read_table
-from tallystick.ingest.sources.wire_columns import read_rows
+from tallystick.ingest.sources.wire_columns import TooManyRows, read_rows
 from tallystick.proto.billing.collector.v1 import collector_pb2 as wire
 
 INTEGERS = st.one_of(
@@ -39,7 +40,7 @@ def rows(draw: st.DrawFn) -> wire.BillingMetrics:
 
 def same(body: bytes) -> bool:
     """Whether the bytes were read as columns; then they say what the library's messages say, row by row."""
-    table = read_rows(body, ROW_FIELD, ROW_FIELDS)
+    table = read_rows(body, ROW_FIELD, ROW_FIELDS, 100)
     if table is None:
         return False
     found, wanted = read_table(table), read(wire.SendMetricsBatchRequest.FromString(body).metrics)
@@ -70,7 +71,7 @@ def test_a_damaged_message_is_never_read_otherwise(sent: list[wire.BillingMetric
     try:
         wire.SendMetricsBatchRequest.FromString(damaged)
     except DecodeError:
-        assert read_rows(damaged, ROW_FIELD, ROW_FIELDS) is None
+        assert read_rows(damaged, ROW_FIELD, ROW_FIELDS, 100) is None
     else:
         same(damaged)
 
@@ -80,7 +81,9 @@ def test_what_other_encoders_may_write_is_left_to_the_library() -> None:
     unknown, unordered, twice = row + b"\xf8\x07\x01", b"\x38\x05\x0a\x02vm", row + b"\x38\x06"
     for other in (unknown, unordered, twice):
         assert wire.BillingMetrics.FromString(other).vm_id == "vm"
-        assert read_rows(b"\x0a" + struct.pack("B", len(other)) + other, ROW_FIELD, ROW_FIELDS) is None
+        assert read_rows(b"\x0a" + struct.pack("B", len(other)) + other, ROW_FIELD, ROW_FIELDS, 100) is None
+    with pytest.raises(TooManyRows):
+        read_rows(b"\x0a\x00" * 101, ROW_FIELD, ROW_FIELDS, 100)
     assert same(b"")
     assert same(b"\x0a\x00" * 3), "rows of nothing"
     assert not same(b"\x0a\x04\x0a\x02\xff\xfe"), "no UTF-8"

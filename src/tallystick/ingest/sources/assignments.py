@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from tallystick.model.access import Place
 from tallystick.model.resources import Fact, Origin
+from tallystick.model.samples import FUTURE_LIMIT_NS
 
 REMEMBERED = 100_000
 Told = tuple[int, str, str]
@@ -20,10 +21,15 @@ class Assignments:
         self._known: OrderedDict[tuple[Place, str], tuple[str, str]] = OrderedDict()
 
     def facts(self, place: Place, resource_id: str, told: Iterable[Told], received_at_ns: int) -> Sequence[Fact]:
-        """What rows in order of time assign, from each instant on at which it is not what was said before."""
+        """What rows in order of time assign, from each instant on at which it is not what was said before.
+
+        A row too far in the future is refused, so it assigns nothing either.
+        """
         found: list[Fact] = []
         customer, region = self._known.get((place, resource_id), ("", ""))
         for at_ns, new_customer, new_region in told:
+            if at_ns > received_at_ns + FUTURE_LIMIT_NS:
+                break
             changes = (new_customer or customer) != customer, (new_region or region) != region
             if any(changes):
                 customer, region = new_customer or customer, new_region or region

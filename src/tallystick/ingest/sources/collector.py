@@ -19,6 +19,7 @@ from tallystick.ingest.sources.profiles import RowProfile, owner_refusal
 from tallystick.ingest.sources.readings import FIELDS, Ints, Readings, Stream, read, read_table, streams
 from tallystick.ingest.sources.replies import MOST_PROBLEMS, QUARANTINED, Problem, Tally
 from tallystick.ingest.sources.windows import PER_WINDOW, Window, as_one, findings, windows
+from tallystick.ingest.sources.wire_columns import MOST_ROWS, TOO_MANY_ROWS
 from tallystick.ingest.submission import Clock, Intake, Quarantined, Receipt, SentBatch, Submission
 from tallystick.model.access import Grant, Place
 from tallystick.model.outcomes import Outcome, Refusal
@@ -26,8 +27,6 @@ from tallystick.model.resources import Fact
 from tallystick.model.samples import BatchIdentity, SampleSource
 from tallystick.proto.billing.collector.v1 import collector_pb2 as wire
 
-MOST_ROWS = 100_000
-"""Rows of one request: as many as ordinary ones of 4 MiB hold. Two bytes could be a row."""
 ROW_BYTES = 128
 """About what a row takes while it waits: to ask each for its size would cost a tenth of reading it."""
 MOST_WINDOWS = 10_000
@@ -71,7 +70,7 @@ class CollectorService:
         if not count:
             raise ConnectError(Code.INVALID_ARGUMENT, "metrics: no metrics provided")
         if count > MOST_ROWS:
-            raise ConnectError(Code.RESOURCE_EXHAUSTED, f"metrics: {count} rows, at most {MOST_ROWS} in a request: send them in parts")
+            raise ConnectError(Code.RESOURCE_EXHAUSTED, TOO_MANY_ROWS)
         return (await self._take(read(request.metrics) if table is None else read_table(table), ctx)).reply()
 
     async def _take(self, readings: Readings, ctx: RequestContext[Any, Any]) -> Tally:

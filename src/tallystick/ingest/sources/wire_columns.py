@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 Words = NDArray[np.uint64]
 Places = NDArray[np.int64]
 
+MOST_ROWS = 100_000
+"""Rows of one request: as many as ordinary ones of 4 MiB hold. Two bytes could be a row."""
+TOO_MANY_ROWS = f"metrics: more than {MOST_ROWS} rows in a request: send them in parts"
 PADDING = 32
 """Bytes after the message, so that a word may be read at any of its places."""
 LAST_BITS = np.uint64(0x8080808080808080)
@@ -74,17 +77,25 @@ class Table:
     owners: Places
 
 
+class TooManyRows(Exception):  # noqa: N818 (it is an answer, not a fault)
+    """A message holds more rows than a request may: a row can be two bytes, and each takes hundreds once it is read."""
+
+
 class _Left(Exception):  # noqa: N818 (it is no fault: the library reads it)
     """The bytes are not as simple as this reader needs them."""
 
 
-def read_rows(body: bytes, row_field: int, fields: Sequence[tuple[int, str, Kind]]) -> Table | None:
+def read_rows(body: bytes, row_field: int, fields: Sequence[tuple[int, str, Kind]], most: int = MOST_ROWS) -> Table | None:
     """The rows of a message that holds nothing but one repeated field of rows; None: the library must read it.
 
     `fields` are all of a row in order of their numbers, as (number, name, kind), texts first.
+
+    Raises:
+        TooManyRows: there are more than `most`.
+
     """
     try:
-        starts, ends = _rows(body, row_field)
+        starts, ends = _rows(body, row_field, most)
         return _Reader(body, starts, ends).table(fields)
     except (_Left, IndexError, UnicodeDecodeError):
         return None
@@ -99,7 +110,7 @@ def texts_end(body: bytes, fields: Sequence[int]) -> int:
     return at
 
 
-def _rows(body: bytes, row_field: int) -> tuple[Places, Places]:
+def _rows(body: bytes, row_field: int, most: int) -> tuple[Places, Places]:
     """Where the rows begin and end."""
     tag, at, size = row_field << 3 | LENGTH, 0, len(body)
     starts: list[int] = []
@@ -115,6 +126,8 @@ def _rows(body: bytes, row_field: int) -> tuple[Places, Places]:
         starts.append(at)
         at += length
         ends.append(at)
+        if len(ends) > most:
+            raise TooManyRows
     if at != size:
         raise _Left
     return np.array(starts, np.int64), np.array(ends, np.int64)
