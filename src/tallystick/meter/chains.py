@@ -101,7 +101,7 @@ def deletions(timeline: Timeline) -> list[int]:
 def strands(timeline: Timeline, window: Window, *, among_others: bool = False) -> list[Strand]:
     """The strands of all boots, with the clusters that must be opened marked.
 
-    With `among_others` also of a boot that is alone so much is taken as would matter if others were there.
+    With `among_others` also of a boot that is alone so much is taken as would matter if others were there; and its first sample.
     """
     by_boot: dict[str, list[StoredSegment]] = {extent.boot_id: [] for extent in timeline.boots}
     for stored in timeline.segments:
@@ -111,7 +111,8 @@ def strands(timeline: Timeline, window: Window, *, among_others: bool = False) -
     found = []
     for extent in timeline.boots:
         mine = told.get(extent.boot_id, _NOTHING_TOLD)
-        found.append(_strand(extent, mine, by_boot[extent.boot_id], window, mine.lasting(extent.boot_id, alone)))
+        around = (*mine.lasting(extent.boot_id, alone), *((extent.first_at_ns,) if among_others else ()))
+        found.append(_strand(extent, mine, by_boot[extent.boot_id], window, around))
     for strand in found:
         _open_own(strand, window, deletions(timeline), alone)
     if not alone:

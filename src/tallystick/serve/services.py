@@ -5,7 +5,7 @@ A service that refuses raises `serve.problems.Problem` (`not_found`, `invalid`, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
@@ -17,6 +17,7 @@ from tallystick.model.billing.money import Money
 from tallystick.model.billing.price_book import PriceBook
 from tallystick.model.records import UsageRecord
 from tallystick.store.records import Conflict
+from tallystick.store.retention.too_late import LateBatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,6 +249,8 @@ class Services:
     - `explain_line(place, invoice_id, line_number, depth, verify)`: line 1 is the first.
     - `usage_days(place, query)`, `usage_months(place, query)`: per resource and local day or month of its customer's zone.
     - `usage_percentiles(place, query, percentile, method)`: over five-minute slots, of all resources asked for together.
+    - `change_of(place, late)`: by hour and stored meter, what a batch that came too late would change, or did.
+    - `decide_late(place, actor, batch, reason, admit)`: admitted or dismissed; `conflict` if it is decided already.
     - `status(place, customers)`: the live table, of these customers only (None: all; then agents stand in it too).
     - `agents(place)`: every agent that ever sent a heartbeat.
     - `resolve_conflict(place, actor, number, takes_sent, reason)`: which content of a batch counts; a person says so.
@@ -271,6 +274,8 @@ class Services:
     usage_days: Callable[[Place, UsageQuery], tuple[UsageTotal, ...]]
     usage_months: Callable[[Place, UsageQuery], tuple[UsageTotal, ...]]
     usage_percentiles: Callable[[Place, UsageQuery, Fraction, RankMethod], UsagePercentiles]
+    change_of: Callable[[Place, LateBatch], Mapping[str, Mapping[str, int]]]
+    decide_late: Callable[[Place, str, int, str, bool], LateBatch]
     status: Callable[[Place, frozenset[str] | None], Status]
     agents: Callable[[Place], tuple[AgentStatus, ...]]
     resolve_conflict: Callable[[Place, str, int, bool, str], Conflict]

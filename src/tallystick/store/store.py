@@ -19,6 +19,7 @@ from tallystick.store.keys import Keys
 from tallystick.store.registry import Registry
 from tallystick.store.retention.archived import Archived
 from tallystick.store.retention.sections import Retention
+from tallystick.store.retention.too_late import TooLate
 from tallystick.store.schema_version import SchemaMismatch, check_version, migrate
 from tallystick.store.service.audit import Audit, Outbox
 from tallystick.store.service.jobs import Jobs
@@ -60,6 +61,7 @@ class Store:
         self.maintenance = Maintenance(*parts)
         self.retention = Retention(*parts)
         self.archived = Archived(*parts)
+        self.too_late = TooLate(*parts)
         self.stored_usage = StoredUsage(*parts)
         self.stored_money = StoredMoney(*parts)
         self.stored_registry = StoredRegistry(*parts)

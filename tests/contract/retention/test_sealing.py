@@ -50,7 +50,9 @@ def hours_of(store: Store, resource: str, from_ns: int = 0) -> list[UsageHour]:
 
 
 def test_deletion_changes_no_hour_that_is_not_sealed(store: Store, url: str, tmp_path: Path) -> None:
-    with migrated_database("sqlite", tmp_path) as other:
+    folder = tmp_path / "whole"
+    folder.mkdir()
+    with migrated_database("sqlite", folder) as other:
         whole = open_store(other, StandingClock())
         for seed in range(STREAMS[url.partition(":")[0]]):
             check(store, whole, Random(seed), f"vm-{seed}")

@@ -8,6 +8,7 @@ from dataclasses import replace
 from tallystick.app.answers.conflicts import resolve_conflict
 from tallystick.app.answers.explaining import explain_line
 from tallystick.app.answers.percentiles import usage_percentiles
+from tallystick.app.answers.late import change_of, decide_late
 from tallystick.app.answers.periods import usage_periods
 from tallystick.app.answers.previews import preview
 from tallystick.app.answers.status import USUAL_LIMITS, AgentLimits, StatusBoard
@@ -61,6 +62,8 @@ def services_of(
         usage_days=lambda place, query: usage_periods(store, place, "day", query, clock.now_ns()),
         usage_months=lambda place, query: usage_periods(store, place, "month", query, clock.now_ns()),
         usage_percentiles=lambda place, query, percentile, method: usage_percentiles(store, place, query, percentile, method),
+        change_of=lambda place, late: change_of(store, place, late),
+        decide_late=lambda place, actor, batch, reason, admit: decide_late(store, place, actor, batch, reason, admit=admit),
         status=board.status,
         agents=board.agents,
         resolve_conflict=lambda place, actor, row, takes_sent, reason: resolve_conflict(

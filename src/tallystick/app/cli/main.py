@@ -10,7 +10,7 @@ import typer
 from tallystick import __version__
 from tallystick.app.cli import agent, doctor, processes, retention, stores
 from tallystick.app.cli.client import RefusedError
-from tallystick.app.cli.nouns import absences, conflicts, customers, invoices, keys, prices, resources, subscriptions, usage
+from tallystick.app.cli.nouns import absences, conflicts, customers, invoices, keys, prices, resources, subscriptions, too_late, usage
 from tallystick.app.cli.output import FAILED, refused
 
 app = typer.Typer(
@@ -38,6 +38,7 @@ app.command()(usage.usage)
 app.command()(usage.gaps)
 app.add_typer(absences.app, name="absences")
 app.add_typer(conflicts.app, name="conflicts")
+app.add_typer(too_late.app, name="too-late")
 app.add_typer(invoices.app, name="invoice")
 app.add_typer(stores.app, name="store")
 app.add_typer(retention.app, name="retention")
