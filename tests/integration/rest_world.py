@@ -19,6 +19,7 @@ from starlette.testclient import TestClient
 
 from tallystick.app.access import Access
 from tallystick.app.answers.conflicts import resolve_conflict
+from tallystick.app.answers.late import decide_late
 from tallystick.app.answers.percentiles import usage_percentiles
 from tallystick.app.answers.services import services_of
 from tallystick.app.clock import RandomIds
@@ -466,6 +467,8 @@ def services(store: Store, clock: StandingClock) -> Services:
         usage_days=standing.totals,
         usage_months=standing.totals,
         usage_percentiles=lambda place, query, percentile, method: usage_percentiles(store, place, query, percentile, method),
+        change_of=lambda place, late: {},
+        decide_late=lambda place, actor, batch, reason, admit: decide_late(store, place, actor, batch, reason, admit=admit),
         status=standing.status,
         agents=standing.agents,
         resolve_conflict=standing.resolve_conflict,

@@ -24,6 +24,7 @@ OTHERS = {
     "book_id": ("main", "rival-book"),
     "key_id": ("k-admin", "k-globex", "k-rival"),
     "version": ("1",),
+    "batch": ("1",),
     "line": ("1",),
     "absence_id": ("1", "2"),
     "agent_id": ("host-1",),
@@ -55,6 +56,8 @@ BODIES: dict[str, tuple[dict[str, Any], ...]] = {
     "dismiss_absence": ({"reason": "Taken"},),
     "release_agent": ({"reason": "Taken"},),
     "resolve_conflict": ({"counts": "stored", "reason": "Taken"}, {"counts": "sent", "reason": "Taken"}),
+    "admit_too_late": ({}, {"reason": "x"}),
+    "dismiss_too_late": ({},),
 }
 """For each route that changes or computes something: bodies that name another's. A new route must be added here."""
 
@@ -83,6 +86,8 @@ READS_OWN = {
 }
 READS_ALL = READS_OWN | {
     "agents",
+    "list_too_late",
+    "show_too_late",
     "absences",
     "missing_sequences",
     "list_conflicts",
@@ -102,6 +107,8 @@ WRITES = {
     "activate_price_book",
     "dismiss_absence",
     "resolve_conflict",
+    "admit_too_late",
+    "dismiss_too_late",
 }
 KEYS = {"create_key", "list_keys", "revoke_key", "release_agent"}
 MAY = {

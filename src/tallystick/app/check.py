@@ -14,6 +14,7 @@ from tallystick.app.checks import audit, boots, gaps, hours, invoices, numbers, 
 from tallystick.app.checks.report import Report, Wanted
 from tallystick.app.checks.subjects import CheckedResource, CheckedWindow, windows
 from tallystick.app.clock import clock_of
+from tallystick.app.jobs.retention.archive import Archive
 from tallystick.app.jobs.rollup import DiskHorizon
 from tallystick.app.settings import Settings
 from tallystick.model.access import Place
@@ -52,13 +53,22 @@ def run_check(settings: Settings, wanted: Wanted, report: Report) -> Checked:
     """Check the store of these settings; it may be in use meanwhile."""
     clock = clock_of(settings.clock_file)
     store = open_store(settings.url, clock)
+    archive = None if settings.archive_directory is None else Archive(settings.archive_directory, store)
     try:
-        return check_store(store, DiskHorizon(settings.disk_horizon), clock.now_ns(), wanted, report)
+        return check_store(store, DiskHorizon(settings.disk_horizon), clock.now_ns(), wanted, report, archive=archive)
     finally:
         store.close()
 
 
-def check_store(store: Store, horizon: DiskHorizon, now_ns: int, wanted: Wanted | None = None, report: Report | None = None) -> Checked:
+def check_store(
+    store: Store,
+    horizon: DiskHorizon,
+    now_ns: int,
+    wanted: Wanted | None = None,
+    report: Report | None = None,
+    *,
+    archive: Archive | None = None,
+) -> Checked:
     """Compare all layers of a store, each resource and each few invoices from a snapshot of their own; memory is bounded."""
     wanted = Wanted() if wanted is None else wanted
     report = Report() if report is None else report
@@ -67,7 +77,15 @@ def check_store(store: Store, horizon: DiskHorizon, now_ns: int, wanted: Wanted 
         for resource in _resources(store, place, wanted):
             with store.read() as tx:
                 of = CheckedResource(
-                    store=store, tx=tx, report=report, wanted=wanted, place=place, resource=resource, horizon=horizon, now_ns=now_ns
+                    store=store,
+                    tx=tx,
+                    report=report,
+                    wanted=wanted,
+                    place=place,
+                    resource=resource,
+                    horizon=horizon,
+                    now_ns=now_ns,
+                    archive=archive,
                 )
                 _check_resource(of)
             report.count("resources")

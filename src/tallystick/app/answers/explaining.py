@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
-from tallystick.app.accounts import Holdings, holdings_of
+from tallystick.app.accounts import holdings_of
+from tallystick.app.answers.held import HeldPart, held_notes
+from tallystick.app.jobs.retention.archive import Archive, ArchiveUnavailable
 from tallystick.invoice.evidence import thaw
 from tallystick.invoice.explain import verify_invoice, verify_line
 from tallystick.meter.planes import decode
-from tallystick.meter.samples import present
+from tallystick.meter.samples import Samples, present
 from tallystick.model.access import Place
-from tallystick.model.billing.invoices import Invoice, Line, UsagePart
-from tallystick.model.instants import CELL_NS, HOUR_NS, cell_start, iso
+from tallystick.model.billing.invoices import Invoice, Line
+from tallystick.model.instants import CELL_NS, HOUR_NS, cell_start, hour_start, iso
 from tallystick.model.outcomes import Refusal
 from tallystick.model.records import UsageRecord
 from tallystick.model.samples import COLUMNS, MEASURED_AT
@@ -22,6 +25,7 @@ from tallystick.rate.rate import rate
 from tallystick.render.explanation import explanation
 from tallystick.serve.problems import not_found
 from tallystick.serve.services import Depth, ExplainedSample, Explanation, Verification
+from tallystick.store.registry import StoredResource
 from tallystick.store.store import Store
 
 MOST_SAMPLES = 5000
@@ -29,8 +33,10 @@ MOST_RECORDS = 5000
 LARGEST_BATCH_BYTES = 16 * 2**20
 
 
-def explain_line(store: Store, place: Place, invoice_id: str, number: int, depth: Depth, *, verify: bool) -> Explanation:
-    """Line `number` (1 is the first) of an invoice, opened as far as `depth` says.
+def explain_line(
+    store: Store, place: Place, invoice_id: str, number: int, depth: Depth, *, verify: bool, archive: Path | None = None
+) -> Explanation:
+    """Line `number` (1 is the first) of an invoice, opened as far as `depth` says; samples from the `archive` where their rows are gone.
 
     Raises:
         Problem: no such invoice, or no such line of it.
@@ -42,8 +48,11 @@ def explain_line(store: Store, place: Place, invoice_id: str, number: int, depth
     if not 1 <= number <= len(invoice.lines):
         raise not_found("line", str(number))
     line = invoice.lines[number - 1]
-    samples, left_out, notes = _samples(store, place, invoice, line) if depth is Depth.SAMPLES else ((), 0, ())
-    records = _records(store, place, invoice, line) if depth is Depth.SAMPLES else ()
+    files = None if archive is None else Archive(archive, store)
+    parts = _parts(store, place, invoice, line)
+    samples, left_out, notes = _samples(store, parts, files) if depth is Depth.SAMPLES else ((), 0, ())
+    notes = (*notes, *held_notes(store, parts))
+    records = _records(store, parts, line) if depth is Depth.SAMPLES else ()
     verification = _verified(store, place, invoice, line) if verify else None
     if verification is not None:
         notes = (*notes, "verified: it follows from its evidence" if verification.equal else "NOT VERIFIED", *verification.differences)
@@ -83,65 +92,80 @@ Found = tuple[tuple[ExplainedSample, ...], int, tuple[str, ...]]
 """Samples in order, how many were left out, what is to be said of them."""
 
 
-def _samples(store: Store, place: Place, invoice: Invoice, line: Line) -> Found:
+def _parts(store: Store, place: Place, invoice: Invoice, line: Line) -> list[HeldPart]:
+    """The parts of a line with the resources that the registry has for them."""
+    with store.read() as tx:
+        holdings = holdings_of(store, place, invoice.customer.id, tx)
+    names = {each.name(one.id): (each.place, one) for each in holdings for one in each.resources}
+    found = []
+    for part in line.derivation.parts:
+        cells = [hour_ns + number * CELL_NS for hour_ns, amounts in part.hours for number, amount in enumerate(amounts) if amount]
+        where, one = names.get(part.resource_id, (place, None))
+        found.append(HeldPart(part=part, cells=tuple(cells), place=where, resource=one))
+    return found
+
+
+def _samples(store: Store, parts: Sequence[HeldPart], archive: Archive | None) -> Found:
     """The raw samples behind a line, as they are kept; copies that were sent twice are told once."""
     found: dict[tuple[str, str, int], ExplainedSample] = {}
     notes: list[str] = []
-    with store.read() as tx:
-        holdings = holdings_of(store, place, invoice.customer.id, tx)
-    names = {each.name(one.id): (each, one.row) for each in holdings for one in each.resources}
-    for part in line.derivation.parts:
-        if part.resource_id not in names:
-            notes.append(f"{part.resource_id}: the registry has it no more")
-            continue
-        owner, key = names[part.resource_id]
-        for sample in _of_part(store, owner, key, part, notes):
-            found.setdefault((sample.resource_id, sample.boot_id, sample.measured_at_ns), sample)
+    for part in parts:
+        if part.resource is None:
+            notes.append(f"{part.name}: the registry has it no more")
+        elif part.cells:
+            for sample in _of_part(store, part, part.resource, archive, notes):
+                found.setdefault((sample.resource_id, sample.boot_id, sample.measured_at_ns), sample)
     ordered = [found[key] for key in sorted(found, key=lambda each: (each[0], each[2], each[1]))]
     return tuple(ordered[:MOST_SAMPLES]), max(0, len(ordered) - MOST_SAMPLES), tuple(dict.fromkeys(notes))
 
 
-def _records(store: Store, place: Place, invoice: Invoice, line: Line) -> tuple[UsageRecord, ...]:
+def _records(store: Store, parts: Sequence[HeldPart], line: Line) -> tuple[UsageRecord, ...]:
     """The usage records of the line's meter, or of the parts of its sum, that touch the cells behind it; under the line's own names."""
     meters, found = SUM_METERS.get(line.meter, (line.meter,)), []
     with store.read() as tx:
-        holdings = holdings_of(store, place, invoice.customer.id, tx)
-        names = {each.name(one.id): (each, one.row) for each in holdings for one in each.resources}
-        for part in line.derivation.parts:
-            hours = [hour_ns for hour_ns, amounts in part.hours if any(amounts)]
-            if part.resource_id not in names or not hours:
+        for part in parts:
+            if part.resource is None or not part.cells:
                 continue
-            owner, key = names[part.resource_id]
-            cells = {hour_ns + at * CELL_NS for hour_ns, amounts in part.hours for at, amount in enumerate(amounts) if amount}
-            for each in store.batches.records(owner.place, key, min(hours), max(hours) + HOUR_NS, tx=tx):
+            cells = set(part.cells)
+            from_ns, until_ns = hour_start(min(cells)), hour_start(max(cells)) + HOUR_NS
+            for each in store.batches.records(part.place, part.resource.row, from_ns, until_ns, tx=tx):
                 touched = range(cell_start(each.from_ns), max(each.until_ns, each.from_ns + 1), CELL_NS)
                 if each.meter in meters and not cells.isdisjoint(touched):
-                    found.append(replace(each, resource_id=part.resource_id))
+                    found.append(replace(each, resource_id=part.name))
     return tuple(found[:MOST_RECORDS])
 
 
-def _of_part(store: Store, owner: Holdings, key: int, part: UsagePart, notes: list[str]) -> Sequence[ExplainedSample]:
-    cells = [hour_ns + place * CELL_NS for hour_ns, amounts in part.hours for place, amount in enumerate(amounts) if amount]
-    if not cells:
-        return ()
-    wanted = store.batches.batch_keys(owner.place, key, min(cells), max(cells) + CELL_NS)
+def _of_part(
+    store: Store, part: HeldPart, resource: StoredResource, archive: Archive | None, notes: list[str]
+) -> Iterator[ExplainedSample]:
+    span = (min(part.cells), max(part.cells) + CELL_NS)
+    wanted = store.batches.batch_keys(part.place, resource.row, *span)
     payloads = store.batches.payloads(wanted)
-    if len(payloads) < len(wanted):
-        notes.append(f"{part.resource_id}: the raw samples of {len(wanted) - len(payloads)} batches are no longer kept")
-    samples: list[ExplainedSample] = []
-    inside = set(cells)
+    missing = set(wanted) - payloads.keys()
+    inside = set(part.cells)
     for each in payloads.values():
         opened = decode(each.body, each.interval_ns, LARGEST_BATCH_BYTES)
         if isinstance(opened, Refusal):
-            notes.append(f"{part.resource_id}: a batch cannot be read: {opened.sentence()}")
+            notes.append(f"{part.name}: a batch cannot be read: {opened.sentence()}")
             continue
-        columns = {COLUMNS[column]: opened.values[column].tolist() for column in present(opened.mask)}
-        samples += [
-            ExplainedSample(resource_id=part.resource_id, boot_id=each.boot_id, measured_at_ns=at, columns=_row(columns, place))
-            for place, at in enumerate(columns[MEASURED_AT])
-            if at - at % CELL_NS in inside
-        ]
-    return samples
+        yield from _explained(part.name, each.boot_id, opened, inside)
+    if archive is not None:
+        try:
+            for batch in archive.read(part.place, resource.id, *span):
+                if batch.batch_key not in payloads:
+                    missing.discard(batch.batch_key)
+                    yield from _explained(part.name, batch.boot_id, batch.samples, inside)
+        except ArchiveUnavailable as error:
+            notes.append(str(error))
+    if missing:
+        notes.append(f"{part.name}: the raw samples of {len(missing)} batches are no longer kept")
+
+
+def _explained(name: str, boot_id: str, samples: Samples, inside: set[int]) -> Iterator[ExplainedSample]:
+    columns = {COLUMNS[column]: samples.values[column].tolist() for column in present(samples.mask)}
+    for place, at in enumerate(columns[MEASURED_AT]):
+        if at - at % CELL_NS in inside:
+            yield ExplainedSample(resource_id=name, boot_id=boot_id, measured_at_ns=at, columns=_row(columns, place))
 
 
 def _row(columns: Mapping[str, Sequence[int]], place: int) -> tuple[tuple[str, int], ...]:

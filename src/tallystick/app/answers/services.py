@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from tallystick.app.answers.conflicts import resolve_conflict
 from tallystick.app.answers.explaining import explain_line
-from tallystick.app.answers.percentiles import usage_percentiles
 from tallystick.app.answers.late import change_of, decide_late
+from tallystick.app.answers.percentiles import usage_percentiles
 from tallystick.app.answers.periods import usage_periods
 from tallystick.app.answers.previews import preview
 from tallystick.app.answers.status import USUAL_LIMITS, AgentLimits, StatusBoard
@@ -42,8 +43,9 @@ def services_of(
     metrics: Callable[[], str],
     not_ready: Callable[[], tuple[str, ...]],
     limits: AgentLimits = USUAL_LIMITS,
+    archive: Path | None = None,
 ) -> Services:
-    """The services of one server."""
+    """The services of one server; `archive` is where raw samples were moved to."""
     board = StatusBoard(store, clock, ids, limits)
     return Services(
         new_id=ids.new_id,
@@ -58,7 +60,9 @@ def services_of(
         invoice_pdf=pdf,
         invoice_text=text,
         estimate=lambda place, request: estimate(store, clock, place, request),
-        explain_line=lambda place, invoice_id, number, depth, verify: explain_line(store, place, invoice_id, number, depth, verify=verify),
+        explain_line=lambda place, invoice_id, number, depth, verify: explain_line(
+            store, place, invoice_id, number, depth, verify=verify, archive=archive
+        ),
         usage_days=lambda place, query: usage_periods(store, place, "day", query, clock.now_ns()),
         usage_months=lambda place, query: usage_periods(store, place, "month", query, clock.now_ns()),
         usage_percentiles=lambda place, query, percentile, method: usage_percentiles(store, place, query, percentile, method),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tallystick.app.checks.report import Report, Wanted
 from tallystick.app.jobs.causes import with_causes
+from tallystick.app.jobs.retention.archive import Archive
 from tallystick.app.jobs.rollup import DamagedPayload, DiskHorizon, disk_until_ns, open_samples
 from tallystick.meter.hours import needs_samples, usage_hours
 from tallystick.model.access import Place
@@ -34,6 +35,7 @@ class CheckedResource:
     resource: StoredResource
     horizon: DiskHorizon
     now_ns: int
+    archive: Archive | None = None
 
     @property
     def key(self) -> int:

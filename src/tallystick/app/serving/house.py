@@ -118,6 +118,7 @@ def open_house(settings: Settings, clock: Clock | None = None) -> House:
         metrics=metrics.text,
         not_ready=health.not_ready,
         limits=AgentLimits(away_after_ns=settings.agent_away_seconds * 10**9, clock_offset_ns=settings.clock_offset_limit_ms * 10**6),
+        archive=settings.archive_directory,
     )
     rest = rest_app(store, services, access, told, body_limit_bytes=settings.message_limit_bytes)
     return House(

@@ -15,6 +15,9 @@ from tallystick.store.section import Section
 from tallystick.store.usage import integrals
 from tallystick.store.usage.cells import DamagedCells, read_cells
 
+THINNED = 2
+"""The state of a batch that came without its samples."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HourRow:
@@ -40,6 +43,11 @@ class BatchRow:
     sequence: int
     content_hash: bytes
     received_at_ns: int
+    state: int = 0
+
+    def may_lack_samples(self, deleted_until_ns: int) -> bool:
+        """Whether its samples may be gone: it was thinned on its host, or is as old as those that were deleted."""
+        return self.state == THINNED or self.received_at_ns < deleted_until_ns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,13 +136,18 @@ class StoredUsage(Section):
         """Batches by their keys; those that are not there are left out."""
         clause, value = tx.each_of("b.batch_key", sorted(batch_keys))
         rows = tx.rows(
-            "SELECT b.batch_key, t.boot_id, b.sequence, b.content_hash, b.received_at_ns FROM batch b"
+            "SELECT b.batch_key, t.boot_id, b.sequence, b.content_hash, b.received_at_ns, b.state FROM batch b"
             f" JOIN boot t ON t.boot_key = b.boot_key WHERE {clause}",
             (value,),
         )
         return {
             row[0]: BatchRow(
-                batch_key=row[0], boot_id=boot_of(row[1])[0], sequence=row[2], content_hash=bytes(row[3]), received_at_ns=row[4]
+                batch_key=row[0],
+                boot_id=boot_of(row[1])[0],
+                sequence=row[2],
+                content_hash=bytes(row[3]),
+                received_at_ns=row[4],
+                state=row[5],
             )
             for row in rows
         }

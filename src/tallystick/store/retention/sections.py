@@ -46,7 +46,10 @@ class OldPayload:
 
 NEEDED = (
     ("overlaps others", "EXISTS (SELECT 1 FROM needed_payload n WHERE n.batch_key = p.batch_key)"),
-    ("is in an open conflict", "EXISTS (SELECT 1 FROM conflict c WHERE c.scope_key = b.scope_key AND c.batch_key = p.batch_key)"),
+    (
+        "is in an open conflict",
+        "EXISTS (SELECT 1 FROM conflict c WHERE c.scope_key = b.scope_key AND c.batch_key = p.batch_key AND c.state = 'open')",
+    ),
     ("came too late and waits for a person", "EXISTS (SELECT 1 FROM late_batch l WHERE l.batch_key = p.batch_key AND l.state = 'open')"),
     (
         "its hours are not computed",
@@ -76,7 +79,7 @@ class Retention(Section):
             conflicts: dict[int, int] = dict(
                 reading.rows(
                     "SELECT t.resource_key, MIN(c.first_at_ns) FROM conflict c JOIN batch b ON b.batch_key = c.batch_key"
-                    " JOIN boot t ON t.boot_key = b.boot_key WHERE c.scope_key = ? GROUP BY t.resource_key",
+                    " JOIN boot t ON t.boot_key = b.boot_key WHERE c.scope_key = ? AND c.state = 'open' GROUP BY t.resource_key",
                     (scope_key,),
                 )
             )
@@ -258,6 +261,11 @@ class Retention(Section):
         if deleted:
             self._deleted(tx, "day", scope_key, resource_key, until_ns, now_ns)
         return deleted
+
+    def payloads_gone_until(self, tx: Tx) -> int:
+        """Payloads received before this instant may be deleted; 0: none is."""
+        row = tx.row("SELECT MAX(until_ns) FROM deletion WHERE kind = 'payload'")
+        return 0 if row is None or row[0] is None else int(row[0])
 
     def gone_until(self, resource_key: int, tx: Tx) -> tuple[int, int]:
         """Up to where a resource's hours are sealed, and its usage hours are deleted; 0: nowhere."""
