@@ -13,7 +13,7 @@ from dataclasses import replace
 from tallystick.meter.hours import usage_hours
 from tallystick.meter.samples import Samples
 from tallystick.model.instants import CELLS_PER_HOUR, hour_start
-from tallystick.model.samples import START_TOO_OLD_NS, LifecycleKind
+from tallystick.model.samples import START_TOO_OLD_NS, LifecycleKind, boot_name
 from tallystick.model.timeline import BootExtent, StoredSegment, Timeline
 from tallystick.model.usage import Cells, UsageHour
 
@@ -38,11 +38,11 @@ def late_change(
 ) -> tuple[UsageHour, ...]:
     """The difference that a late batch makes, hour by hour: its cells are differences, and may be negative.
 
-    `timeline` is that of the hours of `span`, `sealed` the first and last sample that is kept of each boot there, `late` the batch's
-    segments in sealed hours, in order.
+    `timeline` is that of the hours of `span`, `sealed` by name the first and last sample that is kept of each boot there, `late` are
+    the segments of the batch in sealed hours, in order.
     """
     base = _counted(timeline, sealed, span[1])
-    mine = sealed.get(late[0].boot_id)
+    mine = sealed.get(boot_name(late[0].boot_id, late[0].source))
     outside = [each for each in late if mine is None or each.segment.first_at_ns > mine[1] or each.segment.last_at_ns < mine[0]]
     if not outside:
         return ()
@@ -58,12 +58,11 @@ def _counted(timeline: Timeline, sealed: Mapping[str, Span], until_ns: int) -> T
     segments = [
         each
         for each in timeline.segments
-        if each.segment.cell_ns >= until_ns
-        or (each.boot_id in sealed and sealed[each.boot_id][0] <= each.segment.first_at_ns <= sealed[each.boot_id][1])
+        if each.segment.cell_ns >= until_ns or _inside(each.segment.first_at_ns, sealed.get(boot_name(each.boot_id, each.source)))
     ]
     boots = []
     for boot in timeline.boots:
-        mine = [each.segment for each in segments if each.boot_id == boot.boot_id]
+        mine = [each.segment for each in segments if (each.boot_id, each.source) == (boot.boot_id, boot.source)]
         if mine:
             first = min(mine, key=lambda each: each.first_at_ns)
             last = max(mine, key=lambda each: each.last_at_ns)
@@ -76,16 +75,21 @@ def _counted(timeline: Timeline, sealed: Mapping[str, Span], until_ns: int) -> T
                     first_interval_ns=first.interval_ns,
                     last_interval_ns=boot.last_interval_ns if goes_on else last.interval_ns,
                     complete=boot.complete,
+                    source=boot.source,
                 )
             )
     return replace(timeline, boots=tuple(boots), segments=tuple(segments), complete=((0, 1 << 63),))
 
 
+def _inside(at_ns: int, span: Span | None) -> bool:
+    return span is not None and span[0] <= at_ns <= span[1]
+
+
 def _with(base: Timeline, late: Sequence[StoredSegment]) -> Timeline:
     """The same with a late batch."""
-    boot_id, first, last = late[0].boot_id, late[0].segment, late[-1].segment
-    known = next((boot for boot in base.boots if boot.boot_id == boot_id), None)
-    others = tuple(boot for boot in base.boots if boot.boot_id != boot_id)
+    boot_id, source, first, last = late[0].boot_id, late[0].source, late[0].segment, late[-1].segment
+    known = next((boot for boot in base.boots if (boot.boot_id, boot.source) == (boot_id, source)), None)
+    others = tuple(boot for boot in base.boots if boot is not known)
     earlier = known is None or first.first_at_ns < known.first_at_ns
     later = known is None or last.last_at_ns > known.last_at_ns
     boot = BootExtent(
@@ -94,6 +98,7 @@ def _with(base: Timeline, late: Sequence[StoredSegment]) -> Timeline:
         last_at_ns=last.last_at_ns if known is None or later else known.last_at_ns,
         first_interval_ns=first.interval_ns if known is None or earlier else known.first_interval_ns,
         last_interval_ns=last.interval_ns if known is None or later else known.last_interval_ns,
+        source=source,
     )
     segments = sorted((*base.segments, *late), key=lambda each: (each.segment.first_at_ns, each.batch_key))
     boots = sorted((*others, boot), key=lambda each: (each.first_at_ns, each.boot_id))

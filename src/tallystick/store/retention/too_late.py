@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from tallystick.model.access import Place
 from tallystick.model.instants import HOUR_NS
+from tallystick.model.samples import SampleSource, boot_of
 from tallystick.model.timeline import Segment, StoredSegment
 from tallystick.model.usage import UsageHour
 from tallystick.store.batches.known import known_of
@@ -33,6 +34,7 @@ class LateBatch:
     resource_id: str
     boot_key: int
     boot_id: str
+    source: SampleSource
     spool_id: str
     sequence: int
     first_at_ns: int
@@ -93,6 +95,7 @@ class TooLate(Section):
         return [
             StoredSegment(
                 boot_id=late.boot_id,
+                source=late.source,
                 batch_key=late.batch_key,
                 received_at_ns=late.received_at_ns,
                 segment=Segment(
@@ -103,7 +106,7 @@ class TooLate(Section):
         ]
 
     def counted(self, place: Place, resource_key: int, *, tx: Tx) -> dict[str, tuple[int, int]]:
-        """The first and the last sample of each boot of a resource that its sealed hours were made of."""
+        """The first and the last sample of each boot, by its stored name, that a resource's sealed hours were made of."""
         rows = tx.rows(
             "SELECT t.boot_id, MIN(k.first_at_ns), MAX(k.last_at_ns) FROM kept_segment k JOIN boot t ON t.boot_key = k.boot_key"
             " WHERE k.scope_key = ? AND k.resource_key = ? AND k.late = 0 GROUP BY t.boot_id",
@@ -159,7 +162,7 @@ class TooLate(Section):
             ),
         )
         if before is None or before[0] is None or before[0] < last.last_at_ns:
-            known, marks = known_of(tx, scope_key, late.resource_key), Marks()
+            known, marks = known_of(tx, scope_key, late.resource_key, late.source), Marks()
             if known.end_ns() >= sealed_until_ns:
                 marks.add(late.resource_key, sealed_until_ns, known.end_ns())
                 mark(tx, scope_key, marks)
@@ -198,7 +201,8 @@ def _late(row: Values) -> LateBatch:
         resource_key=row[1],
         resource_id=row[2],
         boot_key=row[3],
-        boot_id=row[4],
+        boot_id=boot_of(row[4])[0],
+        source=boot_of(row[4])[1],
         spool_id=row[5] or "",
         sequence=row[6],
         first_at_ns=row[7],

@@ -30,7 +30,8 @@ from tallystick.model.samples import COLUMNS, DIFFERENCES, MEASURED_AT
 from tallystick.store.retention.archived import ArchivedFile, ArchivedPayload
 from tallystick.store.store import Store
 
-UNFINISHED = "unfinished"
+UNFINISHED = "_unfinished"
+"""A folder that tools pass over, as its name begins so."""
 Arrow = Any
 """A value of pyarrow, which has no types."""
 LEVEL = 3
@@ -97,7 +98,7 @@ class Archive:
     def finish(self, files: Iterable[ArchivedFile]) -> None:
         """The store knows these files: they are no longer unfinished."""
         for each in files:
-            (self._directory / UNFINISHED / Path(each.path).name).unlink(missing_ok=True)
+            (self._directory / UNFINISHED / f"{Path(each.path).name}.note").unlink(missing_ok=True)
 
     def _write_file(self, day_ns: int, part: Sequence[tuple[ArchivedPayload, Samples]], now_ns: int) -> ArchivedFile:
         arrow, writer = parquet()
@@ -107,7 +108,7 @@ class Archive:
         scope = f"{quote(first.place.seller_id, safe='')}~{quote(first.place.scope_id, safe='')}"
         path = Path(f"day={iso(day_ns)[:10]}") / f"scope={scope}" / name
         final = self._directory / path
-        _make(self._directory / UNFINISHED / name, str(path).encode())
+        _make(self._directory / UNFINISHED / f"{name}.note", str(path).encode())
         final.parent.mkdir(parents=True, exist_ok=True)
         table = _table(arrow, sorted(part, key=lambda each: (each[0].resource_id, int(each[1].values[0, 0]), each[0].batch_key)))
         sink = arrow.BufferOutputStream()
