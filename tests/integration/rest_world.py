@@ -20,6 +20,7 @@ from starlette.testclient import TestClient
 from tallystick.app.access import Access
 from tallystick.app.answers.conflicts import resolve_conflict
 from tallystick.app.answers.late import decide_late
+from tallystick.app.answers.percentiles import usage_percentiles
 from tallystick.app.answers.services import services_of
 from tallystick.app.clock import RandomIds
 from tallystick.invoice.codec import to_json
@@ -467,6 +468,7 @@ def services(store: Store, clock: StandingClock) -> Services:
         usage_months=standing.totals,
         change_of=lambda place, late: {},
         decide_late=lambda place, actor, batch, reason, admit: decide_late(store, place, actor, batch, reason, admit=admit),
+        usage_percentiles=lambda place, query, percentile, method: usage_percentiles(store, place, query, percentile, method),
         status=standing.status,
         agents=standing.agents,
         resolve_conflict=standing.resolve_conflict,

@@ -22,7 +22,7 @@ LEASE_SECONDS = 120
 FAILED_SECONDS = 300
 SLICE_NS = 50 * 10**6
 """So long a worker cleans before it looks for other work."""
-LOOK_NS = 20 * SECOND_NS
+LOOK_NS = 5 * SECOND_NS
 LAST = "retention.last"
 """The setting under which the last clean-up is told."""
 
@@ -102,5 +102,7 @@ class Cleaning:
             self._store.settings.put(self._store.registry.places(tx=tx)[0], LAST, told, tx=tx)
             if running.fence.period != CONTINUOUS:
                 self._store.jobs.done(tx, running.fence)
+            else:
+                self._store.jobs.failed(running.fence, "waits for what grows old", 0, tx=tx)
         logger("retention").info("cleaned up", **told)
         return 0
