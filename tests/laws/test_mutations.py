@@ -18,6 +18,16 @@ MUTATIONS = {
         "upto = amounts if low == end_ns else [amount * (low - start_ns) // span for amount in amounts]",
         "upto = amounts if low == end_ns else [-(-amount * (low - start_ns) // span) for amount in amounts]",
     ),
+    "of a share at a boundary the rest is lost": (
+        "ledger",
+        "right[place] += amount - share",
+        "right[place] += amount - share - (amount * before % span > 0)",
+    ),
+    "a level at a boundary is counted in one cell": (
+        "ledger",
+        "right[MEMORY] += level * (span - before)",
+        "left[MEMORY] += level * (span - before)",
+    ),
     "of two copies the last stays": (
         "sealing/united",
         "sorted(segments, key=lambda one: (one.received_at_ns, one.batch_key))",

@@ -93,6 +93,12 @@ class Ledger:
     peaks: dict[int, int] = field(default_factory=dict)
     masks: dict[int, int] = field(default_factory=dict)
     runs: dict[int, list[int]] = field(default_factory=dict)
+    deletes: bool = field(init=False)
+    """Whether the resource was ever deleted."""
+
+    def __post_init__(self) -> None:
+        """Look at the levels once."""
+        self.deletes = any(level.deleted for level in self.levels)
 
     def row(self, cell_ns: int) -> list[int]:
         """The row of a cell, which must lie in the window."""
@@ -140,6 +146,25 @@ class Ledger:
             for place, (after, before) in enumerate(zip(upto, done, strict=True)):
                 row[place] += after - before
             done = upto
+
+    def crossed(self, start_ns: int, end_ns: int, amounts: Sequence[int], level: int, mask: int) -> bool:
+        """What `spread` and `held` add of a held level, in one step, where a single boundary of cells parts [start, end) and both cells
+        lie in the window, as it is at nearly every boundary. False: it is otherwise, and nothing was added.
+        """  # noqa: D205 (the condition is one sentence)
+        cell = start_ns - start_ns % CELL_NS
+        middle = cell + CELL_NS
+        if not (self.window.from_ns <= start_ns and middle < end_ns <= middle + CELL_NS and end_ns <= self.window.until_ns):
+            return False
+        self._touch(start_ns, end_ns, mask)
+        span, before = end_ns - start_ns, middle - start_ns
+        left, right = self.row(cell), self.row(middle)
+        for place, amount in enumerate(amounts):
+            share = amount * before // span
+            left[place] += share
+            right[place] += amount - share
+        left[MEMORY] += level * before
+        right[MEMORY] += level * (span - before)
+        return True
 
     def _add(self, row: list[int], amounts: Sequence[int]) -> None:
         for place, amount in enumerate(amounts):

@@ -10,6 +10,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import add, sub
+from typing import NamedTuple
 
 import numpy as np
 
@@ -176,8 +177,7 @@ def _special(meter: Meter, one: Incarnation, downs: Iterable[int]) -> list[int]:
     return sorted(places)
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
+class _Run(NamedTuple):
     """The pieces [begin, end] of one cell, which only ordinary links join: their first and last sample, and what they add up to."""
 
     begin: int
@@ -269,11 +269,14 @@ def _link(meter: Meter, one: Incarnation, ends: tuple[Point, Point], stop: int |
             reset, fell, extra = fallen(before, reached, boot_id != "")
             rises = list(map(add, rises, extra))
             _fell(meter, boot_id, b.at_ns, reset, fell)
-    meter.ledger.spread(a.at_ns, b.at_ns, rises, counted)
     _deleted_between(meter, one, a, b)
     limit = meter.limit(a.interval_ns, b.interval_ns)
     until = b.at_ns if stop is None else stop
     silent = until - a.at_ns > limit
+    is_plain = stop is None and not silent and not meter.newer and mask & _MEMORY_BIT
+    if is_plain and meter.ledger.crossed(a.at_ns, b.at_ns, rises, a.levels[0], counted):
+        return
+    meter.ledger.spread(a.at_ns, b.at_ns, rises, counted)
     if silent:
         meter.gap(a.at_ns, until, Filled.INTERPOLATED)
         estimated.append((a.at_ns, until))
@@ -306,7 +309,7 @@ def _told(a: Point, b: Point) -> tuple[list[int], int]:
 
 def _deleted_between(meter: Meter, one: Incarnation, a: Point, b: Point) -> None:
     """The first sample of an incarnation after the resource was deleted is a finding."""
-    if one.first_at_ns <= a.at_ns and b.at_ns <= one.last_at_ns:
+    if meter.ledger.deletes and one.first_at_ns <= a.at_ns and b.at_ns <= one.last_at_ns:
         deleted = _deleted(meter, b.at_ns)
         if deleted is not None and deleted > a.at_ns:
             meter.finding(FindingCode.SAMPLE_AFTER_DELETE, b.at_ns, one.chain.boot_id)
