@@ -369,13 +369,34 @@ class Usage(Section):
             )
             return [(row[0], _period(reading, row)) for row in rows]
 
-    def periods_of(
-        self, tx: Tx, place: Place, kind: str, customer_id: str, from_ns: int, until_ns: int, *, end_after_ns: int = 0
-    ) -> list[UsagePeriod]:
-        """Days or months of one customer that begin in [from_ns, until_ns) and end after an instant, by resource number and start."""
-        table = {"day": "usage_day", "month": "usage_month"}[kind]
-        rows = queries.periods_of(tx, self._surrogates.scope(tx, place), table, customer_id, from_ns, until_ns, end_after_ns)
-        return [_period(tx, row) for row in rows]
+    def sums_of(self, tx: Tx, place: Place, kind: str, customer_id: str, zone: str, span: tuple[int, int]) -> list[UsagePeriod] | None:
+        """What each resource of a customer adds up to over the whole days or months of a zone that a span is made of, by its number.
+
+        None: a day or month of it reaches into the span that is of another zone, or beyond the span: then hours have to be summed.
+        """
+        table, scope_key = {"day": "usage_day", "month": "usage_month"}[kind], self._surrogates.scope(tx, place)
+        if queries.strange_to(tx, scope_key, table, customer_id, zone, span):
+            return None
+        found = []
+        for row in queries.sums_of(tx, scope_key, table, customer_id, zone, span):
+            totals, estimated = integrals.read_sums(tx, row[6:])
+            found.append(
+                UsagePeriod(
+                    resource_id=row[1],
+                    customer_id=customer_id,
+                    zone=zone,
+                    date="",
+                    start_ns=span[0],
+                    end_ns=span[1],
+                    totals=totals,
+                    estimated=estimated,
+                    samples=int(row[2]),
+                    memory_peak_bytes=row[3],
+                    runs=int(row[4]),
+                    unknown_ns=int(row[5]),
+                )
+            )
+        return found
 
     def waiting_of(self, tx: Tx, place: Place, customer_id: str, from_ns: int, until_ns: int) -> int:
         """How many hours of resources that are or were a customer's wait to be computed."""

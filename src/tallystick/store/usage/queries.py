@@ -4,25 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tallystick.model.instants import DAY_NS
 from tallystick.store.engine import Tx, Values
 from tallystick.store.usage import integrals
 
-PERIOD_COLUMNS = (
-    "u.resource_key, r.resource_id, u.start_ns, u.end_ns, u.zone, u.customer_id, u.date, u.samples, u.memory_peak_bytes,"
-    " u.runs, u.unknown_ns"
-)
 OWNED = "FROM resource_customer o JOIN {0} ON {1}.scope_key = o.scope_key AND {1}.resource_key = o.resource_key"
+LONGEST_NS = 33 * DAY_NS
+"""No local day or month is longer."""
 WHOSE = "WHERE o.scope_key = ? AND o.customer_id = ?"
 
 
-def periods_of(tx: Tx, scope_key: int, table: str, customer_id: str, from_ns: int, until_ns: int, end_after_ns: int) -> Sequence[Values]:
-    """Rows of days or months of a customer that begin in [from_ns, until_ns) and end after an instant."""
-    exact = ", ".join(f"u.{name}" for name in integrals.columns(tx))
+def strange_to(tx: Tx, scope_key: int, table: str, customer_id: str, zone: str, span: tuple[int, int]) -> bool:
+    """Whether a day or month of a customer reaches into a span that is of another zone, or beyond the span."""
+    row = tx.row(
+        f"SELECT 1 {OWNED.format(f'{table} u', 'u')} {WHOSE} AND u.customer_id = o.customer_id AND u.start_ns >= ? AND u.start_ns < ?"
+        " AND u.end_ns > ? AND (u.zone <> ? OR u.start_ns < ? OR u.end_ns > ?) LIMIT 1",
+        (scope_key, customer_id, span[0] - LONGEST_NS, span[1], span[0], zone, *span),
+    )
+    return row is not None
+
+
+def sums_of(tx: Tx, scope_key: int, table: str, customer_id: str, zone: str, span: tuple[int, int]) -> Sequence[Values]:
+    """By resource the sums of a customer's days or months of a zone in a span: number, id, samples, peak, runs, unknown, exact sums."""
     return tx.rows(
-        f"SELECT {PERIOD_COLUMNS}, {exact} {OWNED.format(f'{table} u', 'u')} JOIN resource r ON r.resource_key = u.resource_key"
-        f" {WHOSE} AND u.customer_id = o.customer_id AND u.start_ns >= ? AND u.start_ns < ? AND u.end_ns > ?"
-        " ORDER BY u.resource_key, u.start_ns",
-        (scope_key, customer_id, from_ns, until_ns, end_after_ns),
+        "SELECT u.resource_key, MIN(r.resource_id), SUM(u.samples), MAX(u.memory_peak_bytes), SUM(u.runs), SUM(u.unknown_ns),"
+        f" {integrals.summed(tx)} {OWNED.format(f'{table} u', 'u')} JOIN resource r ON r.resource_key = u.resource_key {WHOSE}"
+        " AND u.customer_id = o.customer_id AND u.zone = ? AND u.start_ns >= ? AND u.start_ns < ?"
+        " GROUP BY u.resource_key ORDER BY u.resource_key",
+        (scope_key, customer_id, zone, *span),
     )
 
 

@@ -22,8 +22,6 @@ from tallystick.store.engine import Tx
 from tallystick.store.store import Store
 
 MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
-LONGEST_NS = {"day": 3 * DAY_NS, "month": 33 * DAY_NS}
-"""No local day or month is longer."""
 MOST_EDGE_NS = 400 * DAY_NS
 Span = tuple[int, int]
 
@@ -117,15 +115,13 @@ def parts_of(tx: Tx, store: Store, place: Place, customer_id: str, zone: str, sp
     of no use then: it is summed from hours.
     """  # noqa: D205 (the reason is one sentence)
     is_months = all(month_of(at_ns, zone)[0] == at_ns for at_ns in span)
-    kind = "month" if is_months else "day"
     whole = span if is_months else _whole_days(zone, span)
-    found: list[UsagePeriod] = []
+    found: list[UsagePeriod] | None = None
+    edges = [span]
     if whole[0] < whole[1]:
-        begins_ns = whole[0] - LONGEST_NS[kind]
-        found = store.usage.periods_of(tx, place, kind, customer_id, begins_ns, whole[1], end_after_ns=whole[0])
-    edges = [(span[0], whole[0]), (whole[1], span[1])] if whole[0] < whole[1] else [span]
-    if any(each.zone != zone or each.start_ns < whole[0] or each.end_ns > whole[1] for each in found):
-        found, edges = [], [span]
+        found = store.usage.sums_of(tx, place, "month" if is_months else "day", customer_id, zone, whole)
+        edges = [span] if found is None else [(span[0], whole[0]), (whole[1], span[1])]
+    found = found or []
     for edge in edges:
         if edge[0] < edge[1]:
             found += _from_hours(tx, store, place, customer_id, zone, edge)
