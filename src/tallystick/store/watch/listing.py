@@ -13,13 +13,13 @@ from tallystick.store.registry import limited
 from tallystick.store.section import Section
 
 SOURCES = {
-    GapState.OPEN: "SELECT scope_key, resource_key, from_ns, until_ns, filled, cause, noticed_at_ns, NULL AS closed_at_ns, 'open' AS state"
-    " FROM gap",
+    GapState.OPEN: "SELECT scope_key, resource_key, from_ns, until_ns, filled, cause, noticed_at_ns,"
+    " CAST(NULL AS BIGINT) AS closed_at_ns, 'open' AS state FROM gap",
     GapState.CLOSED: "SELECT scope_key, resource_key, from_ns, until_ns, filled, cause, noticed_at_ns, closed_at_ns, 'closed' AS state"
     " FROM gap_log",
-    GapState.LIVE: "SELECT scope_key, resource_key, since_ns AS from_ns, CAST(9223372036854775807 AS BIGINT) AS until_ns, NULL AS filled,"
-    " CASE WHEN cause = 'agent_away' THEN cause ELSE 'unstated' END AS cause, noticed_at_ns, NULL AS closed_at_ns, 'live' AS state"
-    " FROM absence WHERE kind = 'resource' AND closed_at_ns IS NULL",
+    GapState.LIVE: "SELECT scope_key, resource_key, since_ns AS from_ns, CAST(9223372036854775807 AS BIGINT) AS until_ns,"
+    " CAST(NULL AS TEXT) AS filled, CASE WHEN cause = 'agent_away' THEN cause ELSE 'unstated' END AS cause, noticed_at_ns,"
+    " CAST(NULL AS BIGINT) AS closed_at_ns, 'live' AS state FROM absence WHERE kind = 'resource' AND closed_at_ns IS NULL",
 }
 STANDING = frozenset({GapState.LIVE, GapState.OPEN})
 LATE_NS = 180 * 10**9
