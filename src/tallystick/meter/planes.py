@@ -164,7 +164,7 @@ def encode_many(batches: Sequence[Samples]) -> list[bytes]:
     for count, neighbours in groupby(batches, key=lambda each: each.count):
         group = list(neighbours)
         values = side_by_side(group).reshape(len(COLUMNS), -1, count)
-        residuals = values[:, :, 1:] - values[:, :, :-1]
+        residuals = np.subtract(values[:, :, 1:], values[:, :, :-1], order="C")
         intervals = np.array([each.interval_ns for each in group], np.int64)
         np.subtract(values[0, :, 1:], intervals[:, None] * np.arange(1, count) + values[0, :, :1], out=residuals[0])
         result += _packed(group, values[:, :, 0], residuals)
