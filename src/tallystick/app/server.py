@@ -177,7 +177,7 @@ class _Uvicorn(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, ending: threading.Event) -> None:
         super().__init__(config)
         self._house_ends = ending
-        self._told: Callable[[], None] = lambda: None
+        self._told: Callable[[], object] = lambda: None
 
     async def main_loop(self) -> None:
         """Look after the date of answers seldom, and end at once when told: uvicorn looks for both ten times a second."""
