@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -56,6 +55,7 @@ from tallystick.serve.services import (
 from tallystick.store.records import Clash, Conflict, NotFound
 from tallystick.store.registry import Agent
 from tallystick.store.store import Store, migrate, open_store
+from tallystick.store.tables.schema import schema
 from tests.contract.rows import batch, write
 from tests.unit.render.example import invoice as example
 
@@ -113,9 +113,9 @@ class World:
 
     def rows(self, *, but: frozenset[str] = frozenset()) -> dict[str, list[tuple[Any, ...]]]:
         """All rows of all tables but some."""
-        with sqlite3.connect(self.file) as connection:
-            names = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
-            return {name: connection.execute(f"SELECT * FROM {name}").fetchall() for name in names if name not in but}
+        with self.store.read() as tx:
+            names = sorted(schema(tx.dialect).metadata.tables)
+            return {name: sorted(tx.rows(f"SELECT * FROM {name}"), key=repr) for name in names if name not in but}
 
 
 def is_problem(answer: Any, status: int, code: str, field: str | None = None, value: str | None = None) -> dict[str, Any]:
@@ -138,6 +138,11 @@ def fill(folder: Path) -> None:
     """Make the store, once for many worlds."""
     url = f"sqlite:///{folder / FILE}"
     migrate(url)
+    fill_store(url)
+
+
+def fill_store(url: str) -> None:
+    """Fill a migrated store."""
     store = open_store(url, StandingClock())
     _keys(store)
     _fill(store, OURS)
@@ -148,8 +153,13 @@ def fill(folder: Path) -> None:
 def open_world(filled: Path, folder: Path, *, real: bool = False) -> World:
     """A world with a store of its own: a copy of the one that was filled. `real`: with the services of the product."""
     shutil.copy(filled / FILE, folder / FILE)
-    file, clock = folder / FILE, StandingClock()
-    store = open_store(f"sqlite:///{file}", clock)
+    return world_of(f"sqlite:///{folder / FILE}", folder / FILE, real=real)
+
+
+def world_of(url: str, file: Path, *, real: bool = False) -> World:
+    """A world on a filled store; `file` is that of an SQLite store."""
+    clock = StandingClock()
+    store = open_store(url, clock)
     kept = (*store.invoices.list(OURS), *store.invoices.list(THEIRS))
 
     def find(hashed: bytes) -> Grant | None:
