@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from tallystick.store.engine import Database, Dialect, StoreUrlError, Tx, Values, parse_url
+from tallystick.store.engine import Database, Dialect, Tx, Values, parse_url
 from tallystick.store.moving.partitions import make_partitions
 from tallystick.store.moving.rows import Columns, Digest, all_tables, binary_types, digest_of, rows_of, undeclared
 from tallystick.store.moving.sequences import carry_sequences
@@ -41,14 +41,14 @@ def copy_store(source_url: str, target_url: str, step: Callable[[str], None] = l
     """Copy all of a store into another one, which is migrated first, must be empty, and then is the same; both are nobody else's meanwhile.
 
     Raises:
-        StoreUrlError: a URL names no database, or both name one.
+        StoreUrlError: a URL names no database.
         SchemaMismatch: the source has no schema, or not the one of this release.
         StoreInUse: a server or anything else has one of them open.
-        TargetNotEmpty: the target holds something.
+        TargetNotEmpty: the target holds something, or is the source.
 
     """
     if parse_url(source_url)[0] == parse_url(target_url)[0]:
-        raise StoreUrlError("--from and --to name the same database")
+        raise TargetNotEmpty(f"--from and --to are the same database, {parse_url(source_url)[0].render_as_string(hide_password=True)}")
     with ExitStack() as stack:
         source, target = stack.enter_context(_alone(source_url)), stack.enter_context(_alone(target_url, made=True))
         _see_version(source)

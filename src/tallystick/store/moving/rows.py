@@ -18,10 +18,13 @@ from sqlalchemy.types import TypeEngine
 from tallystick.store.engine import Dialect, Tx, Values
 from tallystick.store.tables.columns import LIMB_BITS
 from tallystick.store.tables.schema import Schema, schema
+from tallystick.store.watch.sequences import SEEN_BY
 
 ROWS_AT_ONCE = 500
 OWN = frozenset({"commit_seq"})
 """Columns that say something of the database, not of the world."""
+OWN_ROWS = {"watch_progress": f"name <> '{SEEN_BY}'"}
+"""Rows of which the same is true: which transaction looked at batches last. Without it all that was copied has long been seen."""
 LIMB = (1 << LIMB_BITS) - 1
 MODULUS = 1 << 256
 
@@ -123,7 +126,8 @@ def _present(tx: Tx) -> dict[str, list[str]]:
 
 def rows_of(tx: Tx, columns: Columns) -> Iterator[list[Values]]:
     """All rows of a table as logical values, some at a time, none of them held longer."""
-    statement = f"SELECT {', '.join(columns.physical(tx.dialect))} FROM {columns.table}"
+    which = f" WHERE {OWN_ROWS[columns.table]}" if columns.table in OWN_ROWS else ""
+    statement = f"SELECT {', '.join(columns.physical(tx.dialect))} FROM {columns.table}{which}"
     cursor = tx.driver().cursor() if tx.is_sqlite else tx.driver().cursor(name=f"all_{columns.table}")
     try:
         cursor.execute(statement)
