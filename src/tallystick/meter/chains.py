@@ -11,7 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from operator import ge
+from operator import ge, gt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,11 +127,17 @@ _NOTHING_TOLD = Told()
 def _strand(extent: BootExtent, told: Told, segments: list[StoredSegment], window: Window, around: Sequence[int]) -> Strand:
     """The clusters of the window, the nearest on each side of it, and those around the given instants."""
     begins = [stored.segment.first_at_ns for stored in segments]
+    ends = [stored.segment.last_at_ns for stored in segments]
+    if not around and all(map(gt, begins[1:], ends)):
+        # Nothing overlaps, as nearly always: each segment is a cluster, and those that matter follow each other.
+        low = max(bisect_left(begins, window.from_ns) - 1, 0)
+        high = min(bisect_left(begins, window.until_ns) + 1, len(begins))
+        first_at, last_at = begins[low:high], ends[low:high]
+        edges = list(range(high - low + 1))
+        return Strand(extent=extent, told=told, segments=segments[low:high], edges=edges, first_at=first_at, last_at=last_at)
     if any(map(ge, begins, begins[1:])):
         segments = sorted(segments, key=lambda stored: (stored.segment.first_at_ns, stored.received_at_ns, stored.batch_key))
-    edges: list[int] = []
-    first_at: list[int] = []
-    last_at: list[int] = []
+    edges, first_at, last_at = [], [], []
     until = -1
     for place, stored in enumerate(segments):
         segment = stored.segment
