@@ -128,6 +128,7 @@ def test_three_months_pass_and_a_year(store: Store, tmp_path: Path) -> None:
         assert send(late) == ["repeated"]
         assert store.invoices.list(PLACE)[-1].invoice == first
         until(lambda: "cleaned up" in server.log, "the worker says so")
+        assert b"tally_too_late_open 0" in call("GET", "/metrics").body
 
 
 def test_wrong_settings_are_named(tmp_path: Path) -> None:

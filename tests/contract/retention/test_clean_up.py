@@ -81,6 +81,8 @@ def test_raw_samples_go_after_three_days_but_those_that_hours_are_made_of(lab: S
     # Of seven batches two overlap: their samples stay as long as their segments.
     assert found.deleted["payloads"] == 5
     assert found.refused == {"raw samples of a batch that overlaps others": 2}
+    with lab.read() as tx:
+        assert not tx.is_sqlite or tx.row("PRAGMA freelist_count") == (0,), "the file is as small as it can be"
     assert usage(lab) == before
     assert differences(lab, clock) == ()
     # A late batch into what is gone: only what lies outside of it counts; and the hour is computed.

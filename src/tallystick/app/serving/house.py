@@ -15,6 +15,7 @@ from tallystick.app.init import migrate_store
 from tallystick.app.serving.health import Health
 from tallystick.app.serving.metrics import ServerMetrics
 from tallystick.app.serving.queries import query_service
+from tallystick.app.serving.retention import RetentionMetrics
 from tallystick.app.serving.silence import SilenceMetrics
 from tallystick.app.serving.workers import Workers
 from tallystick.app.settings import Settings
@@ -91,6 +92,7 @@ def open_house(settings: Settings, clock: Clock | None = None) -> House:
         settle=store.maintenance.shorten_log,
     )
     metrics.registry.register(SilenceMetrics(store, told, settings))
+    metrics.registry.register(RetentionMetrics(store))
     metrics.watch_waiting(lambda: writer.waiting_bytes)
     profile = RowProfile(
         counters=Counters(settings.daemon_counters),

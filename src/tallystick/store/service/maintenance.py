@@ -81,7 +81,9 @@ class Maintenance(Section):
         if self._database.file is None:
             return 0
         with self._database.write() as tx:
-            tx.rows(f"PRAGMA incremental_vacuum({pages:d})")
+            for _ in range(pages):
+                # The driver goes one step, which is one page, whatever number it is told.
+                tx.rows("PRAGMA incremental_vacuum(1)")
             row = tx.row("PRAGMA freelist_count")
         return int(row[0]) if row else 0
 
