@@ -163,3 +163,17 @@ def test_one_worker_cleans_each_night_once(lab: Store, clock: Bench, tmp_path: P
     while other():
         pass
     assert {run.period for run in lab.jobs.list(job="clean_up", state="done")} == {"2026-03-13", "2026-03-14"}
+
+
+def test_the_partition_of_a_day_is_dropped_whole_unless_something_in_it_is_needed(store: Store, clock: Bench) -> None:
+    store.maintenance.ensure_partitions(START)
+    write(store, batch("vm-1", 1, START, 60), batch("vm-2", 1, START + DAY_NS, 60), batch("vm-2", 2, START + DAY_NS, 30, spool="again"))
+    clock.at_ns = START + 2 * DAY_NS
+    roll(store, clock)
+    found = clean(store, clock, START + 6 * DAY_NS).tally
+    with store.read() as tx:
+        left, is_sqlite = tx.row("SELECT COUNT(*) FROM payload"), tx.is_sqlite
+    assert left == (2,)
+    assert found.deleted["payloads"] == int(is_sqlite)
+    assert (found.deleted["partitions of payload"] > 0) is not is_sqlite
+    assert differences(store, clock) == ()

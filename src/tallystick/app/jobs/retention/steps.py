@@ -55,6 +55,8 @@ class CleanUp:
         for place in self.store.registry.places():
             for some in self._resources(place):
                 yield from self._seal_some(place, some, needs)
+        # Whole days first: what lies in them need not be deleted row by row.
+        yield from self._drop_partitions(archive)
         yield from self._drop_payloads(archive)
         for place in self.store.registry.places():
             for some in self._resources(place):
@@ -62,9 +64,7 @@ class CleanUp:
                     yield from self._drop_segments(place, resource, archive)
                     yield from self._drop_usage(place, resource, needs)
         yield from self._drop_others()
-        for name in self.store.maintenance.drop_partitions(self.now_ns - self.rules.payload_ns, with_rows=archive is None):
-            self.tally.deleted[f"partitions of {name.rpartition('_')[0]}"] += 1
-            yield
+        yield from self._drop_partitions(archive)
         while self.store.maintenance.give_back(PAGES_AT_ONCE):
             yield
 
@@ -113,6 +113,11 @@ class CleanUp:
             samples, gone = open_samples(self.store, set(needed), tx) if needed else ({}, frozenset())
         kept = kept_points(timeline, until_ns, samples, gone)
         return self.store.transact(lambda tx: self.store.retention.seal(tx, place, key, until_ns, held, kept, self.now_ns))
+
+    def _drop_partitions(self, archive: Archive | None) -> Iterator[None]:
+        for name in self.store.maintenance.drop_partitions(self.now_ns - self.rules.payload_ns, with_rows=archive is None):
+            self.tally.deleted[f"partitions of {name.rpartition('_')[0]}"] += 1
+            yield
 
     def _drop_payloads(self, archive: Archive | None) -> Iterator[None]:
         """Raw samples by age, but those that are needed; moved to files before, if there is an archive."""
