@@ -18,8 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.filled import MONTH_NS, PLACE, Filled, copy_hours, filled_store
-from bench.ingest import INTERVAL_NS, PER_BATCH, streams
 from bench.measure import Connection, line
+from bench.streams import INTERVAL_NS, PER_BATCH, streams
 from tallystick.app.answers.services import activate_book, add_book, subscribe
 from tallystick.app.clock import RandomIds, SystemClock
 from tallystick.app.jobs.closing import _close, _due_of
