@@ -65,5 +65,5 @@ def test_a_batch_and_its_thinned_form_are_one(store: Store, first_thinned: bool)
     forms = [thin_of(sent), sent] if first_thinned else [sent, thin_of(sent)]
     assert [write(store, form) for form in (*forms, *forms)] == [["stored"], ["repeated"], ["repeated"], ["repeated"]]
     assert write(store, thin_of(batch(level=7))) == ["conflict"]
-    (kept,) = store.batches.conflicts(PLACE)
+    (kept,) = store.conflicts.list(PLACE)
     assert kept.body == b"claim"
