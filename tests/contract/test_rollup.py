@@ -63,6 +63,36 @@ def test_two_workers_with_an_hour_each_of_one_day_make_the_day_of_both(store: St
     assert differences(store) == ()
 
 
+def test_a_worker_that_began_before_an_assignment_does_not_take_the_day_back(
+    store: Store, other: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has an hour before the change; another worker has made the hours after it meanwhile, and the day of both customers."""
+    assign(store, "a", DAY_T)
+    write(store, batch(sequence=1, at_ns=DAY_T + 2 * HOUR_NS), batch(sequence=2, at_ns=DAY_T + 8 * HOUR_NS))
+    roll(store)
+    write(store, batch(sequence=1, at_ns=DAY_T + HOUR_NS, boot="late"))
+    early = [mark for mark in store.usage.dirty() if mark.hour_ns < DAY_T + 2 * HOUR_NS]
+    real, begun = rollup.hours_of, list[bool]()
+
+    def hours_of(*args: object, **named: object) -> HoursResult:
+        if not begun:
+            begun.append(True)
+            assign(other, "b", DAY_T + 5 * HOUR_NS)
+            _only(other, [mark for mark in other.usage.dirty() if mark.hour_ns >= DAY_T + 2 * HOUR_NS])
+        return real(*args, **named)
+
+    monkeypatch.setattr(rollup, "hours_of", hours_of)
+    _only(store, early)
+    roll(store)
+    assert dirty_hours(store) == {}
+    assert differences(store) == ()
+
+
+def assign(store: Store, customer_id: str, at_ns: int) -> None:
+    with store.write() as tx:
+        store.batches.write_facts(tx, PLACE, [Fact(resource_id="vm-1", at_ns=at_ns, received_at_ns=at_ns, customer_id=customer_id)])
+
+
 def _only(store: Store, marks: list[DirtyHour]) -> None:
     for stretches in rollup._together(marks):
         rollup._compute(store, stretches, DiskHorizon.CLOCK, END)

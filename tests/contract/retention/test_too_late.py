@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +16,7 @@ from tallystick.model.instants import HOUR_NS, LATEST_NS
 from tallystick.model.resources import Fact
 from tallystick.model.timeline import StorableBatch
 from tallystick.serve.problems import Problem
+from tallystick.store.retention.too_late import TooLate
 from tallystick.store.store import Store, open_store
 from tests.contract.conftest import StandingClock
 from tests.contract.retention.test_sealing import seal
@@ -122,3 +125,33 @@ def test_a_boot_that_goes_on_is_linked_from_what_is_admitted(store: Store, whole
     decide_late(store, PLACE, "me", waiting.batch_key, "", admit=True)
     roll(store)
     assert usage(store) == usage(whole)
+
+
+def test_two_decisions_at_once_on_one_resource_both_count(store: Store, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second one begins while the first has read the hours and not yet written them."""
+    lates = [batch(sequence=1, at_ns=T + 4 * HOUR_NS + minutes * MINUTE, boot=f"late-{minutes}") for minutes in (0, 20)]
+    first(store, goes_on=False)
+    assert seal(store, "vm-1", SEALED)
+    write(store, *lates)
+    keys = [each.batch_key for each in store.too_late.entries(PLACE, state="open")]
+    other = open_store(url, StandingClock())
+    workers: list[threading.Thread] = []
+    real = TooLate.admit
+
+    def admit(self: TooLate, *args: Any, **named: Any) -> None:
+        if not workers:
+            work = threading.Thread(target=lambda: decide_late(other, PLACE, "you", keys[0], "", admit=True))
+            workers.append(work)
+            work.start()
+            work.join(0.7)
+        real(self, *args, **named)
+
+    monkeypatch.setattr(TooLate, "admit", admit)
+    decide_late(store, PLACE, "me", keys[1], "", admit=True)
+    workers[0].join()
+    other.close()
+    assert store.too_late.entries(PLACE, state="open") == []
+    roll(store)
+    hours = [hour for _, hour in store.usage.hours(PLACE) if hour.hour_ns == T + 4 * HOUR_NS]
+    assert [hour.samples for hour in hours] == [sum(each.samples for each in lates)]
+    assert check_store(store, DiskHorizon.RESOURCE, NOW).differences == ()

@@ -63,6 +63,11 @@ def decide_late(store: Store, place: Place, actor: str, batch_key: int, reason: 
 
 
 def _decide(store: Store, place: Place, actor: str, late: LateBatch, reason: str, tx: Tx, *, admit: bool) -> None:
+    # Before anything is read: of two decisions on one resource the second must add to what the first one stored.
+    store.batches.lock(tx, place, [late.resource_id], late.received_at_ns)
+    found = store.too_late.get(place, late.batch_key, tx=tx)
+    if found is None or found.state != "open":
+        raise Clash(f"late batch {late.batch_key} is decided already")
     subject = f"{late.resource_id}/{late.batch_key}"
     details: dict[str, object] = {"reason": reason, "first_at": iso(late.first_at_ns), "last_at": iso(late.last_at_ns)}
     if not admit:

@@ -118,9 +118,10 @@ class _Watch:
             self._seen[hour.resource_id, hour.hour_ns] = computed_ns
             self.cursor = max(self.cursor, computed_ns)
         self.cursor = self.cursor or found.at_ns
-        since_ns = self.cursor - (0 if found.is_full else OVERLAP_NS)
+        since_ns = self.cursor - OVERLAP_NS
+        # Those of the overlap are known also where there is more: they are asked for again as soon as there is not.
         self._seen = {key: computed_ns for key, computed_ns in self._seen.items() if computed_ns > since_ns}
-        self._ask_after(since_ns)
+        self._ask_after(self.cursor if found.is_full else since_ns)
         return [hour for _, hour in hours]
 
     def _ask_after(self, after_ns: int) -> None:

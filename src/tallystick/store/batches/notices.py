@@ -156,15 +156,16 @@ def _mark_owners(
 ) -> None:
     """Mark the hours with usage in which the resource is now another customer's: their days and months are.
 
-    Also those that wait to be computed, again: a worker that began before would keep them with the customer of before.
+    Also all that wait to be computed, again, wherever they lie: a worker that began before would keep their days with the customers
+    of before, in the whole of a day of which another worker has already made the part after the change.
     """
     bounds = sorted({span.from_ns for span in (*before, *after)})
     for from_ns, until_ns in pairwise([*bounds, LATEST_NS]):
         if _owner(before, from_ns) != _owner(after, from_ns):
             hours = tx.rows(
                 "SELECT hour_ns FROM usage_hour WHERE scope_key = ? AND resource_key = ? AND hour_ns >= ? AND hour_ns < ?"
-                " UNION SELECT hour_ns FROM dirty_hour WHERE scope_key = ? AND resource_key = ? AND hour_ns >= ? AND hour_ns < ?",
-                (scope_key, resource_key, hour_start(from_ns), until_ns) * 2,
+                " UNION SELECT hour_ns FROM dirty_hour WHERE scope_key = ? AND resource_key = ?",
+                (*(scope_key, resource_key, hour_start(from_ns), until_ns), scope_key, resource_key),
             )
             for (hour_ns,) in hours:
                 marks.add(resource_key, hour_ns, hour_ns)
