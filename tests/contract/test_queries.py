@@ -8,15 +8,18 @@ from tallystick.app.answers.queries.live import LiveAnswers
 from tallystick.app.answers.queries.usage import UsageAnswers
 from tallystick.app.answers.queries.windows import WindowAnswers
 from tallystick.app.clock import RandomIds
+from tallystick.app.jobs.presence import Watch
 from tallystick.app.jobs.rollup import DiskHorizon, roll_up
 from tallystick.model.billing.contracts import Customer
 from tallystick.model.calendar import month_of
-from tallystick.model.instants import DAY_NS, HOUR_NS
+from tallystick.model.instants import DAY_NS, HOUR_NS, LATEST_NS
 from tallystick.model.resources import Fact
+from tallystick.model.silence import WatchRules
 from tallystick.serve.queries.answers import LiveQuestion, UsageQuestion, WindowState
+from tallystick.store.registry import Agent
 from tallystick.store.store import Store
 from tests.contract.conftest import NOW_NS, StandingClock
-from tests.contract.rows import PLACE, T, batch, write
+from tests.contract.rows import PLACE, SECOND, T, batch, write
 
 ACME = Customer(id="acme", name="Acme", currency="EUR", time_zone="UTC")
 
@@ -56,3 +59,28 @@ def test_windows_and_live_hours(store: Store) -> None:
     found = live(PLACE, LiveQuestion(customer_id="acme", resource_ids=frozenset({"vm-2"}), after_ns=0))
     assert {hour.resource_id for _, hour in found.hours} <= {"vm-2"}
     assert live(PLACE, LiveQuestion(customer_id="acme", resource_ids=frozenset(), after_ns=NOW_NS)).hours == ()
+
+
+def test_a_silence_that_goes_on_is_not_known_and_not_no_usage(store: Store) -> None:
+    store.registry.create_customer(PLACE, ACME, actor="test")
+    with store.write() as tx:
+        store.batches.write_facts(tx, PLACE, [Fact(resource_id="vm-1", at_ns=T, received_at_ns=T, customer_id="acme")])
+        host = Agent(instance_id="host", at_ns=T, received_at_ns=T, reported_until_ns=T, active_resources=("vm-1",))
+        store.registry.heartbeat(tx, PLACE, host)
+    write(store, batch(count=60, at_ns=T))
+    roll_up(store, DiskHorizon.CLOCK, T + HOUR_NS)
+    watch = Watch(store, WatchRules(agent_after_ns=75 * SECOND, resource_after_ns=10 * SECOND, unsaid_after_ns=90 * SECOND), since_ns=0)
+    watch.look(T + SECOND)
+    assert watch.look(T + 80 * SECOND) == 2
+    since_ns = T + 59 * SECOND
+    ask = UsageAnswers(store, StandingClock(), RandomIds())
+    start_ns = T - T % HOUR_NS
+    end_ns = start_ns + 2 * HOUR_NS
+    found = ask(PLACE, UsageQuestion(customer_id="acme", from_ns=start_ns, until_ns=end_ns, per_resource=True))
+    unknown_ns = min(end_ns, NOW_NS) - since_ns
+    assert unknown_ns > 0
+    assert (found.known.measured_ns, found.known.unknown_ns) == (59 * SECOND, unknown_ns)
+    assert [each.known.unknown_ns for each in found.resources] == [unknown_ns]
+    (window,) = WindowAnswers(store, StandingClock())(PLACE, "acme", T).windows
+    assert [(gap.resource_id, gap.from_ns, gap.until_ns, gap.filled) for gap in window.gaps] == [("vm-1", since_ns, LATEST_NS, None)]
+    assert window.known.unknown_ns == min(NOW_NS, window.end_ns) - since_ns

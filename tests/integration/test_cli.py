@@ -107,6 +107,10 @@ def test_a_wrong_setting_of_the_agent_is_refused_by_name_and_value() -> None:
         (("resource", "create", "vm", "--memory", "lots"), "'lots'"),
         (("resource", "create", "vm", "--label", "noequals"), "'noequals'"),
         (("resource", "set", "vm"), "nothing is declared"),
+        (("gaps", "--missing", "--customer", "acme"), "--resource only"),
+        (("conflicts", "resolve", "1", "--counts", "both", "--reason", "x"), "'both'"),
+        (("absences", "dismiss", "1"), "--reason"),
+        (("too-late", "list", "--state", "kept"), "'kept'"),
         (("price", "lint", "/nowhere.yaml"), "/nowhere.yaml"),
     ],
 )

@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 
 PREFIX = "TALLY_AGENT_"
 FILE_VARIABLE = "TALLY_AGENT_FILE"
+NOT_OURS = frozenset({FILE_VARIABLE, "TALLY_AGENT_AWAY_SECONDS"})
+"""What begins like a setting of the agent and is none: where its file is, and what the server is told of agents."""
 DEFAULT_FILE = Path("/etc/tallystick/agent.toml")
 
 
@@ -131,7 +133,7 @@ def load_settings(file: Path | None = None, environment: Mapping[str, str] | Non
     if path or DEFAULT_FILE.exists():
         found |= _of_file(path or DEFAULT_FILE, mistakes)
     for variable, text in variables.items():
-        if variable.startswith(PREFIX) and variable != FILE_VARIABLE and text:
+        if variable.startswith(PREFIX) and variable not in NOT_OURS and text:
             found[variable.removeprefix(PREFIX).lower()] = (variable, text)
     values: dict[str, Any] = {}
     kinds = {item.name: str(item.type) for item in fields(AgentSettings)}

@@ -34,8 +34,8 @@ class StoredPayload:
 class Conflict:
     """A batch that was sent again with other content: both hashes, the second content, and what a person made of it.
 
-    `row` is its number; `first_at_ns`, `last_at_ns` and `samples` are of the second content. `state` is `open`, `kept` (the stored
-    content counts on) or `replaced` (the second counts in its place).
+    `row` is its number; `first_at_ns`, `last_at_ns` and `samples` are of the second content; `is_thinned`: it holds no samples. `state` is
+    `open`, `kept` (the stored content counts on) or `replaced` (the second counts in its place).
     """
 
     row: int
@@ -55,6 +55,7 @@ class Conflict:
     resolved_at_ns: int | None
     resolved_by: str
     reason: str
+    is_thinned: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

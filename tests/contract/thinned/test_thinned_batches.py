@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from tallystick.app.answers.conflicts import resolve_conflict
 from tallystick.app.check import check_store
 from tallystick.app.jobs.rollup import DiskHorizon, roll_up
 from tallystick.meter import planes
@@ -15,6 +16,7 @@ from tallystick.meter.thin import claims
 from tallystick.meter.thin.host import thin
 from tallystick.model.instants import HOUR_NS
 from tallystick.model.timeline import PayloadForm, StorableBatch
+from tallystick.serve.problems import Problem
 from tallystick.store.store import Store
 from tests.contract.rows import MAX_BYTES, PLACE, SECOND, T, batch, write
 
@@ -67,3 +69,7 @@ def test_a_batch_and_its_thinned_form_are_one(store: Store, first_thinned: bool)
     assert write(store, thin_of(batch(level=7))) == ["conflict"]
     (kept,) = store.conflicts.list(PLACE)
     assert kept.body == b"claim"
+    assert kept.is_thinned
+    with pytest.raises(Problem, match="thinned"):
+        resolve_conflict(store, PLACE, "key", kept.row, takes_sent=True, reason="why")
+    assert resolve_conflict(store, PLACE, "key", kept.row, takes_sent=False, reason="why").state == "kept"

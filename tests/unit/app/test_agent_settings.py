@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tallystick.app.agent_settings import AgentSettings, AgentSettingsError, load_settings
+from tallystick.app.settings import Settings
 
 
 def test_the_defaults_that_are_promised(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,6 +29,12 @@ def test_the_environment_beats_the_file(tmp_path: Path) -> None:
     )
     assert (settings.batch_size, settings.host, settings.enabled, settings.metrics_per_resource) == (100, "b", False, True)
     assert (settings.cgroup_match, settings.proc_match) == (("x/*", "y"), ("p*", "q"))
+
+
+def test_a_setting_of_the_server_that_begins_alike_is_none_of_the_agent() -> None:
+    ours = {f"TALLY_{name.upper()}" for name in Settings.model_fields if name.startswith("agent_")}
+    assert ours == {"TALLY_AGENT_AWAY_SECONDS"}
+    assert load_settings(None, dict.fromkeys(ours, "20")).batch_size == AgentSettings().batch_size
 
 
 def test_the_state_directory_holds_the_spool(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,11 @@ from tallystick.serve.problems import conflict, not_found
 from tallystick.store.records import Clash, Conflict, NotFound
 from tallystick.store.store import Store
 
+NO_SAMPLES = (
+    "the content that was sent is thinned: it holds sums, no samples, and cannot count in the place of what is stored;"
+    " only counts = 'stored' is possible"
+)
+
 
 def resolve_conflict(store: Store, place: Place, actor: str, row: int, *, takes_sent: bool, reason: str) -> Conflict:
     """The conflict as it stands then; resolved the same way again, it does not change.
@@ -23,6 +28,8 @@ def resolve_conflict(store: Store, place: Place, actor: str, row: int, *, takes_
         if not takes_sent:
             return store.conflicts.keep(place, row, actor=actor, reason=reason)
         found = store.conflicts.get(place, row)
+        if found.is_thinned:
+            raise conflict("conflict_id", str(row), NO_SAMPLES)
         samples = decode(found.body, found.interval_ns, LARGEST_BATCH_BYTES)
         if isinstance(samples, Refusal):
             raise conflict("conflict_id", str(row), f"the content that was kept aside cannot be read: {samples.sentence()}")

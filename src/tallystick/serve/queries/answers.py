@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from tallystick.model.access import Place
 from tallystick.model.billing.money import Money
+from tallystick.model.silence import ListedGap
 from tallystick.model.usage import Gap, UsageHour
 
 
@@ -86,7 +87,7 @@ class WindowState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """A billing period of a customer, and what is known of it."""
+    """A billing period of a customer, and what is known of it; silences that go on stand before its gaps."""
 
     start_ns: int
     end_ns: int
@@ -99,7 +100,7 @@ class Window:
     reported_until_ns: int | None
     hours_waiting: int
     known: Known
-    gaps: tuple[Gap, ...]
+    gaps: tuple[Gap | ListedGap, ...]
     gaps_left_out: int
 
 

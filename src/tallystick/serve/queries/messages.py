@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from tallystick.model.instants import LATEST_NS, SECOND_NS
+from tallystick.model.silence import ListedGap
 from tallystick.model.usage import METERS, Gap, UsageHour
 from tallystick.proto.billing.collector.v1 import query_pb2 as wire
 from tallystick.serve.problems import invalid
@@ -148,11 +149,11 @@ def _window(found: Window) -> wire.BillingWindow:
     )
 
 
-def _gap(gap: Gap) -> wire.WindowGap:
+def _gap(gap: Gap | ListedGap) -> wire.WindowGap:
     return wire.WindowGap(
         resource_id=gap.resource_id,
-        until=instant(gap.until_ns),
-        filled=gap.filled.value,
+        until=None if gap.until_ns == LATEST_NS else instant(gap.until_ns),
+        filled="" if gap.filled is None else gap.filled.value,
         cause=gap.cause.value,
         **{"from": instant(gap.from_ns)},
     )

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from tallystick.model.access import Place
 from tallystick.model.samples import boot_of
-from tallystick.model.timeline import Segment
+from tallystick.model.timeline import PayloadForm, Segment
+from tallystick.store.batches.identities import FORMS
 from tallystick.store.batches.known import known_by_source, previous_cell, settle_intervals
 from tallystick.store.batches.marks import Marks, lock_resources, mark
 from tallystick.store.batches.reach import Extent
@@ -20,7 +21,7 @@ from tallystick.store.service.audit import append, tell
 
 COLUMNS = (
     "c.conflict_key, r.resource_id, t.boot_id, p.spool_id, b.sequence, c.stored_hash, c.sent_hash, c.received_at_ns, c.body, c.interval_ns,"
-    " c.first_at_ns, c.last_at_ns, c.samples, c.state, c.resolved_at_ns, c.resolved_by, c.reason"
+    " c.first_at_ns, c.last_at_ns, c.samples, c.state, c.resolved_at_ns, c.resolved_by, c.reason, c.form"
 )
 FROM = (
     "FROM conflict c JOIN batch b ON b.batch_key = c.batch_key JOIN boot t ON t.boot_key = b.boot_key"
@@ -241,4 +242,5 @@ def _conflict(row: Values) -> Conflict:
         resolved_at_ns=row[14],
         resolved_by=row[15] or "",
         reason=row[16] or "",
+        is_thinned=row[17] == FORMS[PayloadForm.THINNED],
     )

@@ -9,12 +9,14 @@ from datetime import date
 
 from tallystick.app.answers.previews import preview
 from tallystick.app.answers.queries.rates import RatesNow
+from tallystick.app.answers.queries.silences import silences_of, silent_ns
 from tallystick.app.clock import Clock, Ids
 from tallystick.meter.days import Hour, Owned, usage_between
 from tallystick.model.access import Place
 from tallystick.model.billing.money import Money
 from tallystick.model.calendar import add_months, day_start, local_date, month_of, next_day
 from tallystick.model.instants import CELL_NS, DAY_NS, HOUR_NS, hour_start, iso
+from tallystick.model.silence import ListedGap
 from tallystick.model.usage import METERS, UsagePeriod
 from tallystick.serve.problems import invalid, not_found
 from tallystick.serve.queries.answers import Amount, CustomerUsage, Known, ResourceTotals, UsageQuestion
@@ -50,6 +52,7 @@ class UsageAnswers:
             span = span_of(question, customer.time_zone, now_ns)
             periods = parts_of(tx, self._store, place, customer.id, customer.time_zone, span)
             waiting = self._store.usage.waiting_of(tx, place, customer.id, hour_start(span[0]), span[1])
+            silences = silences_of(tx, self._store, place, customer.id, span)
             rates = self._rates.of(tx, place, customer.id, now_ns)
         cost, missing = self._cost(place, customer.id, span, now_ns) if question.with_cost else (None, "")
         return CustomerUsage(
@@ -58,8 +61,8 @@ class UsageAnswers:
             from_ns=span[0],
             until_ns=span[1],
             amounts=_amounts(periods),
-            known=known_of(periods),
-            resources=_by_resource(periods) if question.per_resource else (),
+            known=known_of(periods, silent_ns(silences, span, now_ns)),
+            resources=_by_resource(periods, silences, span, now_ns) if question.per_resource else (),
             rates=rates,
             hours_waiting=waiting,
             cost=cost,
@@ -104,7 +107,8 @@ def span_of(question: UsageQuestion, zone: str, now_ns: int) -> Span:
         raise invalid("from" if from_ns is None else "until", "", "from, until: they go together")
     for name, at_ns in (("from", from_ns), ("until", until_ns)):
         if at_ns < 0 or at_ns % CELL_NS:
-            raise invalid(name, iso(at_ns) if at_ns >= 0 else str(at_ns), f"{name}: no boundary of a five-minute cell")
+            told = iso(at_ns) if at_ns >= 0 else str(at_ns)
+            raise invalid(name, told, f"{name}: {told} is no boundary of a five-minute cell")
     if until_ns <= from_ns:
         raise invalid("until", iso(until_ns), "until: is not after from")
     return from_ns, until_ns
@@ -183,20 +187,25 @@ def _amounts(periods: Iterable[UsagePeriod]) -> tuple[Amount, ...]:
     )
 
 
-def known_of(periods: Sequence[UsagePeriod]) -> Known:
-    """How well the usage of all periods is known."""
+def known_of(periods: Sequence[UsagePeriod], unheard_ns: int = 0) -> Known:
+    """How well the usage of all periods is known; `unheard_ns` is time in silences that go on."""
     guessed_ns = sum(each.estimated.get("uptime", 0) for each in periods)
     return Known(
         measured_ns=sum(each.totals.get("uptime", 0) for each in periods) - guessed_ns,
         estimated_ns=guessed_ns,
-        unknown_ns=sum(each.unknown_ns for each in periods),
+        unknown_ns=sum(each.unknown_ns for each in periods) + unheard_ns,
     )
 
 
-def _by_resource(periods: Iterable[UsagePeriod]) -> tuple[ResourceTotals, ...]:
+def _by_resource(periods: Iterable[UsagePeriod], silences: Sequence[ListedGap], span: Span, now_ns: int) -> tuple[ResourceTotals, ...]:
     found: dict[str, list[UsagePeriod]] = defaultdict(list)
+    silent: dict[str, list[ListedGap]] = defaultdict(list)
+    for gap in silences:
+        silent[gap.resource_id].append(gap)
     for period in periods:
         found[period.resource_id].append(period)
     return tuple(
-        ResourceTotals(resource_id=resource_id, amounts=_amounts(mine), known=known_of(mine)) for resource_id, mine in sorted(found.items())
+        ResourceTotals(resource_id=name, amounts=_amounts(mine), known=known_of(mine, silent_ns(silent[name], span, now_ns)))
+        for name in sorted(found.keys() | silent.keys())
+        for mine in [found[name]]
     )

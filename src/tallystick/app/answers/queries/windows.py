@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tallystick.app.accounts import read_contract, read_progress
+from tallystick.app.answers.queries.silences import silences_of, silent_ns
 from tallystick.app.answers.queries.usage import known_of, parts_of
 from tallystick.app.clock import Clock
 from tallystick.app.jobs.closing import JOB, job_period, job_scope
@@ -11,6 +12,7 @@ from tallystick.model.access import Place
 from tallystick.model.billing.contracts import Contract, Run
 from tallystick.model.billing.invoices import DocumentState
 from tallystick.model.instants import cell_end, cell_start, iso
+from tallystick.model.silence import ListedGap
 from tallystick.model.usage import Gap
 from tallystick.rate.agreements import DEFAULT_ID
 from tallystick.serve.owners import gap_parts
@@ -55,7 +57,8 @@ class WindowAnswers:
         until_ns = min(cell_end(run.period_end_ns), max(cell_end(now_ns + 1), run.period_start_ns))
         span = (cell_start(run.period_start_ns), until_ns)
         parts = parts_of(tx, self._store, place, customer.id, customer.time_zone, span) if span[0] < span[1] else []
-        gaps = self._gaps(tx, place, customer.id, span)
+        silences = silences_of(tx, self._store, place, customer.id, span)
+        gaps: list[Gap | ListedGap] = [*silences, *self._gaps(tx, place, customer.id, span)]
         return Window(
             start_ns=run.period_start_ns,
             end_ns=run.period_end_ns,
@@ -67,7 +70,7 @@ class WindowAnswers:
             invoice_number=number,
             reported_until_ns=reported_until_ns,
             hours_waiting=waiting,
-            known=known_of(parts),
+            known=known_of(parts, silent_ns(silences, span, now_ns)),
             gaps=tuple(gaps[:MOST_GAPS]),
             gaps_left_out=max(0, len(gaps) - MOST_GAPS),
         )

@@ -132,6 +132,8 @@ def gaps(
         tally gaps --missing
     """
     if missing:
+        if customer or start or until or state is not GapStates.ALL:
+            raise typer.BadParameter("goes with --resource only: what never came has no customer and no time", param_hint="--missing")
         rows = list(connect().pages("/v1/missing-sequences", limit, resource_id=resource))
         named = {"resource": "resource_id", "boot": "boot_id", "spool": "spool_id", "first": "first", "last": "last", "since": "noticed_at"}
         print_json(rows) if as_json else print_table("missing batches", rows, named, right=["first", "last"])
