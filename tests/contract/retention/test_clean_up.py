@@ -95,6 +95,17 @@ def test_raw_samples_go_after_three_days_but_those_that_hours_are_made_of(lab: S
     assert status_of(lab, Rules(), clock.at_ns)["refused"] == {}
 
 
+def test_raw_samples_of_which_hours_were_made_since_they_were_listed_stay(lab: Store) -> None:
+    found = [each for each in lab.retention.old_payloads(LATEST_NS, 0, 100)[0] if not each.needed]
+    listed = [(each.batch_key, each.received_at_ns) for each in found]
+    assert len(listed) > 1
+    with lab.write() as tx:
+        lab.retention.need_payloads(tx, [listed[0][0]])
+    with lab.write() as tx:
+        assert lab.retention.delete_payloads(tx, listed, unless_needed=True) == len(listed) - 1
+    assert lab.archived.rows([key for key, _ in listed]) == listed[:1]
+
+
 def test_segments_and_hours_go_once_their_invoice_is_old(lab: Store, clock: Bench) -> None:
     april, may = (parse_iso(f"2026-{month}-05T03:00:00Z") for month in ("04", "05"))
     assert clean(lab, clock, april).tally.refused == {"raw samples of a batch that overlaps others": 2}

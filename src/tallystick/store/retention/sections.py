@@ -199,9 +199,10 @@ class Retention(Section):
             (value,),
         )
 
-    def delete_payloads(self, tx: Tx, payloads: Sequence[tuple[int, int]]) -> int:
-        """Delete payloads by (batch, instant of reception)."""
-        return tx.many("DELETE FROM payload WHERE batch_key = ? AND received_at_ns = ?", payloads)
+    def delete_payloads(self, tx: Tx, payloads: Sequence[tuple[int, int]], *, unless_needed: bool = False) -> int:
+        """Delete payloads by (batch, instant of reception); `unless_needed`: but those of which hours were made since they were listed."""
+        needed = " AND NOT EXISTS (SELECT 1 FROM needed_payload n WHERE n.batch_key = payload.batch_key)" if unless_needed else ""
+        return tx.many(f"DELETE FROM payload WHERE batch_key = ? AND received_at_ns = ?{needed}", payloads)
 
     def note_deletion(self, tx: Tx, kind: str, until_ns: int, now_ns: int) -> None:
         """Note up to where something of all resources was deleted, in the place of what was noted of the same day."""

@@ -143,7 +143,8 @@ class CleanUp:
             yield from self._finish_archived()
             return
         for start in range(0, len(payloads), PAYLOADS_AT_ONCE):
-            self._delete_payloads([(each.batch_key, each.received_at_ns) for each in payloads[start : start + PAYLOADS_AT_ONCE]])
+            some = [(each.batch_key, each.received_at_ns) for each in payloads[start : start + PAYLOADS_AT_ONCE]]
+            self._delete_payloads(some, unless_needed=True)
             yield
 
     def _finish_archived(self) -> Iterator[None]:
@@ -155,8 +156,10 @@ class CleanUp:
             with self.store.write() as tx:
                 self.store.archived.finish(tx, [path])
 
-    def _delete_payloads(self, rows: list[tuple[int, int]]) -> None:
-        self.tally.deleted["payloads"] += self.store.transact(lambda tx: self.store.retention.delete_payloads(tx, rows))
+    def _delete_payloads(self, rows: list[tuple[int, int]], *, unless_needed: bool = False) -> None:
+        self.tally.deleted["payloads"] += self.store.transact(
+            lambda tx: self.store.retention.delete_payloads(tx, rows, unless_needed=unless_needed)
+        )
 
     def _drop_segments(self, place: Place, resource: StoredResource, archive: Archive | None) -> Iterator[None]:
         """The segments of sealed hours; batches that have no other are folded into ranges."""
