@@ -70,6 +70,7 @@ def main() -> None:
         half = len(requests) // 2
         with ServerProcess(folder) as server:
             offer(server.port, key, requests[:REQUESTS_A_SECOND])
+            first = _buckets(server)
             alone = offer(server.port, key, requests[REQUESTS_A_SECOND:half])
             before = _buckets(server)
             with subprocess.Popen(
@@ -82,6 +83,7 @@ def main() -> None:
                 print(f"the worker: {worker.stdout.read().decode().strip()}", file=sys.stderr)
             after = _buckets(server)
     print(f"alone {alone:,.0f} samples/s, beside the worker {beside:,.0f} samples/s", file=sys.stderr)
+    print(f"commit p99 alone {_p99_ms(first, before):.1f} ms", file=sys.stderr)
     what = "samples/s kept while a worker rolls up and closes, of those without it, offered 600,000"
     line("write_share_while_closing_percent", 100 * beside / alone, "%", what, 95)
     line("commit_p99_while_closing_ms", _p99_ms(before, after), "ms", "of 100 groups of requests 99 are stored in less", 25)

@@ -70,13 +70,14 @@ class Storing:
         opened = _open(group)
         begun = [] if self._spans is None else _begin(self._spans, opened)
         failure = "nothing was stored"
+        opened_ns = self._clock.monotonic_ns()
         try:
             receipts = self._store.transact(lambda tx: self._write(tx, opened))
             failure = ""
         finally:
             for span in begun:
                 span.end(self._clock.now_ns(), failure)
-        self._count(opened, receipts, began_ns)
+        self._count(opened, receipts, (opened_ns - began_ns) / 10**9, (self._clock.monotonic_ns() - opened_ns) / 10**9)
         return receipts
 
     def _write(self, tx: Tx, opened: Sequence[_Opened]) -> list[Receipt]:
@@ -155,9 +156,10 @@ class Storing:
         customer, region = known.customer_id, known.region
         return (not customer or grant.allows_customer(customer)) and (not region or grant.allows_region(region))
 
-    def _count(self, opened: Sequence[_Opened], receipts: Sequence[Receipt], began_ns: int) -> None:
+    def _count(self, opened: Sequence[_Opened], receipts: Sequence[Receipt], opening_seconds: float, stored_seconds: float) -> None:
         storable = [each for part in opened for each in part.batches if isinstance(each, StorableBatch)]
-        self._observer.commit(len(storable), sum(each.samples for each in storable), (self._clock.monotonic_ns() - began_ns) / 10**9)
+        samples = sum(each.samples for each in storable)
+        self._observer.commit(len(storable), samples, opening_seconds + stored_seconds, stored_seconds)
         counted: dict[tuple[str, str], int] = {}
         for receipt in receipts:
             of_kinds = (("batch", receipt.batches), ("event", receipt.events), ("fact", receipt.facts), ("record", receipt.records))

@@ -153,8 +153,8 @@ class Observer(Protocol):
         """So many batches, events, facts, records or samples had this outcome."""
         ...
 
-    def commit(self, batches: int, samples: int, seconds: float) -> None:
-        """A group was committed."""
+    def commit(self, batches: int, samples: int, seconds: float, stored_seconds: float) -> None:
+        """A group was taken in, in so many seconds; of these it was stored in, from waiting for its turn to durable, `stored_seconds`."""
         ...
 
     def failure(self, what: str, error: BaseException) -> None:

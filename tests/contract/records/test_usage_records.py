@@ -171,7 +171,7 @@ class _Watch:
     def outcome(self, kind: str, outcome: str, count: int) -> None:
         self.counted[kind, outcome] = self.counted.get((kind, outcome), 0) + count
 
-    def commit(self, batches: int, samples: int, seconds: float) -> None: ...
+    def commit(self, batches: int, samples: int, seconds: float, stored_seconds: float) -> None: ...
 
     def failure(self, what: str, error: BaseException) -> None:
         raise error
