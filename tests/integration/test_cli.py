@@ -118,3 +118,10 @@ def test_wrong_use_is_named(words: tuple[str, ...], wrong: str) -> None:
     ran = tally(*words, environment={"TALLY_URL": "http://127.0.0.1:9", "TALLY_KEY": "tsk_x"})
     assert ran.returncode == 2
     assert wrong in ran.stderr
+
+
+def test_a_clean_up_and_what_is_kept(tmp_path: Path) -> None:
+    here = {"TALLY_STATE_DIR": str(tmp_path)}
+    assert tally("init", environment=here).returncode == 0
+    assert json.loads(tally("retention", "run", "--json", environment=here).stdout)["deleted"] == {}
+    assert "bytes in the store" in tally("retention", "status", environment=here).stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -10,7 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from tallystick.app.cli.client import RefusedError
+from tallystick.app.cli.main import app
 from tallystick.model.instants import iso, parse_iso
 from tallystick.store.store import migrate
 from tests.integration.serving import AT_NS, SECOND_NS, SEND
@@ -77,6 +81,12 @@ class Watched:
         reply = self.server.call("POST", path, body, {"authorization": f"Bearer {self.admin}", "content-type": "application/json"})
         assert reply.status == status, reply.body
         return reply.json
+
+    def tally(self, *words: str, code: int = 0) -> str:
+        """What a command prints, or why the server refused."""
+        ran = CliRunner().invoke(app, list(words), env={"TALLY_URL": self.server.url, "TALLY_KEY": self.admin})
+        assert ran.exit_code == code, ran.output
+        return "\n".join(ran.exception.lines()) if isinstance(ran.exception, RefusedError) else ran.output
 
     def until(self, what: Callable[[], Any]) -> Any:
         """What is asked, once it is true: a worker looks five times a second."""
@@ -176,12 +186,25 @@ def test_a_conflict_is_resolved_by_a_person(watched: Watched) -> None:
     assert answer["outcome"] == "OUTCOME_CONFLICT"
     assert "metering.conflict" in watched.topics()
     (found,) = watched.get("/v1/conflicts?open=true")["items"]
+    (listed,) = json.loads(watched.tally("conflicts", "list", "--json"))
+    assert listed["sent_hash"] in watched.tally("conflicts", "show", str(listed["id"]))
     resolved = watched.post(f"/v1/conflicts/{found['id']}/resolve", {"counts": "sent", "reason": "the first was a test"})
     assert (resolved["state"], resolved["reason"]) == ("replaced", "the first was a test")
     query = f"/v1/usage/hours?resource_id=vm-2&from={iso(START_NS + 7200 * S)}"
     used = 8192 * 59 * S
     assert watched.until(lambda: [one["meters"]["memory.used"]["total"] for one in watched.get(query)["items"]] == [used])
     watched.post(f"/v1/conflicts/{found['id']}/resolve", {"counts": "stored", "reason": "no"}, status=409)
+    assert "was resolved already" in watched.tally("conflicts", "resolve", str(found["id"]), "--counts", "stored", "--reason", "no", code=1)
+
+
+@pytest.mark.timeout(120)
+def test_what_the_commands_of_silence_say(watched: Watched) -> None:
+    assert isinstance(json.loads(watched.tally("absences", "list", "--all", "--json")), list)
+    assert json.loads(watched.tally("too-late", "list", "--json")) == []
+    assert "too late: none" in watched.tally("too-late", "list")
+    for words in (("absences", "dismiss", "4711"), ("too-late", "admit", "4711"), ("too-late", "dismiss", "4711")):
+        assert "'4711'" in watched.tally(*words, "--reason", "x", code=1)
+    assert "no customer 'nobody'" in watched.tally("usage", "--customer", "nobody", code=1)
 
 
 @pytest.mark.timeout(120)

@@ -103,7 +103,7 @@ def asked(call: Reader, resource_id: Id | None = None, customer_id: Id | None = 
     """The request, with only what the key may see.
 
     Raises:
-        Problem: another's customer, an unknown resource, or an empty span.
+        Problem: another's customer, one that is not known, an unknown resource, or an empty span.
 
     """
     customers = call.only(customer_id)
@@ -120,6 +120,8 @@ def asked(call: Reader, resource_id: Id | None = None, customer_id: Id | None = 
         keys = [found.row]
     elif customers is not None:
         keys = [each.row for each in registry.resources(call.place, customers=customers)]
+        if not keys and customer_id is not None and registry.customer(call.place, customer_id) is None:
+            raise not_found("customer_id", customer_id)
     return Asked(call=call, resource_id=resource_id, customers=customers, from_ns=from_ns, until_ns=until_ns, keys=keys)
 
 

@@ -70,6 +70,8 @@ def usage(
     shown = [{"resource": row.get("resource_id"), "at": row.get("hour") or row.get("date"), **amounts(row)} for row in rows]
     columns = {"resource": "resource", by.value: "at", **{HEADINGS[meter][0]: HEADINGS[meter][0] for meter in SHOWN}}
     print_table("usage", shown, columns, right=[HEADINGS[meter][0] for meter in SHOWN])
+    if not rows and (waiting := connect().get("/v1/status")["hours_waiting"]):
+        typer.echo(f"{waiting} hours wait to be computed: what was sent for them is not shown yet")
 
 
 def show_percentiles(found: Json, *, as_json: bool) -> None:
