@@ -16,6 +16,7 @@ from typing import TypeVar
 from bench.filled import MONTH_NS, Filled, filled_store
 from bench.measure import line
 from tallystick.app.jobs.rollup import DiskHorizon, roll_up
+from tallystick.app.serving.memory import collect_seldom
 from tallystick.model.instants import DAY_NS, HOUR_NS
 from tallystick.store.store import Store, Tx
 
@@ -69,6 +70,7 @@ def _status(name: str) -> float:
 
 
 def main() -> None:
+    collect_seldom()  # as a worker does
     with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_DIR")) as folder:
         few = measure(Path(folder) / "few", Filled(2_000, NOON_NS))
         twice = measure(Path(folder) / "twice", Filled(4_000, NOON_NS))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import signal
 import socket
 import ssl
@@ -20,6 +19,7 @@ import uvicorn
 from tallystick.app.clock import Clock, clock_of
 from tallystick.app.logs import logger, set_up_logs
 from tallystick.app.serving.house import House, open_house
+from tallystick.app.serving.memory import collect_seldom, keep_freed_memory
 from tallystick.app.settings import Settings, split_address
 from tallystick.app.telemetry.tracing import TracingUnavailable
 from tallystick.ingest.rpc import is_rpc_path
@@ -42,8 +42,6 @@ END_SECONDS = 10
 TICK_SECONDS = 0.5
 CERTIFICATE_CHECK_SECONDS = 60
 BACKLOG = 2048
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # of mallopt(3)
-KEPT_BYTES = 32 * 2**20
 
 
 class Server:
@@ -109,7 +107,8 @@ def run_server(settings: Settings) -> int:
         return 1
     for listening, each in zip(sockets[1:], settings.listeners, strict=True):
         app.house.access.trust(listening.getsockname()[:2], Place(seller_id=each.seller, scope_id=each.scope))
-    _keep_freed_memory()
+    keep_freed_memory()
+    collect_seldom()
     for each_signal in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each_signal, _once_more)
     log = logger("server")
@@ -154,17 +153,6 @@ def _grpc(app: Server, settings: Settings) -> GrpcPort:
             tls.verify_mode = ssl.CERT_REQUIRED
     app.grpc = GrpcPort(app, _listen(settings.grpc_listen, "grpc_listen"), tls, END_SECONDS)
     return app.grpc
-
-
-def _keep_freed_memory() -> None:
-    """Tell glibc to keep up to 32 MiB that are freed: arrays come and go with each group, and giving their pages back to the
-    kernel and taking them again costs 0.04 CPU-s a million samples. Another C library has no such word, and needs none.
-    """  # noqa: D205 (the reason is one sentence)
-    tune = getattr(ctypes.CDLL(None), "mallopt", None)
-    if tune is not None:
-        for option in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD):
-            tune(option, KEPT_BYTES)
-        tune(M_TOP_PAD, KEPT_BYTES // 2)
 
 
 def _once_more(_signal: int, _frame: FrameType | None) -> None:

@@ -17,6 +17,7 @@ from tallystick.app.jobs.retention.cleaning import Cleaning
 from tallystick.app.jobs.rollup import DiskHorizon, roll_up
 from tallystick.app.jobs.traced import HourTraces
 from tallystick.app.logs import logger, set_up_logs
+from tallystick.app.serving.memory import collect_seldom
 from tallystick.app.settings import Settings
 from tallystick.app.telemetry.tracing import Traces, traces_of
 from tallystick.store.store import Store, StoreFault, open_store
@@ -87,6 +88,7 @@ def run_worker(settings: Settings) -> None:
         signal.signal(number, lambda *_: ending.set())
     traces = traces_of(settings.traces_endpoint, "tally-worker", settings.traces_sample_percent)
     store = open_store(settings.url, clock)
+    collect_seldom()
     owner = f"{socket.gethostname()}:{os.getpid()}:{ids.new_id()[:8]}"
     try:
         work(chores(store, settings, clock, ids, owner, traces), clock, ending)
