@@ -26,6 +26,8 @@ class FindingCode(StrEnum):
     START_WHILE_RUNNING = "start_while_running"
     START_TOO_OLD = "start_too_old"
     SAMPLES_GONE = "samples_gone"
+    RECORD_TOO_LATE = "record_too_late"
+    FACT_TOO_LATE = "fact_too_late"
     CLOCK_STEPPED = "clock_stepped"
     SECOND_SOURCE = "second_source"
     CPU_MISMATCH = "cpu_mismatch"

@@ -16,6 +16,7 @@ from tallystick.model.samples import LifecycleEvent, LifecycleKind
 from tallystick.store.batches.known import SIZED, known_by_source
 from tallystick.store.batches.marks import Marks, lock_resources, mark
 from tallystick.store.batches.reach import STRUCTURAL, Notice, reach_of_notice, reach_of_size
+from tallystick.store.batches.told import fact_too_late, keep_told, sealed_until
 from tallystick.store.engine import Tx, Values
 from tallystick.store.surrogates import Surrogates
 
@@ -33,9 +34,7 @@ def write_events(tx: Tx, surrogates: Surrogates, place: Place, events: Sequence[
     keys = surrogates.resources(tx, scope_key, {event.resource_id for event in events}, events[0].received_at_ns)
     lock_resources(tx, list(keys.values()))
     marks, results = Marks(), []
-    clause, value = tx.each_of("resource_key", sorted(keys.values()))
-    rows = tx.rows(f"SELECT resource_key, sealed_until_ns FROM resource WHERE sealed_until_ns IS NOT NULL AND {clause}", (value,))
-    sealed: dict[int, int] = {row[0]: row[1] for row in rows}
+    sealed = sealed_until(tx, keys.values())
     for event in events:
         key = keys[event.resource_id]
         # Without a boot id it would part what is sealed, and nobody knows the samples around it any more.
@@ -75,22 +74,29 @@ def _mark_told(tx: Tx, scope_key: int, resource_key: int, event: LifecycleEvent,
 
 
 def write_facts(tx: Tx, surrogates: Surrogates, place: Place, facts: Sequence[Fact]) -> list[BatchResult]:
-    """Keep facts; one that repeats another (all but the instant of reception) is kept once, as received the later time."""
+    """Keep facts; one that repeats another (all but the instant of reception) is kept once, as received the later time.
+
+    Of those from an instant in sealed hours on, where they change nothing, the finding `fact_too_late` is kept with them.
+    """
     if not facts:
         return []
     scope_key = surrogates.scope(tx, place)
     keys = surrogates.resources(tx, scope_key, {fact.resource_id for fact in facts}, facts[0].received_at_ns)
     lock_resources(tx, list(keys.values()))
-    marks, results = Marks(), []
+    sealed = sealed_until(tx, keys.values())
+    marks, results, late = Marks(), [], []
     assigned = {fact.resource_id for fact in facts if fact.customer_id is not None}
     before = {name: attributes(facts_of(tx, scope_key, {keys[name]: name}).get(keys[name], [])) for name in sorted(assigned)}
     for fact in facts:
         key = keys[fact.resource_id]
         results.append(_write_fact(tx, scope_key, key, fact, marks))
+        if key in sealed and results[-1] == STORED:
+            late.append(fact_too_late(fact, _content_hash(fact), sealed[key]))
     for resource_id, key in keys.items():
         after = _update_resource(tx, scope_key, key, resource_id)
         if resource_id in before:
             _mark_owners(tx, scope_key, key, before[resource_id], after, marks)
+    keep_told(tx, scope_key, keys, filter(None, late), facts[0].received_at_ns)
     mark(tx, scope_key, marks)
     return results
 

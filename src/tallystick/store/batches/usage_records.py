@@ -10,6 +10,7 @@ from tallystick.model.instants import HOUR_NS
 from tallystick.model.outcomes import BatchResult, Outcome
 from tallystick.model.records import RegisteredRecord, UsageRecord
 from tallystick.store.batches.marks import Marks, lock_resources, mark
+from tallystick.store.batches.told import keep_told, record_too_late, sealed_until
 from tallystick.store.engine import Tx, Values
 from tallystick.store.surrogates import Surrogates
 
@@ -32,6 +33,7 @@ def write_records(tx: Tx, surrogates: Surrogates, place: Place, records: Sequenc
     """Store records of one place, mark the hours that they touch; the results (stored, repeated, conflict) are in their order.
 
     Of two in one call with one identity the first is stored. A conflict tells both content hashes; what is stored stays.
+    Of what lies in sealed hours, where nothing is counted any more, the finding `record_too_late` is kept with it.
     """
     if not records:
         return []
@@ -44,7 +46,8 @@ def write_records(tx: Tx, surrogates: Surrogates, place: Place, records: Sequenc
     for record in records:
         first.setdefault(_identity(record), record)
     known = _insert(tx, scope_key, first, keys)
-    marks, results = Marks(), []
+    sealed = sealed_until(tx, keys.values())
+    marks, results, late = Marks(), [], []
     for record in records:
         identity = _identity(record)
         if identity in known:
@@ -52,7 +55,9 @@ def write_records(tx: Tx, surrogates: Surrogates, place: Place, records: Sequenc
             continue
         known[identity] = record.content_hash
         marks.add(keys[record.resource_id], record.from_ns, max(record.from_ns, record.until_ns - 1))
+        late.append(record_too_late(record, sealed.get(keys[record.resource_id], 0)))
         results.append(BatchResult(outcome=Outcome.STORED))
+    keep_told(tx, scope_key, keys, filter(None, late), received_at_ns)
     mark(tx, scope_key, marks)
     return results
 

@@ -91,7 +91,7 @@ def _add_gap_tables(metadata: MetaData) -> None:
         words("detail"),
         PrimaryKeyConstraint("scope_key", "resource_key", "at_ns", "code", "boot_id", "record"),
     )
-    # What the source of a record told beside it, and nothing can derive again.
+    # What the source of a record told beside it, or what came too late to count, and nothing can derive again.
     Table(
         "told_finding",
         metadata,

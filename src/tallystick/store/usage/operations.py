@@ -11,6 +11,7 @@ from tallystick.model.findings import Finding, FindingCode, Severity
 from tallystick.model.instants import DAY_NS, HOUR_NS
 from tallystick.model.usage import Filled, Gap, GapCause, HoursResult, HourTotals, UsageHour, UsagePeriod
 from tallystick.store.batches.marks import lock_resources
+from tallystick.store.batches.told import keep_told
 from tallystick.store.engine import Tx, Values
 from tallystick.store.records import DirtyHour, ReplacedHours
 from tallystick.store.registry import limited
@@ -290,23 +291,7 @@ class Usage(Section):
         """Keep findings that a source told beside what it sent, each once; they stay when their hour is computed again."""
         scope_key = self._surrogates.scope(tx, place)
         keys = self._surrogates.resources(tx, scope_key, {each.resource_id for each in findings}, received_at_ns)
-        tx.many(
-            "INSERT INTO told_finding (scope_key, resource_key, at_ns, code, record, severity, detail, received_at_ns)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            [
-                (
-                    scope_key,
-                    keys[each.resource_id],
-                    each.at_ns,
-                    each.code.value,
-                    each.record,
-                    each.severity.value,
-                    each.detail,
-                    received_at_ns,
-                )
-                for each in findings
-            ],
-        )
+        keep_told(tx, scope_key, keys, findings, received_at_ns)
 
     def replace_periods(self, tx: Tx, place: Place, kind: str, periods: Iterable[tuple[int, UsagePeriod]]) -> None:
         """Keep usage days (`kind` `day`) or months (`month`) by their resources' numbers, in the place of those that are there."""
