@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -13,7 +15,8 @@ from tallystick.model.instants import HOUR_NS
 from tallystick.model.timeline import StorableBatch
 from tallystick.serve.problems import Problem
 from tallystick.store.records import Conflict
-from tallystick.store.store import Store
+from tallystick.store.store import Store, open_store
+from tests.contract.conftest import StandingClock
 from tests.contract.rows import PLACE, SECOND, T, batch, dirty_hours, write
 
 MINUTE = 60 * SECOND
@@ -84,6 +87,37 @@ def test_the_second_content_counts_in_its_place(store: Store) -> None:
     assert store.conflicts.list(PLACE, only_open=True) == []
     assert topics(store) == ["metering.conflict", "metering.conflict_resolved"]
     assert resolve_conflict(store, PLACE, "k1", found.row, takes_sent=True, reason="again") == taken
+
+
+@pytest.mark.parametrize("second_takes_sent", [True, False])
+def test_two_persons_at_once(store: Store, url: str, *, second_takes_sent: bool) -> None:
+    """Both wait for the resource, and the second sees what the first decided: the same is no news, the other is a clash."""
+    found = in_conflict(store)
+    results: list[str] = []
+
+    def resolve(takes_sent: bool) -> None:
+        other = open_store(url, StandingClock())
+        try:
+            results.append(resolve_conflict(other, PLACE, "k1", found.row, takes_sent=takes_sent, reason="").state)
+        except Problem as problem:
+            results.append(str(problem))
+        finally:
+            other.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        with store.write() as tx:
+            store.batches.lock(tx, PLACE, ["vm-1"], NOW)
+            threads = [pool.submit(resolve, takes_sent) for takes_sent in (True, second_takes_sent)]
+            # Long enough that both have read what they read before they wait.
+            time.sleep(0.5)
+        for each in threads:
+            each.result()
+    (state,) = (each.state for each in store.conflicts.list(PLACE, row=found.row))
+    told = [each for each in results if each != state]
+    assert len(results) == 2
+    assert told == [] if second_takes_sent else "resolved already" in told[0]
+    assert [each.action for each in store.audit.entries(PLACE)] == ["conflict.resolve"]
+    usage(store)
 
 
 def test_the_usage_is_that_of_a_stream_that_never_had_the_first(store: Store) -> None:

@@ -90,7 +90,12 @@ class Conflicts(Section):
             Clash: it was resolved otherwise.
 
         """
-        return self._database.transact(lambda tx: self._resolve(tx, place, row, KEPT, actor, reason))
+
+        def body(tx: Tx) -> Conflict:
+            self._lock(tx, place, row)
+            return self._resolve(tx, place, row, KEPT, actor, reason)
+
+        return self._database.transact(body)
 
     def replace(self, place: Place, row: int, segments: Sequence[Segment], *, actor: str, reason: str) -> Conflict:
         """Let the content that was sent count in the place of the stored one: `segments` are what it folds into.
@@ -104,12 +109,23 @@ class Conflicts(Section):
         """
 
         def body(tx: Tx) -> Conflict:
+            self._lock(tx, place, row)
             before = self.get(place, row, tx=tx)
             if before.state == OPEN:
                 self._exchange(tx, place, before, segments, actor, reason)
             return self._resolve(tx, place, row, REPLACED, actor, reason)
 
         return self._database.transact(body)
+
+    def _lock(self, tx: Tx, place: Place, row: int) -> None:
+        """Let nobody else resolve a conflict of the same resource, or write for it: what is read after holds until the end."""
+        found = tx.row(
+            "SELECT t.resource_key FROM conflict c JOIN batch b ON b.batch_key = c.batch_key JOIN boot t ON t.boot_key = b.boot_key"
+            " WHERE c.scope_key = ? AND c.conflict_key = ?",
+            (self._surrogates.scope(tx, place), row),
+        )
+        if found is not None:
+            lock_resources(tx, [found[0]])
 
     def _resolve(self, tx: Tx, place: Place, row: int, state: str, actor: str, reason: str) -> Conflict:
         now_ns = self._clock.now_ns()
@@ -138,7 +154,6 @@ class Conflicts(Section):
         )
         if row is None:
             raise NotFound(f"conflict {found.row}")
-        lock_resources(tx, [row[1]])
         where = _Place(scope_key=scope_key, resource_key=row[1], boot_key=row[0], batch_key=row[4], received_at_ns=row[2])
         old = tx.rows(
             "SELECT cell_ns, first_at_ns, last_at_ns FROM segment WHERE scope_key = ? AND resource_key = ? AND batch_key = ?"
