@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tallystick.app.answers.conflicts import resolve_conflict
 from tallystick.app.answers.explaining import explain_line
 from tallystick.app.check import check_store
 from tallystick.app.jobs.retention.cleaning import Cleaning
@@ -158,6 +159,43 @@ def test_a_parked_invoice_and_a_conflict_keep_everything(lab: Store, clock: Benc
     ]
     told = status_of(lab, Rules(), clock.at_ns)
     assert told["refused"] == {"the period of acme from 2026-02-28T23:00:00Z to 2026-03-31T22:00:00Z is not closed": 1}
+
+
+def test_of_a_batch_that_was_replaced_both_payloads_go(lab: Store, clock: Bench) -> None:
+    clock.at_ns = START + HOUR_NS
+    write(lab, batch("vm-1", 1, START + MINUTE_NS, 60, level=7, received_at_ns=clock.at_ns))
+    resolve_conflict(lab, PLACE, "k1", lab.conflicts.list(PLACE)[0].row, takes_sent=True, reason="")
+    roll(lab, clock)
+    with lab.read() as tx:
+        assert tx.row("SELECT COUNT(*) FROM payload") == (8,)
+    clock.at_ns = parse_iso("2026-04-05T03:00:00Z")
+    assert close(lab, clock) == 1
+    # It overlaps another: its samples go with its batch, not before by age.
+    found = clean(lab, clock, parse_iso("2026-05-05T03:00:00Z")).tally
+    assert found.deleted["resources sealed"] == 1
+    with lab.read() as tx:
+        assert tx.row("SELECT COUNT(*) FROM batch") == tx.row("SELECT COUNT(*) FROM payload") == (0,)
+    assert differences(lab, clock) == ()
+
+
+@pytest.mark.parametrize("archived", [False, True])
+def test_payloads_without_a_batch_end_no_page_and_go(lab: Store, clock: Bench, tmp_path: Path, *, archived: bool) -> None:
+    first, last = (each.batch_key for each in (lab.retention.old_payloads(LATEST_NS, 0, 100)[0][at] for at in (0, -1)))
+    with lab.write() as tx:
+        # The batch of the first is gone, as one that was folded was before.
+        tx.run("DELETE FROM batch WHERE batch_key = ?", (first,))
+    seen, after = [], 0
+    while after is not None:
+        found, after = lab.retention.old_payloads(LATEST_NS, after, 2)
+        seen += [(each.batch_key, each.orphaned) for each in found]
+    assert seen == [(key, key == first) for key in range(first, last + 1)]
+    clean(lab, clock, START + 73 * HOUR_NS, archive=tmp_path / "archive" if archived else None)
+    assert [row[0] for row in lab.archived.rows(range(first, last + 1))] == [key for key, _ in needed(lab)]
+
+
+def needed(store: Store) -> list[tuple[int, int]]:
+    with store.read() as tx:
+        return [(row[0], row[1]) for row in tx.rows("SELECT batch_key, resource_key FROM needed_payload ORDER BY batch_key")]
 
 
 def test_one_worker_cleans_each_night_once(lab: Store, clock: Bench, tmp_path: Path) -> None:

@@ -32,6 +32,11 @@ def fold_batches(tx: Tx, scope_key: int, batch_keys: Sequence[int]) -> None:
             _keep_run(tx, (scope_key, boot_key, spool_key), run)
     tx.many("DELETE FROM payload WHERE batch_key = ? AND received_at_ns = ?", [(row[0], row[4]) for row in rows])
     clause, value = tx.each_of("batch_key", [row[0] for row in rows])
+    # Of a batch that was replaced the payload set aside has another instant of reception. There are few: all partitions are asked.
+    replaced = tx.rows(
+        f"SELECT DISTINCT batch_key FROM conflict WHERE scope_key = ? AND state = 'replaced' AND {clause}", (scope_key, value)
+    )
+    tx.many("DELETE FROM payload WHERE batch_key = ?", replaced)
     tx.run(f"DELETE FROM needed_payload WHERE {clause}", (value,))
     tx.run(f"DELETE FROM batch WHERE {clause}", (value,))
 

@@ -37,11 +37,12 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class OldPayload:
-    """A payload that is old; `needed` says why it must stay, and is empty if nothing needs it."""
+    """A payload that is old; `needed` says why it must stay, and is empty if nothing needs it. `orphaned`: its batch is gone."""
 
     batch_key: int
     received_at_ns: int
     needed: str
+    orphaned: bool = False
 
 
 NEEDED = (
@@ -170,13 +171,13 @@ class Retention(Section):
         with self._reading(tx) as reading:
             needs = ", ".join(f"CASE WHEN {condition} THEN 1 ELSE 0 END" for _, condition in NEEDED)
             rows = reading.rows(
-                f"SELECT p.batch_key, p.received_at_ns, {needs} FROM (SELECT batch_key, received_at_ns FROM payload WHERE batch_key > ?"
-                " ORDER BY batch_key LIMIT ?) AS p JOIN batch b ON b.batch_key = p.batch_key JOIN boot t ON t.boot_key = b.boot_key"
-                " ORDER BY p.batch_key",
+                f"SELECT p.batch_key, p.received_at_ns, b.batch_key IS NULL, {needs} FROM (SELECT batch_key, received_at_ns FROM payload"
+                " WHERE batch_key > ? ORDER BY batch_key LIMIT ?) AS p LEFT JOIN batch b ON b.batch_key = p.batch_key"
+                " LEFT JOIN boot t ON t.boot_key = b.boot_key ORDER BY p.batch_key",
                 (before_ns, after_key, limit),
             )
         found = [
-            OldPayload(row[0], row[1], next((NEEDED[n][0] for n, is_so in enumerate(row[2:]) if is_so), ""))
+            OldPayload(row[0], row[1], next((NEEDED[n][0] for n, is_so in enumerate(row[3:]) if is_so), ""), bool(row[2]))
             for row in rows
             if row[1] < before_ns
         ]

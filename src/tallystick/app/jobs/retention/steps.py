@@ -128,7 +128,9 @@ class CleanUp:
             for each in found:
                 if each.needed:
                     self.tally.refused[f"raw samples of a batch that {each.needed}"] += 1
-            yield from self._drop(archive, [each for each in found if not each.needed])
+            # A payload without a batch is of nobody: no file could say whose samples they are.
+            yield from self._drop(None, [each for each in found if each.orphaned])
+            yield from self._drop(archive, [each for each in found if not each.needed and not each.orphaned])
         with self.store.write() as tx:
             self.store.retention.note_deletion(tx, "payload", before_ns, self.now_ns)
         yield
