@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tallystick.app.cli.client import Client
@@ -18,13 +18,27 @@ Row = Mapping[str, Any]
 
 
 def everything(client: Client) -> dict[str, list[dict[str, Any]]]:
-    """All usage hours, days, gaps and findings that the server has."""
+    """All usage hours, days, gaps and findings that the server has.
+
+    Hours are asked for as far as each resource has days: a stream that lasts months would list every hour since each of the others
+    fell silent, hundreds of thousands without a meter.
+    """
+    days = list(client.pages("/v1/usage/days", ALL))
     return {
-        "usage": [hour(item) for item in client.pages("/v1/usage/hours", ALL) if item["meters"]],
-        "days": [day(item) for item in client.pages("/v1/usage/days", ALL)],
+        "usage": [hour(item) for item in _hours(client, days) if item["meters"]],
+        "days": [day(item) for item in days],
         "gaps": [gap(item) for item in client.pages("/v1/gaps", ALL, state="open")],
         "findings": [finding(item) for item in client.pages("/v1/findings", ALL)],
     }
+
+
+def _hours(client: Client, days: Sequence[Row]) -> Iterator[Row]:
+    """The hours of every resource that has a day, up to the end of its last one."""
+    ends: dict[str, str] = {}
+    for each in days:
+        ends[each["resource_id"]] = max(ends.get(each["resource_id"], ""), each["end"], key=lambda text: parse_iso(text) if text else 0)
+    for resource_id, until in sorted(ends.items()):
+        yield from client.pages("/v1/usage/hours", ALL, resource_id=resource_id, until=until)
 
 
 def hour(item: Row) -> dict[str, Any]:
