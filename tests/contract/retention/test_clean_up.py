@@ -226,3 +226,15 @@ def test_the_partition_of_a_day_is_dropped_whole_unless_something_in_it_is_neede
     assert found.deleted["payloads"] == int(is_sqlite)
     assert (found.deleted["partitions of payload"] > 0) is not is_sqlite
     assert differences(store, clock) == ()
+
+
+def test_a_clean_up_that_is_interrupted_is_not_taken_for_a_loss(store: Store, clock: Bench) -> None:
+    store.maintenance.ensure_partitions(START)
+    write(store, batch("vm-1", 1, START, 60), batch("vm-2", 1, START + DAY_NS, 60))
+    clock.at_ns = START + 2 * DAY_NS
+    roll(store, clock)
+    clock.at_ns = START + 6 * DAY_NS
+    for _ in CleanUp(store=store, rules=Rules(), now_ns=clock.at_ns).steps():
+        assert differences(store, clock) == ()
+    with store.read() as tx:
+        assert tx.row("SELECT COUNT(*) FROM payload") == (0,)

@@ -115,13 +115,20 @@ class CleanUp:
         return self.store.transact(lambda tx: self.store.retention.seal(tx, place, key, until_ns, held, kept, self.now_ns))
 
     def _drop_partitions(self, archive: Archive | None) -> Iterator[None]:
+        self._note_payloads()
         for name in self.store.maintenance.drop_partitions(self.now_ns - self.rules.payload_ns, with_rows=archive is None):
             self.tally.deleted[f"partitions of {name.rpartition('_')[0]}"] += 1
             yield
 
+    def _note_payloads(self) -> None:
+        """Note how far raw samples may be gone before the first goes: what is interrupted is otherwise taken for a loss."""
+        with self.store.write() as tx:
+            self.store.retention.note_deletion(tx, "payload", self.now_ns - self.rules.payload_ns, self.now_ns)
+
     def _drop_payloads(self, archive: Archive | None) -> Iterator[None]:
         """Raw samples by age, but those that are needed; moved to files before, if there is an archive."""
         before_ns = self.now_ns - self.rules.payload_ns
+        self._note_payloads()
         after: int | None = 0
         while after is not None:
             found, after = self.store.retention.old_payloads(before_ns, after, ARCHIVED_AT_ONCE if archive else ROWS_AT_ONCE)
@@ -131,9 +138,6 @@ class CleanUp:
             # A payload without a batch is of nobody: no file could say whose samples they are.
             yield from self._drop(None, [each for each in found if each.orphaned])
             yield from self._drop(archive, [each for each in found if not each.needed and not each.orphaned])
-        with self.store.write() as tx:
-            self.store.retention.note_deletion(tx, "payload", before_ns, self.now_ns)
-        yield
 
     def _drop(self, archive: Archive | None, payloads: list[OldPayload]) -> Iterator[None]:
         if archive is not None and payloads:
