@@ -24,7 +24,7 @@ from bench.measure import Connection, line, until_idle
 from bench.streams import INTERVAL_NS, NATIVE_PATH
 from tallystick.app.clock import SystemClock
 from tallystick.app.jobs.rollup import DiskHorizon, roll_up
-from tallystick.ingest.writer import SETTLE_SECONDS
+from tallystick.app.serving.log import SETTLE_SECONDS
 from tallystick.meter.planes import encode
 from tallystick.meter.samples import Samples
 from tallystick.model.access import Place

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.measure import Connection, until_idle
-from tallystick.ingest.writer import SETTLE_SECONDS
+from tallystick.app.serving.log import SETTLE_SECONDS
 from tallystick.meter.planes import encode
 from tallystick.meter.samples import Samples
 from tallystick.model.samples import ALL_COLUMNS_MASK, COLUMNS

@@ -16,9 +16,6 @@ GROUP_BYTES = 8 * 2**20
 MOST_GROUPS = 4
 """A group is waited for at most so many times its time: a commit costs a millisecond, however little is in it."""
 
-SETTLE_SECONDS = 5
-"""After so long without a request what was written is settled: there is time for it now."""
-
 StoreGroup = Callable[[Sequence[Submission]], Sequence[Receipt]]
 """Stores all of a group in one transaction, or raises and stores nothing."""
 
@@ -44,7 +41,6 @@ class GroupWriter:
     Requests are collected for `group_ms`, four times as long while more keep coming, or until 8 MiB are there, and stored
     together. A request whose storing fails is tried once more alone, so that it never costs its neighbours. At most
     `queue_bytes` wait; what comes beyond is `QueueFull`.
-    `settle` is called once when nothing has come for five seconds after a group.
     """
 
     def __init__(
@@ -55,11 +51,8 @@ class GroupWriter:
         observer: Observer,
         group_ms: int,
         queue_bytes: int,
-        settle: Callable[[], object] | None = None,
     ) -> None:
         self._store_group = store_group
-        self._settle = settle
-        self._unsettled = False
         self._clock = clock
         self._observer = observer
         self._group_ns = group_ms * 10**6
@@ -118,21 +111,17 @@ class GroupWriter:
             try:
                 if group:
                     self._store(group)
-                    self._unsettled = self._settle is not None
                 elif self._ending:
                     return
-                elif self._settle is not None and self._unsettled:
-                    self._unsettled = False
-                    self._settle()
             except BaseException as error:  # the thread must outlive whatever happens
                 self._observer.failure("ingest-writer", error)
                 self._answer(group, [StoreFailed("the store failed")] * len(group))
 
     def _next_group(self) -> list[_Waiting]:
-        """What waits, once it is time; empty at the end, or when nothing has come for a while and there is something to settle."""
+        """What waits, once it is time; empty at the end."""
         with self._changed:
             if not self._waiting and not self._ending:
-                self._changed.wait(SETTLE_SECONDS if self._unsettled else None)
+                self._changed.wait()
             if not self._waiting:
                 return []
             self._collect()

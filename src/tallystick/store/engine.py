@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
@@ -25,10 +26,10 @@ from tallystick.store.turnstile import Turnstile
 SQLITE_PAGE_BYTES = 8192
 """A payload of 600 samples leaves 460 bytes of its pages unused, against 650 with pages of 4096."""
 
+BUSY_TIMEOUT = "PRAGMA busy_timeout = 60000"
 SQLITE_PRAGMAS = (
-    # 10,000 pages of 8 KiB: a log of 80 MiB. The commit that finds it so long moves it into the file, in 50 ms and more: one in some
-    # 250 of an ingest at its limit, whose p99 is then 9 ms instead of 41 with half of it.
-    "PRAGMA busy_timeout = 60000",
+    # A commit that finds the log as long as 80 MiB moves it into the file, in 50 ms and more: the server moves it long before (log.py).
+    BUSY_TIMEOUT,
     "PRAGMA synchronous = FULL",
     "PRAGMA wal_autocheckpoint = 10000",
     "PRAGMA foreign_keys = ON",
@@ -194,11 +195,17 @@ class Database:
         self.file = Path(self.url.database or "").resolve() if self.dialect is Dialect.SQLITE else None
         self.engine = _engine(self.url, self.dialect)
         self._turnstile = Turnstile(self.file) if self.file else None
+        self.written = threading.Event()
+        """Set by every commit; who waits for commits clears it."""
+
+    def turn(self) -> AbstractContextManager[None]:
+        """The turn of a writer: on SQLite nobody else writes in the block."""
+        return self._turnstile.turn() if self._turnstile else nullcontext()
 
     @contextmanager
     def write(self) -> Iterator[Tx]:
         """A write transaction: committed at the end, rolled back on any exception."""
-        with self._turnstile.turn() if self._turnstile else nullcontext(), self.engine.connect() as connection:
+        with self.turn(), self.engine.connect() as connection:
             if self.dialect is Dialect.SQLITE:
                 connection = connection.execution_options(begin_with="BEGIN IMMEDIATE")  # noqa: PLW2901 (the same connection)
             with connection.begin():
@@ -207,6 +214,7 @@ class Database:
                     yield tx
                 finally:
                     tx.finish()
+        self.written.set()
         tx.committed()
 
     @contextmanager
@@ -237,6 +245,19 @@ class Database:
                 if _sql_state(error) not in RETRIED_STATES or attempt == MOST_ATTEMPTS:
                     raise
         raise AssertionError("unreachable")
+
+    def checkpoint(self, mode: str, patience_ms: int = 0) -> tuple[bool, int, int]:
+        """SQLite's `wal_checkpoint`, waiting at most so long for others: whether any was in the way, pages in the log, moved ones."""
+        connection = self.engine.raw_connection()
+        cursor = connection.cursor()
+        try:
+            cursor.execute(f"PRAGMA busy_timeout = {patience_ms}")
+            cursor.execute(f"PRAGMA wal_checkpoint({mode})")
+            busy, pages, moved = cursor.fetchone() or (1, 0, 0)
+        finally:
+            cursor.execute(BUSY_TIMEOUT)
+            connection.close()
+        return bool(busy), int(pages), int(moved)
 
     def close(self) -> None:
         """Close every connection."""

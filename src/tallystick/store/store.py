@@ -23,6 +23,7 @@ from tallystick.store.retention.too_late import TooLate
 from tallystick.store.schema_version import SchemaMismatch, check_version, migrate
 from tallystick.store.service.audit import Audit, Outbox
 from tallystick.store.service.jobs import Jobs
+from tallystick.store.service.log import Log
 from tallystick.store.service.maintenance import Maintenance
 from tallystick.store.service.repeats import Repeats, Settings
 from tallystick.store.surrogates import Surrogates
@@ -59,6 +60,7 @@ class Store:
         self.repeats = Repeats(*parts)
         self.settings = Settings(*parts)
         self.maintenance = Maintenance(*parts)
+        self.log = Log(*parts)
         self.retention = Retention(*parts)
         self.archived = Archived(*parts)
         self.too_late = TooLate(*parts)

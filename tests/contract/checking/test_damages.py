@@ -70,7 +70,7 @@ def template(kind: str) -> str | bytes:
         clock.at_ns = START
         store = open_store(url, clock)
         fill(store, clock)
-        store.maintenance.shorten_log()
+        store.log.shorten()
         store.close()
         return (Path(folder) / "filled.db").read_bytes() if kind == "sqlite" else url.rpartition("/")[2]
 

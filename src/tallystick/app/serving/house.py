@@ -13,6 +13,7 @@ from tallystick.app.answers.status import AgentLimits
 from tallystick.app.clock import Clock, RandomIds, clock_of
 from tallystick.app.init import migrate_store
 from tallystick.app.serving.health import Health
+from tallystick.app.serving.log import LogMover
 from tallystick.app.serving.metrics import ServerMetrics
 from tallystick.app.serving.queries import query_service
 from tallystick.app.serving.retention import RetentionMetrics
@@ -44,6 +45,7 @@ class House:
     metrics: ServerMetrics
     access: Access
     writer: GroupWriter
+    log_mover: LogMover
     workers: Workers
     traces: Traces | None
     rpc: App
@@ -55,12 +57,14 @@ class House:
         """Begin to store and to work; on PostgreSQL the day's partitions are there first: rows in the default one would keep them away."""
         self.store.maintenance.ensure_partitions(self.clock.now_ns())
         self.writer.start()
+        self.log_mover.start()
         self.workers.start()
 
     def stop(self) -> None:
         """End the workers, store what waits, close the store."""
         self.workers.stop()
         self.writer.stop()
+        self.log_mover.stop()
         self.store.close()
         if self.traces:
             self.traces.close()
@@ -89,7 +93,6 @@ def open_house(settings: Settings, clock: Clock | None = None) -> House:
         observer=metrics,
         group_ms=settings.ingest_group_ms,
         queue_bytes=settings.ingest_queue_bytes,
-        settle=store.maintenance.shorten_log,
     )
     metrics.registry.register(SilenceMetrics(store, told, settings))
     metrics.registry.register(RetentionMetrics(store))
@@ -129,6 +132,7 @@ def open_house(settings: Settings, clock: Clock | None = None) -> House:
         metrics=metrics,
         access=access,
         writer=writer,
+        log_mover=LogMover(store.log, metrics.failure),
         workers=Workers(settings, told),
         traces=traces,
         rpc=rpc_app,

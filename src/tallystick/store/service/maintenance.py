@@ -97,26 +97,6 @@ class Maintenance(Section):
         with self._database.read() as tx:
             tx.row("SELECT 1")
 
-    def shorten_log(self) -> bool:
-        """On SQLite: move what is in the write-ahead log into the database file and cut the log to nothing; false if someone is in the way.
-
-        It waits for nobody: a reader or a writer that is at work keeps the log as it is.
-        """
-        if self._database.file is None:
-            return True
-        connection = self._database.engine.raw_connection()
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA busy_timeout")
-        usual = cursor.fetchone()
-        try:
-            cursor.execute("PRAGMA busy_timeout = 0")
-            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            row = cursor.fetchone()
-        finally:
-            cursor.execute(f"PRAGMA busy_timeout = {int(usual[0]) if usual else 0}")
-            connection.close()
-        return row is not None and row[0] == 0
-
     def stored_bytes(self) -> int:
         """The size of the database on its disk, its log included for SQLite."""
         if self._database.file:
