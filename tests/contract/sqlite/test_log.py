@@ -17,7 +17,7 @@ from tallystick.store.store import Store, open_store
 from tests.contract.conftest import StandingClock
 from tests.stores import migrated_database
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PAGE_BYTES = 8192
 LONG_PAGES = 100
 WRITE = "INSERT INTO stuff (octets) VALUES (zeroblob(20000))"

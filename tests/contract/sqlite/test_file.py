@@ -16,7 +16,7 @@ from tallystick.store.turnstile import Turnstile
 from tests.contract.conftest import StandingClock
 from tests.stores import migrated_database
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 GREEDY = """
 import sys, time
 from pathlib import Path
