@@ -11,8 +11,9 @@ from tallystick.model.access import Place
 from tallystick.model.billing.contracts import Address, Coverage, Customer, Run, Seller, Subscription
 from tallystick.model.billing.invoices import Derivation, DocumentState, Invoice, Line, LineKind, Share, Statement, Step, UsagePart
 from tallystick.model.billing.money import Money
-from tallystick.model.billing.price_book import BookState, Charge, Cycle, Fee, Filters, Plan, PriceBook, UnitModel
+from tallystick.model.billing.price_book import BookState, Charge, Cycle, Fee, Filters, Plan, PriceBook
 from tallystick.model.findings import Finding, FindingCode, Severity
+from tallystick.rate.models.unit import UnitModel
 from tallystick.store.records import Clash, NotFound
 from tallystick.store.store import Store
 from tests.contract.rows import PLACE, T

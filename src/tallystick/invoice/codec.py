@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from fractions import Fraction
 from functools import lru_cache
@@ -17,12 +17,15 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from tallystick.model.billing.invoices import Invoice
 from tallystick.model.billing.money import Money, fraction_text, parse_fraction, parse_money
+from tallystick.model.billing.price_book import PriceModel
 from tallystick.model.instants import iso, parse_iso
 
 DURATIONS = frozenset({"measured_ns", "estimated_ns", "unknown_ns", "grace_ns", "grace_limit_ns"})
 HOUR_AND_CELLS = tuple[int, tuple[int, ...]]
 CELLS = tuple[int, ...]
 TYPE = "type"
+ADDED = frozenset({"fixed"})
+"""Fields that came after the first invoices were frozen: not written while they say their default, so that old hashes hold."""
 
 Json = Any
 
@@ -63,8 +66,9 @@ def encode(value: object) -> Json:
         case Mapping():
             return {str(key): encode(value[key]) for key in sorted(value)}
     if is_dataclass(value) and not isinstance(value, type):
-        kind = {TYPE: type(value).__name__} if type(value).__name__.endswith("Model") else {}
-        return {**kind, **{_key(each.name): _encode_field(each.name, getattr(value, each.name)) for each in fields(value)}}
+        kind = {TYPE: type(value).__name__} if isinstance(value, PriceModel) else {}
+        told = [each for each in fields(value) if each.name not in ADDED or getattr(value, each.name) != each.default]
+        return {**kind, **{_key(each.name): _encode_field(each.name, getattr(value, each.name)) for each in told}}
     raise TypeError(f"{type(value).__name__} has no place in an invoice")
 
 
@@ -135,6 +139,8 @@ def _decode_plain(kind: Any, value: Json, place: str) -> object:  # noqa: ANN401
         return parse_money(value["amount"], value["currency"])
     if kind is Fraction and type(value) is str:
         return parse_fraction(value)
+    if kind is PriceModel:
+        return _decode_dataclass(PriceModel.known[value[TYPE]], value, place)
     if is_dataclass(kind):
         return _decode_dataclass(kind, value, place)
     if issubclass(kind, Enum):
@@ -151,10 +157,18 @@ def _decode_dataclass(kind: Any, value: Json, place: str) -> object:  # noqa: AN
         raise ValueError(f"{place}.{min(unknown)}: an unknown field")
     arguments = {}
     for name, each in hints.items():
+        if _key(name) not in value and name in _optional(kind):
+            # What was frozen before the field existed has its default.
+            continue
         found = value[_key(name)]
         at = f"{place}.{_key(name)}" if place else _key(name)
         arguments[name] = parse_iso(found) if _is_instant(name) and found is not None else decode(each, found, at)
     return kind(**arguments)
+
+
+@lru_cache(maxsize=256)
+def _optional(kind: Any) -> frozenset[str]:  # noqa: ANN401  (see decode)
+    return frozenset(each.name for each in fields(kind) if each.default is not MISSING or each.default_factory is not MISSING)
 
 
 @lru_cache(maxsize=256)

@@ -42,7 +42,7 @@ def verify_line(line: Line) -> tuple[Difference, ...]:
     if steps:
         found.append((f"{line.key}: step {steps[-1].name} ends", steps[-1].after, line.amount.exact))
         found.append((f"{line.key}: step {steps[-1].name} begins", steps[-1].before, line.derivation.unrounded))
-    found.append((f"{line.key}: quantity x unit price", line.derivation.unrounded, line.quantity * line.unit_price))
+    found.append((f"{line.key}: quantity x unit price", line.derivation.unrounded, line.quantity * line.unit_price + line.fixed))
     return _differences(found)
 
 

@@ -10,7 +10,7 @@ from tallystick.model.billing.contracts import Subscription
 from tallystick.model.billing.invoices import Derivation, Line, LineKind, Share, Step, line_key
 from tallystick.model.billing.money import Money, exact_text, round_parts
 from tallystick.rate.adjustments import free_allowance
-from tallystick.rate.models.registry import rule_of
+from tallystick.rate.models.registry import model_of
 from tallystick.rate.slices import Position, Priced, Slice, Terms
 
 Group = tuple[tuple[str, str], ...]
@@ -58,7 +58,7 @@ def _priced(usage: GroupUsage, terms: Terms) -> list[Draft]:
     before = Fraction(0)
     drafts: list[Draft] = []
     for piece, share, service in zip(slices, usage.shares, usage.service, strict=True):
-        priced = rule_of(piece.charge.model).price(piece.charge.model, piece, Position(before=before, total=total))
+        priced = model_of(piece.charge.model).priced(piece, Position(before=before, total=total))
         drafts += [(usage.group, piece, each, share, service) for each in priced]
         before += piece.quantity
     return drafts
@@ -84,8 +84,9 @@ def _line(subscription: Subscription, draft: Draft, amount: Money, once: str) ->
         description=" · ".join([charge.name, *(value or f"no {name}" for name, value in group)]),
         meter=charge.meter,
         quantity=priced.quantity,
-        unit=charge.per,
+        unit=priced.unit or charge.per,
         unit_price=priced.unit_price,
+        fixed=priced.fixed,
         amount=amount,
         derivation=Derivation(parts=piece.parts, steps=(*piece.steps, *priced.steps, rounding), unrounded=priced.amount),
         share=share,

@@ -45,12 +45,17 @@ class Position:
     before: Fraction
     total: Fraction
 
+    def share(self, quantity: Fraction) -> Fraction:
+        """The part of the whole that a quantity is: what is due once in a period is split by it. 1 of nothing."""
+        return quantity / self.total if self.total else Fraction(1)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Priced:
     """What a model says of a slice, one for each tier that it touches: `amount` in the plan's currency, exact.
 
-    `steps` lead from the slice's quantity to the amount.
+    `amount` is quantity x unit price + `fixed`, such as the flat fee of a tier. `unit` is that of the quantity where it is
+    not the charge's: a package. `steps` lead from the slice's quantity to the amount.
     """
 
     tier: int
@@ -58,3 +63,5 @@ class Priced:
     unit_price: Fraction
     amount: Fraction
     steps: tuple[Step, ...]
+    fixed: Fraction = Fraction(0)
+    unit: str = ""

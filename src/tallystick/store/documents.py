@@ -11,8 +11,13 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
+from tallystick.model.billing.price_book import PriceModel
+
 Value = TypeVar("Value")
 Reader = Callable[[Any], Any]
+TYPE = "type"
+FIRST_MODEL = "UnitModel"
+"""The price model of documents that do not name it: there was one."""
 
 
 class DamagedDocument(ValueError):  # noqa: N818 (it is a state of the world, not a fault)
@@ -45,8 +50,10 @@ def _plain(value: object) -> object:
         return value
     if isinstance(value, Fraction):
         return f"{value.numerator}/{value.denominator}"
+    if isinstance(value, PriceModel):
+        return {TYPE: type(value).__name__, **_fields_of(value)}
     if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return _fields_of(value)
     if isinstance(value, Mapping):
         return {str(name): _plain(each) for name, each in sorted(value.items())}
     if isinstance(value, frozenset):
@@ -54,6 +61,10 @@ def _plain(value: object) -> object:
     if isinstance(value, tuple | list):
         return [_plain(each) for each in value]
     raise TypeError(f"a document cannot hold {value!r}")
+
+
+def _fields_of(value: Any) -> dict[str, object]:
+    return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
 
 
 @lru_cache(maxsize=1024)
@@ -66,6 +77,8 @@ def reader_of(kind: Any) -> Reader:
         return _fraction
     if isinstance(kind, type) and issubclass(kind, StrEnum):
         return kind
+    if kind is PriceModel:
+        return lambda value: reader_of(cast("Hashable", PriceModel.known[value.get(TYPE, FIRST_MODEL)]))(value)
     if isinstance(kind, type) and is_dataclass(kind):
         return _dataclass_reader(kind)
     if origin in (Union, types.UnionType):

@@ -8,18 +8,20 @@ from dataclasses import replace
 from fractions import Fraction
 from importlib.resources import files
 from pathlib import Path
-from typing import get_args
 
 import pytest
 from hypothesis import given
 
-from tallystick.model.billing.price_book import Model, PriceBook, UnitModel, price_spans
+from tallystick.model.billing.price_book import PriceBook, PriceModel, price_spans
 from tallystick.model.instants import parse_iso
+from tallystick.rate import models
 from tallystick.rate.books.consistency import conflicts_between, default_plan
 from tallystick.rate.books.document import digest_of, document, to_json
 from tallystick.rate.books.schema import BOOK_KEYS, CHARGE_KEYS, CYCLE_KEYS, CYCLES, FEE_KEYS, FILTER_KEYS, PLAN_KEYS
 from tallystick.rate.load import LONGEST_BOOK, load_book
-from tallystick.rate.models.registry import MODELS, rule_of
+from tallystick.rate.models.registry import MODELS, model_of
+from tallystick.rate.models.tiers import KEYS as TIER_KEYS
+from tallystick.rate.models.unit import UnitModel
 from tallystick.rate.units import METER_UNITS
 from tests.unit.rate.worlds import World, worlds
 
@@ -178,12 +180,13 @@ def test_the_shipped_book() -> None:
 
 
 def test_every_model_is_registered_once() -> None:
-    """The union of models and the registry are one set: the next model cannot be forgotten in either."""
-    union = set(get_args(Model)) or {Model}
-    assert {rule.kind for rule in MODELS.values()} == union
-    assert all(rule.name == name for name, rule in MODELS.items())
+    """The files of rate/models and the registry are one set: the next model cannot be forgotten in it."""
+    folder = Path(models.__file__).parent
+    classes = {name for path in folder.glob("*.py") for name in re.findall(r"class (\w+)\(QuantityModel\)", path.read_text())}
+    assert {model.__name__ for model in MODELS.values()} == classes
+    assert all(PriceModel.known[model.__name__] is model and name == model.NAME for name, model in MODELS.items())
     with pytest.raises(TypeError, match="no price model"):
-        rule_of("free")
+        model_of(PriceModel())
 
 
 def test_versions_side_by_side() -> None:
@@ -271,10 +274,10 @@ def test_the_page_has_every_key_meter_and_unit_and_its_example_loads() -> None:
     example = book(page.split("```yaml\n")[1].split("```")[0])
     assert [charge.id for charge in example.plans[0].charges] == ["cpu-eu", "cpu-us", "disk", "traffic"]
     named = set(re.findall(r"`([^`\n]+)`", page))
-    model_keys = [key for rule in MODELS.values() for key in rule.keys]
+    model_keys = [key for model in MODELS.values() for key in model.KEYS]
     units = [unit.name for fitting in METER_UNITS.values() for unit in fitting]
     keys = (*BOOK_KEYS, *PLAN_KEYS, *FEE_KEYS, *CHARGE_KEYS, *CYCLE_KEYS, *FILTER_KEYS)
-    for word in (*keys, *CYCLES, *MODELS, *model_keys, *METER_UNITS, *units):
+    for word in (*keys, *CYCLES, *MODELS, *model_keys, *TIER_KEYS, *METER_UNITS, *units):
         assert word in named, f"docs/price-book.md does not tell of {word}"
     rows = dict(re.findall(r"^\| (`(?:cpu|memory|disk|network|gpu|uptime|http)[^|]*) \| ([^|]*) \|$", page, re.MULTILINE))
     told = {meter: re.findall(r"`([^`]+)`", fitting) for meters, fitting in rows.items() for meter in re.findall(r"`([^`]+)`", meters)}

@@ -20,7 +20,7 @@ from tests.cases.reading import Case, Expected, all_cases, books, contract, usag
 CASES = all_cases()
 LINE = re.compile(
     r"(?P<charge>[\w-]+)(?P<group>\[.*?\])?( v(?P<version>\d+))?\s+"
-    r"(?P<quantity>[^:]*?) (?P<unit>[\w-]+) at (?P<price>[\d.]+)\s+= (?P<amount>[\d.]+)"
+    r"(?P<quantity>[^:]*?) (?P<unit>[\w-]+) at (?P<price>[\d.]+)( \+ (?P<fixed>[^=]+))?\s+= (?P<amount>[\d.]+)"
 )
 
 
@@ -81,7 +81,8 @@ def same_lines(expected: Expected, lines: tuple[Line, ...]) -> None:
         assert (line.quantity, line.unit) == (value_of(found["quantity"]), found["unit"]), text
         assert line.unit_price == value_of(found["price"]), text
         assert line.amount.text == found["amount"], text
-        assert line.derivation.unrounded == line.quantity * line.unit_price
+        assert line.fixed == value_of(found["fixed"] or "0"), text
+        assert line.derivation.unrounded == line.quantity * line.unit_price + line.fixed
         assert abs(round_minor(line.derivation.unrounded, line.amount.currency).minor - line.amount.minor) <= 1
         assert line.derivation.steps, "no line without derivation"
 

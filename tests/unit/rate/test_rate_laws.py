@@ -15,8 +15,9 @@ from tallystick.model.billing.invoices import Line, RatingResult, Usage
 from tallystick.model.billing.money import Money, round_minor
 from tallystick.model.billing.price_book import PriceBook
 from tallystick.model.instants import CELL_NS, DAY_NS
+from tallystick.rate.models.unit import UnitModel
 from tallystick.rate.rate import rate
-from tests.unit.rate.worlds import END_NS, START_NS, World, repriced, worlds
+from tests.unit.rate.worlds import END_NS, START_NS, World, worlds
 
 EXAMPLES = settings(max_examples=50)
 
@@ -87,6 +88,7 @@ def test_the_lines_of_a_charge_add_up_to_its_one_rounding(world: World) -> None:
 @EXAMPLES
 @given(worlds(versions=1), st.integers(START_NS, END_NS))
 def test_a_version_without_a_change_changes_no_amount(world: World, at_ns: int) -> None:
+    """Tiers go on where they were, open packages stay open, what is due once is due once."""
     same = replace(world.books[0], version=2, effective_from_ns=at_ns)
     assert totals(rated(world, books=(*world.books, same)).lines) == totals(rated(world).lines)
 
@@ -96,7 +98,7 @@ def test_a_version_without_a_change_changes_no_amount(world: World, at_ns: int) 
 def test_a_correction_is_as_if_it_had_always_been(world: World, from_ns: int) -> None:
     wrong = world.books[0]
     plan = wrong.plans[0]
-    dearer = replace(plan, charges=tuple(repriced(each, Fraction(3)) for each in plan.charges))
+    dearer = replace(plan, charges=tuple(replace(each, model=UnitModel(price=Fraction(3))) for each in plan.charges))
     right = replace(wrong, version=2, corrects=1, plans=(dearer,))
     corrected, always = rated(world, books=(wrong, right)), rated(world, books=(right,))
     assert [(line.key, line.amount) for line in corrected.lines] == [(line.key, line.amount) for line in always.lines]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 
@@ -11,10 +11,18 @@ from hypothesis import strategies as st
 from tallystick.model.billing.contracts import Contract, Coverage, Customer, Run, Seller, Subscription
 from tallystick.model.billing.invoices import Usage
 from tallystick.model.billing.money import Rounding
-from tallystick.model.billing.price_book import Charge, Cycle, Filters, Plan, PriceBook, UnitModel
+from tallystick.model.billing.price_book import Charge, Cycle, Filters, Plan, PriceBook
 from tallystick.model.instants import CELLS_PER_HOUR, DAY_NS, HOUR_NS, LATEST_NS, parse_iso
 from tallystick.model.resources import SIZES, Attributes
 from tallystick.model.usage import Filled, Gap, UsageHour
+from tallystick.rate.models.graduated import GraduatedModel
+from tallystick.rate.models.model import QuantityModel
+from tallystick.rate.models.package import Counted, PackageModel
+from tallystick.rate.models.registry import MODELS
+from tallystick.rate.models.stairstep import StairstepModel
+from tallystick.rate.models.tiers import Tier
+from tallystick.rate.models.unit import UnitModel
+from tallystick.rate.models.volume import VolumeModel
 
 START_NS = parse_iso("2026-06-01T00:00:00Z")
 END_NS = parse_iso("2026-07-01T00:00:00Z")
@@ -44,8 +52,30 @@ cells = st.tuples(*[st.integers(0, 2**63)] * CELLS_PER_HOUR) | st.just((0,) * CE
 
 
 @st.composite
+def ladders(draw: st.DrawFn) -> tuple[Tier, ...]:
+    """Up to three tiers, within the quantities that three resources use, with flat fees."""
+    bounds = sorted(draw(st.sets(st.integers(1, 3 * 10**7).map(lambda value: Fraction(value, 1000)), max_size=2)))
+    flats = st.just(Fraction(0)) | prices
+    return tuple(Tier(up_to=bound, price=draw(prices), flat=draw(flats)) for bound in (*bounds, None))
+
+
+@st.composite
+def models(draw: st.DrawFn) -> QuantityModel:
+    """Any price model of a quantity."""
+    kind = draw(st.sampled_from(sorted(MODELS)))
+    if kind == PackageModel.NAME:
+        size = draw(st.integers(1, 10**7).map(lambda value: Fraction(value, 1000)))
+        return PackageModel(price=draw(prices), size=size, counted=draw(st.sampled_from(Counted)))
+    if kind == UnitModel.NAME:
+        return UnitModel(price=draw(prices))
+    if kind == StairstepModel.NAME:
+        return StairstepModel(tiers=tuple(replace(tier, price=Fraction(0)) for tier in draw(ladders())))
+    return draw(st.sampled_from([GraduatedModel, VolumeModel]))(tiers=draw(ladders()))
+
+
+@st.composite
 def charges(draw: st.DrawFn, *, free: bool = True) -> tuple[Charge, ...]:
-    """One charge for some meters each, grouped or not; a second one on top now and then."""
+    """One charge for some meters each, grouped or not; a second one on top now and then. Without `free`: plain prices only."""
     meters = draw(st.lists(st.sampled_from(sorted(UNITS)), min_size=1, max_size=3, unique=True))
     return tuple(draw(charge(meter, also, free)) for meter in meters for also in [False, True][: draw(st.integers(1, 2))])
 
@@ -58,7 +88,7 @@ def charge(draw: st.DrawFn, meter: str, also: bool, free: bool) -> Charge:
         name=meter,
         meter=meter,
         per=UNITS[meter],
-        model=UnitModel(price=draw(prices)),
+        model=draw(models()) if free else UnitModel(price=draw(prices)),
         filters=Filters(region=("eu",)) if also else Filters(),
         group_by=tuple(draw(st.lists(st.sampled_from(["region", "resource", "labels.team"]), max_size=2, unique=True))),
         free=draw(st.integers(0, 3).map(Fraction)) if free else Fraction(0),
@@ -74,26 +104,11 @@ def worlds(draw: st.DrawFn, *, free: bool = True, versions: int = 2) -> World:
     plan = Plan(id="p", name="P", currency=currency, charges=first, rounding=rounding)
     books = [PriceBook(id="b", version=1, effective_from_ns=0, plans=(plan,))]
     if draw(st.integers(1, versions)) == 2:
-        dearer = tuple(repriced(charge, draw(prices)) for charge in first)
+        dearer = tuple(replace(charge, model=draw(models()) if free else UnitModel(price=draw(prices))) for charge in first)
         later = Plan(id="p", name="P", currency=plan.currency, charges=dearer, rounding=plan.rounding)
         begin = draw(st.integers(START_NS - DAY_NS, END_NS))
         books.append(PriceBook(id="b", version=2, effective_from_ns=begin, plans=(later,)))
     return World(usage=draw(usages()), contract=draw(contracts(plan.currency)), books=tuple(books), run=run_of(plan.currency))
-
-
-def repriced(charge: Charge, price: Fraction) -> Charge:
-    """The charge at another price."""
-    return Charge(
-        id=charge.id,
-        name=charge.name,
-        meter=charge.meter,
-        per=charge.per,
-        model=UnitModel(price=price),
-        filters=charge.filters,
-        group_by=charge.group_by,
-        free=charge.free,
-        also=charge.also,
-    )
 
 
 def run_of(currency: str) -> Run:

@@ -119,8 +119,8 @@ class Line:
 
     `key` is `subscription/charge/group/version ordinal/tier/service period`. `plan_id` and `book_version` are attributes.
     Every part of the key is percent-encoded, so that no two keys meet. `charge_id` is the id of the charge, or of the
-    fee. `quantity` is exact, in `unit`, what is left after allowances: `quantity` x `unit_price` is the derivation's
-    `unrounded`; `amount` is its part of the charge's one rounding. `meter` is empty for a fee.
+    fee. `quantity` is exact, in `unit`, what is left after allowances: `quantity` x `unit_price` + `fixed` (the flat fee of a
+    tier) is the derivation's `unrounded`; `amount` is its part of the charge's one rounding. `meter` is empty for a fee.
     """
 
     key: str
@@ -142,6 +142,7 @@ class Line:
     amount: Money
     derivation: Derivation
     share: Share = field(default_factory=Share)
+    fixed: Fraction = Fraction(0)
 
 
 def line_key(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
+from typing import ClassVar
 
 from tallystick.model.billing.money import Rounding
 from tallystick.model.instants import cell_end, cell_start
@@ -43,25 +44,18 @@ class Filters:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnitModel:
-    """`unit`: quantity x price, in the plan's currency per unit, up to 12 decimals."""
+class PriceModel:
+    """How the quantity of a charge becomes an amount: a frozen value of a class that `rate/models/` holds, one a file.
 
-    price: Fraction
+    Classes are known by name, so that a charge that was frozen as evidence is read again by whoever does not price it.
+    """
 
-    def __post_init__(self) -> None:
-        """Refuse what is no exact price.
+    __slots__ = ()
+    known: ClassVar[dict[str, type[PriceModel]]] = {}
 
-        Raises:
-            TypeError: `price` is no Fraction.
-
-        """
-        if not isinstance(self.price, Fraction):
-            raise TypeError(f"a price needs a Fraction, got {self.price!r}")
-
-
-Model = UnitModel
-"""The price models that can be loaded; the next one is added to this union and to `rate/models/`."""
+    def __init_subclass__(cls) -> None:
+        """Make the class known."""
+        PriceModel.known[cls.__name__] = cls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +74,7 @@ class Charge:
     name: str
     meter: str
     per: str
-    model: Model
+    model: PriceModel
     filters: Filters = field(default_factory=Filters)
     group_by: tuple[str, ...] = ()
     free: Fraction = Fraction(0)

@@ -12,7 +12,7 @@ from tallystick.model.billing.money import Rounding, exact_text
 from tallystick.model.billing.price_book import Charge, Cycle, Fee, FeeTiming, Filters, Plan, PriceBook, Proration
 from tallystick.model.instants import iso
 from tallystick.rate.books.schema import CYCLES
-from tallystick.rate.models.registry import rule_of
+from tallystick.rate.models.registry import model_of
 
 Document = dict[str, Any]
 
@@ -77,15 +77,15 @@ def _fee(fee: Fee) -> Document:
 
 
 def _charge(charge: Charge) -> Document:
-    rule = rule_of(charge.model)
+    model = model_of(charge.model)
     return _written(
         {
             "id": charge.id,
             "name": charge.name,
             "meter": charge.meter,
             "per": charge.per,
-            "model": rule.name,
-            **rule.write(charge.model),
+            "model": model.NAME,
+            **model.write(),
             "filters": _filters(charge.filters),
             "group_by": list(charge.group_by),
             "free": exact_text(charge.free) if charge.free else "",

@@ -102,9 +102,9 @@ def _read_fee(reader: Reader, node: Node, place: str) -> Fee:
 def _read_charge(reader: Reader, node: Node, place: str) -> Charge:
     kind = _model_name(node)
     rule = MODELS.get(kind, MODELS["unit"])
-    fields = reader.fields(node, place, (*CHARGE_KEYS, *rule.keys))
+    fields = reader.fields(node, place, (*CHARGE_KEYS, *rule.KEYS))
     identifier = fields.identifier("id")
-    fields.choice("model", MODELS, default=rule.name)
+    fields.choice("model", MODELS, default=rule.NAME)
     meter = fields.choice("meter", METER_UNITS, required=True)
     per = _read_unit(fields, meter)
     return Charge(

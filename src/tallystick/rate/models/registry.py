@@ -1,37 +1,29 @@
-"""The price models by the name that a price book calls them: the next one is a file beside `unit.py` and a line here."""
+"""The price models by the name that a price book calls them: the next one is a file beside `unit.py` and a word here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
-from tallystick.model.billing.price_book import Model, UnitModel
-from tallystick.rate.books.reader import Fields
-from tallystick.rate.models import unit
-from tallystick.rate.slices import Position, Priced, Slice
+from tallystick.model.billing.price_book import PriceModel
+from tallystick.rate.models.graduated import GraduatedModel
+from tallystick.rate.models.model import QuantityModel
+from tallystick.rate.models.package import PackageModel
+from tallystick.rate.models.stairstep import StairstepModel
+from tallystick.rate.models.unit import UnitModel
+from tallystick.rate.models.volume import VolumeModel
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelRule:
-    """What a price model can do: read its keys of a charge, write them, and price a slice."""
-
-    name: str
-    kind: type[Model]
-    keys: tuple[str, ...]
-    read: Callable[[Fields], Model]
-    write: Callable[[Model], Mapping[str, str]]
-    price: Callable[[Model, Slice, Position], tuple[Priced, ...]]
-
-
-MODELS: Mapping[str, ModelRule] = {
-    unit.NAME: ModelRule(name=unit.NAME, kind=UnitModel, keys=unit.KEYS, read=unit.read, write=unit.write, price=unit.price),
+MODELS: Mapping[str, type[QuantityModel]] = {
+    each.NAME: each for each in (UnitModel, PackageModel, GraduatedModel, VolumeModel, StairstepModel)
 }
-"""Every member of the union `Model` has one entry: a test holds the two equal."""
 
 
-def rule_of(model: Model) -> ModelRule:
-    """The rule of a model. A model without one is an error, never priced as another."""
-    for rule in MODELS.values():
-        if type(model) is rule.kind:
-            return rule
+def model_of(model: PriceModel) -> QuantityModel:
+    """The model of a charge as what prices it. One that no file here is of is an error, never priced as another.
+
+    Raises:
+        TypeError: it is no model of `MODELS`.
+
+    """
+    if isinstance(model, QuantityModel) and MODELS.get(model.NAME) is type(model):
+        return model
     raise TypeError(f"no price model is registered for {type(model).__name__}")

@@ -3,32 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import ClassVar, Self
 
 from tallystick.model.billing.invoices import Step
 from tallystick.model.billing.money import exact_text
-from tallystick.model.billing.price_book import UnitModel
 from tallystick.rate.books.reader import Fields
+from tallystick.rate.models.model import QuantityModel
 from tallystick.rate.slices import Position, Priced, Slice
 
-NAME = "unit"
-KEYS = ("price",)
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitModel(QuantityModel):
+    """`unit`: `price` in the plan's currency per unit, up to 12 decimals."""
 
-def read(fields: Fields) -> UnitModel:
-    """The model of a charge as it is written: `price`, per unit, in the plan's currency."""
-    return UnitModel(price=fields.decimal("price", required=True))
+    NAME: ClassVar[str] = "unit"
+    KEYS: ClassVar[tuple[str, ...]] = ("price",)
 
+    price: Fraction
 
-def write(model: UnitModel) -> Mapping[str, str]:
-    """The keys of the model in a canonical document."""
-    return {"price": exact_text(model.price)}
+    def __post_init__(self) -> None:
+        """Refuse what is no exact price.
 
+        Raises:
+            TypeError: `price` is no Fraction.
 
-def price(model: UnitModel, piece: Slice, position: Position) -> tuple[Priced, ...]:
-    """Quantity x price, whatever came before."""
-    del position
-    amount = piece.quantity * model.price
-    currency = piece.span.plan.currency
-    text = f"{exact_text(piece.quantity)} {piece.charge.per} x {exact_text(model.price)} {currency}"
-    step = Step(name=NAME, text=text, before=piece.quantity, after=amount, unit=currency)
-    return (Priced(tier=1, quantity=piece.quantity, unit_price=model.price, amount=amount, steps=(step,)),)
+        """
+        if not isinstance(self.price, Fraction):
+            raise TypeError(f"a price needs a Fraction, got {self.price!r}")
+
+    @classmethod
+    def read(cls, fields: Fields) -> Self:
+        """`price`, per unit."""
+        return cls(price=fields.decimal("price", required=True))
+
+    def write(self) -> Mapping[str, object]:
+        """`price`."""
+        return {"price": exact_text(self.price)}
+
+    def priced(self, piece: Slice, position: Position) -> tuple[Priced, ...]:
+        """Quantity x price, whatever came before."""
+        del position
+        amount = piece.quantity * self.price
+        currency = piece.span.plan.currency
+        text = f"{exact_text(piece.quantity)} {piece.charge.per} x {exact_text(self.price)} {currency}"
+        step = Step(name=self.NAME, text=text, before=piece.quantity, after=amount, unit=currency)
+        return (Priced(tier=1, quantity=piece.quantity, unit_price=self.price, amount=amount, steps=(step,)),)

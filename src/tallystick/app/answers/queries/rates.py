@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from tallystick.model.access import Place
 from tallystick.model.billing.contracts import Coverage, Subscription
 from tallystick.model.billing.money import decimal_text
-from tallystick.model.billing.price_book import Filters, Plan, PriceBook, UnitModel, price_spans
+from tallystick.model.billing.price_book import Filters, Plan, PriceBook, price_spans
 from tallystick.rate.books.consistency import default_plan
+from tallystick.rate.models.unit import UnitModel
 from tallystick.serve.queries.answers import Rates
 from tallystick.store.engine import Tx
 from tallystick.store.store import Store

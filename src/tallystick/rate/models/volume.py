@@ -1,0 +1,50 @@
+"""`volume`: the whole quantity at the price of the tier that it reaches (billing.md, Price book).
+
+150 at 0.10 up to 100 and 0.08 above are 150 x 0.08 = 12.00.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from tallystick.model.billing.invoices import Step
+from tallystick.model.billing.money import exact_text
+from tallystick.rate.books.reader import Fields
+from tallystick.rate.models.model import QuantityModel
+from tallystick.rate.models.tiers import Tier, read_tiers, tier_of, write_tiers
+from tallystick.rate.slices import Position, Priced, Slice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeModel(QuantityModel):
+    """`volume`: a ladder of tiers, of which the period's whole quantity chooses one; its `flat` is due once in a period."""
+
+    NAME: ClassVar[str] = "volume"
+    KEYS: ClassVar[tuple[str, ...]] = ("tiers",)
+
+    tiers: tuple[Tier, ...]
+
+    @classmethod
+    def read(cls, fields: Fields) -> Self:
+        """`tiers`, each with `up_to`, `price`, and perhaps `flat`."""
+        return cls(tiers=read_tiers(fields))
+
+    def write(self) -> Mapping[str, object]:
+        """`tiers`."""
+        return {"tiers": write_tiers(self.tiers)}
+
+    def priced(self, piece: Slice, position: Position) -> tuple[Priced, ...]:
+        """The slice at its version's price for the whole period's quantity, and its share of the flat fee."""
+        ordinal, tier = tier_of(self.tiers, position.total)
+        unit, currency = piece.charge.per, piece.span.plan.currency
+        fixed = tier.flat * position.share(piece.quantity)
+        amount = piece.quantity * tier.price + fixed
+        chosen = f"tier {ordinal} by {exact_text(position.total)} {unit} in the period"
+        text = f"{chosen}: {exact_text(piece.quantity)} {unit} x {exact_text(tier.price)} {currency}"
+        if fixed:
+            part = "" if fixed == tier.flat else f" x {position.share(piece.quantity)}"
+            text += f" + {exact_text(tier.flat)}{part} flat"
+        step = Step(name=self.NAME, text=text, before=piece.quantity, after=amount, unit=currency)
+        return (Priced(tier=ordinal, quantity=piece.quantity, unit_price=tier.price, fixed=fixed, amount=amount, steps=(step,)),)
