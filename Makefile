@@ -18,7 +18,7 @@ TESTS ?= tests
 BENCHES ?= $(basename $(notdir $(shell grep -l '^if __name__ ==' bench/*.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run first-bill replay replay-all upgrade-test bench test check gates format lock clean
+.PHONY: help setup run first-bill replay replay-all upgrade-test oracles bench test check gates format lock clean
 .SUFFIXES:
 
 help: ## list what can be made
@@ -44,6 +44,10 @@ replay-all: $(RUN_READY) $(POSTGRESQL_READY) ## replay every scenario of ../shar
 
 upgrade-test: $(RUN_READY) $(POSTGRESQL_READY) ## upgrade servers of an earlier commit while they are at work, and lose nothing (FROM=commit)
 	@$(BIN)/python -m tools.live.upgrade $(if $(FROM),--from $(FROM))
+
+oracles: $(RUN_READY) ## run cases whose results come from elsewhere through the product's pure functions: make oracles CASES=dir (ONLY=topic/kind)
+	@test -n "$(CASES)" || { echo "say which cases to run: make oracles CASES=dir" >&2; exit 2; }
+	@$(BIN)/python -m tests.oracles.run "$(CASES)" $(if $(ONLY),--only $(ONLY))
 
 bench: $(TEST_READY) ## measure what it costs; `make -s bench` prints only lines of JSON
 	@set -e; for script in $(BENCHES); do $(BIN)/python -m bench.$$script; done

@@ -194,6 +194,19 @@ def tidy_breaks() -> Iterator[Break]:
         yield tidied("no_skips", added("tests/unit/test_broken.py", HEAD + f"import pytest\n\n\n{line}\ndef test_it() -> None: ...\n"))
     inside = "import pytest\n\n\ndef test_it() -> None:\n    pytest." + "skip('later')\n"
     yield tidied("no_skips", added("tests/unit/test_broken.py", HEAD + inside))
+    for line in (
+        "A = [1][True]",
+        "def f(a: int) -> int:\n    return a * a",
+        "def f(a: int) -> int:\n    a += True\n    return a",
+        "def f(a: int) -> int:\n    return -a",
+        "def f(a: int) -> bool:\n    return a > True",
+        "def f(a: list[int]) -> int:\n    return sum(a)",
+        "import operator",
+        "from functools import reduce",
+        'A = "12.50"',
+        'A = "2024-01-31T00:00:00Z"',
+    ):
+        yield tidied("adapters_convert", added("tests/oracles/adapters/broken.py", HEAD + line + "\n"))
     yield tidied("locks_without_address", appended("requirements/run.lock", "--index-url https" + "://example.com/simple\n"))
     yield tidied("locks_with_hashes", appended("requirements/run.lock", "left-pad==1.0\n"))
     yield tidied("finished", module("model", "# TO" + "DO: the rest\n"))

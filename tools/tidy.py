@@ -25,8 +25,9 @@ ONE_FILE_EACH = {
     "src/tallystick/store/migrations/versions",
     "tests/unit",
     "tests/integration",
+    "tests/oracles/adapters",
 }
-"""Folders that hold one file of a kind each, however many those are: price models, adjustments, tests."""
+"""Folders that hold one file of a kind each, however many those are: price models, adjustments, tests, adapters."""
 
 WITNESS = ("tools/bill/book.py", "tools/bill/pricing.py", "tools/bill/raw.py", "tools/bill/witness.py", "tools/independent.py")
 """The second computation of the first bill, and how it comes by the raw samples."""
@@ -39,6 +40,9 @@ FLOAT_CALLS = {"average", "linspace", "mean", "percentile", "quantile", "std", "
 FLOAT_DTYPES = re.compile(r"[<>=|]?(f[248]|float(16|32|64)?|[dgc])")
 UNFINISHED = re.compile(r"\b(" + "|".join(("TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK")) + r")\b")
 SKIPS = {"importorskip", "skip", "skipIf", "skipTest", "skipUnless", "skipif", "xfail"}
+ADAPTERS = "tests/oracles/adapters/"
+COMPUTING = {"abs", "divmod", "len", "math", "max", "min", "operator", "pow", "reduce", "round", "statistics", "sum"}
+WRITTEN_NUMBER = re.compile(r"\s*[-+]?[0-9][-0-9.,/:TZe% ]*")
 SKIPPERS = {"pytest", "pytest.mark", "unittest", "self"}
 EXCEPTION = re.compile(r"#\s*(no" + r"qa(:\s*[A-Z]+[0-9]+(,\s*[A-Z]+[0-9]+)*)?|type:\s*ignore(\[[^\]]*\])?)\s*(?P<reason>\S.*)?$")
 GENERATED = "src/tallystick/proto/"
@@ -260,6 +264,29 @@ def no_skips(source: Source) -> Iterator[Violation]:
                 yield source.at(node, ast.unparse(node))
 
 
+def adapters_convert(source: Source) -> Iterator[Violation]:
+    """An adapter of an oracle renames and converts: it computes nothing, compares no sizes, and knows no number of a case."""
+    if not source.path.startswith(ADAPTERS):
+        return
+    for node in source.nodes:
+        match node:
+            case ast.BinOp(op=operator) if not isinstance(operator, ast.BitOr):
+                yield source.at(node, f"computes: {ast.unparse(node)}")
+            case ast.AugAssign() | ast.UnaryOp(op=ast.USub() | ast.UAdd() | ast.Invert()):
+                yield source.at(node, f"computes: {ast.unparse(node)}")
+            case ast.Compare(ops=operators) if any(isinstance(each, ast.Lt | ast.LtE | ast.Gt | ast.GtE) for each in operators):
+                yield source.at(node, f"compares sizes: {ast.unparse(node)}")
+            case ast.Constant(value=int() | float() | complex() as value) if not isinstance(value, bool):
+                yield source.at(node, f"knows the number {value!r}")
+            case ast.Constant(value=str(value)) if WRITTEN_NUMBER.fullmatch(value):
+                yield source.at(node, f"knows the number {value!r}")
+            case ast.Name(id=name) if name in COMPUTING:
+                yield source.at(node, f"computes with {name}")
+            case ast.Import() | ast.ImportFrom():
+                named = {getattr(node, "module", None), *(alias.name for alias in node.names)}
+                yield from (source.at(node, f"computes with {name}") for name in sorted(COMPUTING & named))
+
+
 def gates_can_fail(source: Source) -> Iterator[Violation]:
     """No command that checks throws its own verdict away."""
     if source.path in {"Makefile", ".ci/run"} or source.path.endswith(".sh"):
@@ -296,6 +323,7 @@ PYTHON: tuple[Check, ...] = (
     reference_alone,
     witness_alone,
     no_skips,
+    adapters_convert,
 )
 TEXT: tuple[Check, ...] = (locks_without_address, locks_with_hashes, finished, gates_can_fail, reasoned_exceptions, no_bare_machines)
 

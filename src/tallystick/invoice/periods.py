@@ -20,9 +20,11 @@ def period_at(cycle: Cycle, anchor_ns: int, zone: str, at_ns: int) -> Period:
     anchor's local date; the 31st becomes the last day of a short month, and returns.
 
     Raises:
-        ValueError: no such zone, or an unknown unit of the cycle.
+        ValueError: no such zone, an unknown unit of the cycle, or several hours, days or weeks, which have no place on a calendar.
 
     """
+    if cycle.count != 1 and cycle.unit not in MONTHS:
+        raise ValueError(f"a cycle of {cycle.count} {cycle.unit}s has no periods: only months and years come in counts")
     today = local_date(at_ns, zone)
     match cycle.unit:
         case "hour":
@@ -45,16 +47,14 @@ def next_period(period: Period, anchor_ns: int, zone: str) -> Period:
     return period_at(period.cycle, anchor_ns, zone, period.end_ns)
 
 
+def previous_period(period: Period, anchor_ns: int, zone: str) -> Period:
+    """The period before it."""
+    return period_at(period.cycle, anchor_ns, zone, period.start_ns - 1)
+
+
 def anchor_of(cycle: Cycle, anchor_ns: int, zone: str) -> int:
     """The anchor that subscriptions share: 0 on the calendar, else the first instant of the anchor's local date."""
     return day_start(local_date(anchor_ns, zone), zone) if cycle.anniversary else 0
-
-
-def local_days(zone: str, from_ns: int, until_ns: int) -> int:
-    """How many local dates have an instant in [from_ns, until_ns)."""
-    if from_ns >= until_ns:
-        return 0
-    return (local_date(until_ns - 1, zone) - local_date(from_ns, zone)).days + 1
 
 
 def _hour(cycle: Cycle, today: date, zone: str, at_ns: int) -> Period:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import assert_never
 
-from tallystick.invoice.periods import local_days
 from tallystick.model.billing.contracts import Period
 from tallystick.model.billing.price_book import Proration
+from tallystick.model.calendar import local_days
 
 
 def fee_share(proration: Proration, period: Period, from_ns: int, until_ns: int, zone: str) -> Fraction:

@@ -5,14 +5,17 @@ A local day is all instants of its date and begins at the first of them: in some
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from fractions import Fraction
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from tallystick.model.instants import CELL_NS, SECOND_NS
+from tallystick.model.instants import CELL_NS, DAY_NS, HOUR_NS, SECOND_NS
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LONGEST_SKIP_SECONDS = 26 * 3600
+A_SUNDAY = date(1970, 1, 4)
+"""Where a grid of weeks that begin on Sunday is hung up."""
 
 
 @lru_cache(maxsize=1024)
@@ -84,3 +87,72 @@ def add_months(day: date, months: int, day_of_month: int | None = None) -> date:
     following = date(year + (month == 11), (month + 1) % 12 + 1, 1)
     last = (following - timedelta(days=1)).day
     return date(year, month + 1, min(day_of_month or day.day, last))
+
+
+def local_days(zone_name: str, from_ns: int, until_ns: int) -> int:
+    """How many local dates have an instant in [from_ns, until_ns)."""
+    if from_ns >= until_ns:
+        return 0
+    return days_between(zone_name, from_ns, until_ns - 1) + 1
+
+
+def days_between(zone_name: str, from_ns: int, until_ns: int) -> int:
+    """How many local dates an instant is after another: 0 on one date, 1 from one minute before midnight to one after it."""
+    return (local_date(until_ns, zone_name) - local_date(from_ns, zone_name)).days
+
+
+def day_hours(day: date, zone_name: str) -> Fraction:
+    """How long a local day is, in hours: 24, or 23, 25, 47/2 and so on where the clock changes; 0 for a date that a zone skips.
+
+    Raises:
+        ValueError: no such zone, or a day that begins inside a five-minute cell.
+
+    """
+    return Fraction(day_start(next_day(day), zone_name) - day_start(day, zone_name), HOUR_NS)
+
+
+def grid_floor(at: datetime, step: timedelta, first: date) -> datetime:
+    """The last point at or before a local time, of those every `step` from local midnight of `first` on, in both directions.
+
+    Days for a step of a day, weeks from Sunday for seven days and a Sunday.
+
+    Raises:
+        ValueError: the step is not above 0.
+
+    """
+    if step <= timedelta():
+        raise ValueError(f"a grid needs a step above 0, got {step}")
+    return at - (at - datetime.combine(first, time())) % step
+
+
+def grid_ceiling(at: datetime, step: timedelta, first: date) -> datetime:
+    """The first point of that grid at or after a local time: itself if it is one."""
+    below = grid_floor(at, step, first)
+    return at if at == below else below + step
+
+
+def equal_windows(zone_name: str, from_ns: int, until_ns: int, step_ns: int) -> tuple[tuple[int, int], ...]:
+    """[from_ns, until_ns) in windows of one length, the first of which begins on the grid of local midnight.
+
+    Raises:
+        ValueError: the step is not above 0, the span is no multiple of it, or begins off the grid.
+
+    """
+    if step_ns <= 0:
+        raise ValueError(f"windows need a length above 0, got {step_ns} ns")
+    if from_ns > until_ns or (until_ns - from_ns) % step_ns:
+        raise ValueError(f"a span of {until_ns - from_ns} ns is no multiple of {step_ns} ns")
+    since_midnight_ns = from_ns - day_start(local_date(from_ns, zone_name), zone_name)
+    if since_midnight_ns % min(step_ns, DAY_NS):
+        raise ValueError(f"a span that begins {since_midnight_ns} ns after local midnight is off the grid of {step_ns} ns")
+    return tuple((begin_ns, begin_ns + step_ns) for begin_ns in range(from_ns, until_ns, step_ns))
+
+
+def in_daily_window(minute: int, from_minute: int, until_minute: int) -> bool:
+    """Whether a minute of the day lies in a window of every day, [from, until): 22:00 to 06:00 goes over midnight.
+
+    Equal bounds hold nothing; the whole day is from 0 to 1440.
+    """
+    if from_minute <= until_minute:
+        return from_minute <= minute < until_minute
+    return minute >= from_minute or minute < until_minute

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import assert_never
+from typing import TypeVar, assert_never
+
+K = TypeVar("K", bound=Hashable)
 
 
 class Outcome(StrEnum):
@@ -65,3 +68,21 @@ class BatchResult:
     refusal: Refusal | None = None
     stored_hash: str = ""
     sent_hash: str = ""
+
+
+def outcomes(sent: Iterable[tuple[K, bytes]], known: Mapping[K, bytes]) -> list[BatchResult]:
+    """What becomes of what is sent, as (identity, content hash), beside what is known by its identity: in the order in which it came.
+
+    The first under an identity is stored, the same content again is repeated, other content is a conflict, and what is stored stays.
+    """
+    hashes, found = dict(known), []
+    for identity, sent_hash in sent:
+        stored_hash = hashes.get(identity)
+        if stored_hash is None:
+            hashes[identity] = sent_hash
+            found.append(BatchResult(outcome=Outcome.STORED))
+        elif stored_hash == sent_hash:
+            found.append(BatchResult(outcome=Outcome.REPEATED))
+        else:
+            found.append(BatchResult(outcome=Outcome.CONFLICT, stored_hash=stored_hash.hex(), sent_hash=sent_hash.hex()))
+    return found

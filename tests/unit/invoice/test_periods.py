@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tallystick.invoice.periods import anchor_of, local_days, next_period, period_at
+from tallystick.invoice.periods import anchor_of, next_period, period_at
 from tallystick.invoice.proration import fee_share
 from tallystick.model.billing.contracts import Period
 from tallystick.model.billing.price_book import Cycle, Proration
-from tallystick.model.calendar import add_months, day_start, local_date, month_of, zone
+from tallystick.model.calendar import add_months, day_start, local_date, local_days, month_of, zone
 from tallystick.model.instants import CELL_NS, DAY_NS, HOUR_NS, iso, parse_iso
 
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Pacific/Chatham"]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
+from typing import assert_never
 
 DECIMAL_TEXT = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
@@ -32,10 +33,23 @@ MINOR_DIGITS: Mapping[str, int] = {code: digits for digits, codes in CODES.items
 
 
 class Rounding(StrEnum):
-    """How an exact amount becomes whole minor units. Half up means away from zero: a credit mirrors its charge."""
+    """How an exact number becomes whole. Half up means away from zero: a credit mirrors its charge.
+
+    Money is rounded by one of `ROUNDINGS`; the others are for quantities, and for figures that came rounded from elsewhere.
+    """
 
     HALF_UP = "half_up"
     HALF_EVEN = "half_even"
+    HALF_ODD = "half_odd"
+    HALF_TOWARDS_ZERO = "half_towards_zero"
+    HALF_CEILING = "half_ceiling"
+    HALF_FLOOR = "half_floor"
+    CEILING = "ceiling"
+    FLOOR = "floor"
+
+
+ROUNDINGS = (Rounding.HALF_UP, Rounding.HALF_EVEN)
+"""Those of money: the one rounding of a price book's plan."""
 
 
 def minor_digits(currency: str) -> int:
@@ -117,6 +131,49 @@ def parse_money(amount: str, currency: str) -> Money:
     return Money(minor=minor.numerator, currency=currency)
 
 
+def quotient(numerator: int, denominator: int, rounding: Rounding = Rounding.HALF_UP) -> int:
+    """The whole number that numerator / denominator is rounded to: -5 / 2 is -3, by half even -2.
+
+    Raises:
+        ValueError: the denominator is 0.
+
+    """
+    if denominator == 0:
+        raise ValueError(f"{numerator} / 0 is no quotient")
+    if denominator < 0:
+        numerator, denominator = -numerator, -denominator
+    below, rest = divmod(numerator, denominator)
+    match rounding:
+        case Rounding.FLOOR:
+            up = False
+        case Rounding.CEILING:
+            up = rest > 0
+        case _ if 2 * rest != denominator:
+            up = 2 * rest > denominator
+        case Rounding.HALF_UP:
+            up = below >= 0
+        case Rounding.HALF_TOWARDS_ZERO:
+            up = below < 0
+        case Rounding.HALF_EVEN:
+            up = below % 2 == 1
+        case Rounding.HALF_ODD:
+            up = below % 2 == 0
+        case Rounding.HALF_CEILING:
+            up = True
+        case Rounding.HALF_FLOOR:
+            up = False
+        case _:
+            assert_never(rounding)
+    return below + up
+
+
+def rounded(number: Fraction, digits: int = 0, rounding: Rounding = Rounding.HALF_UP) -> Fraction:
+    """A number at so many decimals; below 0, at tens, hundreds and so on: 123.456 at -2 is 100, by ceiling 200."""
+    step = Fraction(10) ** -digits
+    steps = number / step
+    return quotient(steps.numerator, steps.denominator, rounding) * step
+
+
 def round_minor(amount: Fraction, currency: str, rounding: Rounding = Rounding.HALF_UP) -> Money:
     """The one rounding: an exact amount in major units to whole minor units. Fraction(1005, 1000) EUR is 1.01.
 
@@ -126,12 +183,22 @@ def round_minor(amount: Fraction, currency: str, rounding: Rounding = Rounding.H
     """
     if not isinstance(amount, Fraction):
         raise TypeError(f"only an exact Fraction is rounded, got {amount!r}")
-    scaled = amount * 10 ** minor_digits(currency)
-    whole, rest = divmod(abs(scaled.numerator), scaled.denominator)
-    twice = 2 * rest
-    up = twice > scaled.denominator or (twice == scaled.denominator and (rounding is Rounding.HALF_UP or whole % 2 == 1))
-    magnitude = whole + up
-    return Money(minor=magnitude if scaled >= 0 else -magnitude, currency=currency)
+    scaled = amount * _minor_per_major(currency)
+    return Money(minor=quotient(scaled.numerator, scaled.denominator, rounding), currency=currency)
+
+
+def _minor_per_major(currency: str) -> int:
+    return int(10 ** minor_digits(currency))
+
+
+def major_units(minor: Fraction, currency: str) -> Fraction:
+    """An amount in minor units, whole or not, in major units: 1/2 cent is 1/200."""
+    return minor / _minor_per_major(currency)
+
+
+def is_whole_minor(amount: Fraction, currency: str) -> bool:
+    """Whether an amount in major units has no more decimals than its currency: 1.22 USD has, 1.225 USD has not."""
+    return (amount * _minor_per_major(currency)).denominator == 1
 
 
 def round_parts(amounts: Sequence[Fraction], currency: str, rounding: Rounding = Rounding.HALF_UP) -> tuple[Money, tuple[Money, ...]]:
@@ -171,6 +238,19 @@ def largest_remainder(total: int, weights: Sequence[Fraction]) -> tuple[int, ...
     for place in order[: total - sum(parts)]:
         parts[place] += 1
     return tuple(parts)
+
+
+def shared_decimals(amount: Fraction, weights: Sequence[Fraction], digits: int) -> tuple[Fraction, ...]:
+    """Parts of `amount` with at most `digits` decimals, by largest remainder: 1 by 1, 2 with 2 decimals is 0.33, 0.67.
+
+    Raises:
+        ValueError: the amount has more decimals, or the weights cannot share anything.
+
+    """
+    steps = amount * 10**digits
+    if steps.denominator != 1:
+        raise ValueError(f"amount {exact_text(amount)} has more than {digits} decimals")
+    return tuple(Fraction(part, 10**digits) for part in largest_remainder(steps.numerator, weights))
 
 
 def decimal_text(value: Fraction, decimals: int = 12) -> str:

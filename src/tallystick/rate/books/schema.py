@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 
-from tallystick.model.billing.money import MINOR_DIGITS, Rounding
+from tallystick.model.billing.money import MINOR_DIGITS, ROUNDINGS, Rounding
 from tallystick.model.billing.price_book import Charge, Cycle, Fee, FeeTiming, Filters, Plan, PriceBook, Proration
 from tallystick.rate.books.reader import Fields, Reader, shown
 from tallystick.rate.models.registry import MODELS
@@ -59,7 +59,7 @@ def _read_plan(reader: Reader, node: Node, place: str) -> Plan:
         currency=currency,
         cycle=_read_cycle(fields),
         default=fields.flag("default", default=False),
-        rounding=Rounding(fields.choice("rounding", list(Rounding), default=Rounding.HALF_UP)),
+        rounding=Rounding(fields.choice("rounding", ROUNDINGS, default=Rounding.HALF_UP)),
         fees=tuple(_read_fee(reader, item, at) for at, item in fields.items("fees", "fees")),
         charges=tuple(_read_charge(reader, item, at) for at, item in fields.items("charges", "charges")),
     )

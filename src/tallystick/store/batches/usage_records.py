@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from tallystick.model.access import Place
 from tallystick.model.instants import HOUR_NS
-from tallystick.model.outcomes import BatchResult, Outcome
+from tallystick.model.outcomes import BatchResult, Outcome, outcomes
 from tallystick.model.records import RegisteredRecord, UsageRecord
 from tallystick.store.batches.marks import Marks, lock_resources, mark
 from tallystick.store.batches.told import keep_told, record_too_late, sealed_until
@@ -47,16 +47,13 @@ def write_records(tx: Tx, surrogates: Surrogates, place: Place, records: Sequenc
         first.setdefault(_identity(record), record)
     known = _insert(tx, scope_key, first, keys)
     sealed = sealed_until(tx, keys.values())
-    marks, results, late = Marks(), [], []
-    for record in records:
-        identity = _identity(record)
-        if identity in known:
-            results.append(_known(known[identity], record.content_hash))
+    results = outcomes([(_identity(record), record.content_hash) for record in records], known)
+    marks, late = Marks(), []
+    for record, result in zip(records, results, strict=True):
+        if result.outcome is not Outcome.STORED:
             continue
-        known[identity] = record.content_hash
         marks.add(keys[record.resource_id], record.from_ns, max(record.from_ns, record.until_ns - 1))
         late.append(record_too_late(record, sealed.get(keys[record.resource_id], 0)))
-        results.append(BatchResult(outcome=Outcome.STORED))
     keep_told(tx, scope_key, keys, filter(None, late), received_at_ns)
     mark(tx, scope_key, marks)
     return results
@@ -64,12 +61,6 @@ def write_records(tx: Tx, surrogates: Surrogates, place: Place, records: Sequenc
 
 def _identity(record: UsageRecord) -> Identity:
     return (record.source, record.record_id, record.meter)
-
-
-def _known(stored_hash: bytes, sent_hash: bytes) -> BatchResult:
-    if stored_hash == sent_hash:
-        return BatchResult(outcome=Outcome.REPEATED)
-    return BatchResult(outcome=Outcome.CONFLICT, stored_hash=stored_hash.hex(), sent_hash=sent_hash.hex())
 
 
 def _insert(tx: Tx, scope_key: int, records: Mapping[Identity, UsageRecord], keys: Mapping[str, int]) -> dict[Identity, bytes]:

@@ -1,0 +1,1 @@
+"""What is due when and how much of it, by local dates: cycle dates, stubs, plan changes."""
