@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import date
+from zoneinfo import available_timezones
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tallystick.invoice.periods import anchor_of, next_period, period_at
+from tallystick.invoice.periods import anchor_of, next_period, period_at, previous_period
 from tallystick.invoice.proration import fee_share
 from tallystick.model.billing.contracts import Period
 from tallystick.model.billing.price_book import Cycle, Proration
@@ -76,6 +77,24 @@ def test_periods_hold_their_instants_and_follow_each_other(zone_name: str, writt
     following = next_period(period, anchor_ns, zone_name)
     assert following.start_ns == period.end_ns < following.end_ns
     assert period_at(kind, anchor_of(kind, anchor_ns, zone_name), zone_name, at_ns) == period
+
+
+@settings(max_examples=150)
+@given(
+    st.sampled_from(sorted(available_timezones() - {"Factory", "localtime"})),
+    st.sampled_from(["day", "week", "month", "3 month anniv", "year"]),
+    st.integers(0, DAY_NS * 365 * 60),
+    st.integers(DAY_NS * 365 * 3, DAY_NS * 365 * 67),
+)
+def test_periods_tile_the_line_in_every_zone(zone_name: str, written: str, anchor_ns: int, at_ns: int) -> None:
+    period = period_at(cycle(written), anchor_ns, zone_name, at_ns)
+    before, after = previous_period(period, anchor_ns, zone_name), next_period(period, anchor_ns, zone_name)
+    assert before.start_ns < before.end_ns == period.start_ns <= at_ns < period.end_ns == after.start_ns < after.end_ns
+
+
+def test_several_weeks_have_no_place_on_the_calendar() -> None:
+    with pytest.raises(ValueError, match="a cycle of 2 weeks has no periods"):
+        period_at(Cycle(unit="week", count=2), 0, "UTC", 0)
 
 
 @settings(max_examples=100)
