@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tallystick.model.billing.contracts import Contract, Coverage, Customer, Run, Seller, Subscription
 from tallystick.model.billing.invoices import Usage
-from tallystick.model.billing.money import Rounding
+from tallystick.model.billing.money import ROUNDINGS
 from tallystick.model.billing.price_book import Charge, Cycle, Filters, Plan, PriceBook
 from tallystick.model.instants import CELLS_PER_HOUR, DAY_NS, HOUR_NS, LATEST_NS, parse_iso
 from tallystick.model.resources import SIZES, Attributes
@@ -100,7 +100,7 @@ def charge(draw: st.DrawFn, meter: str, also: bool, free: bool) -> Charge:
 def worlds(draw: st.DrawFn, *, free: bool = True, versions: int = 2) -> World:
     """A month of a few resources, of two customers, on a plan of one or two versions."""
     first = draw(charges(free=free))
-    currency, rounding = draw(st.sampled_from(["USD", "JPY", "KWD"])), draw(st.sampled_from(Rounding))
+    currency, rounding = draw(st.sampled_from(["USD", "JPY", "KWD"])), draw(st.sampled_from(ROUNDINGS))
     plan = Plan(id="p", name="P", currency=currency, charges=first, rounding=rounding)
     books = [PriceBook(id="b", version=1, effective_from_ns=0, plans=(plan,))]
     if draw(st.integers(1, versions)) == 2:
