@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
+from tallystick.model.instants import cell_start
 from tallystick.model.records import RegisteredRecord
 from tallystick.model.resources import Fact
 from tallystick.model.samples import BatchIdentity, LifecycleEvent, SampleSource
@@ -42,6 +44,43 @@ class StoredSegment(NamedTuple):
     source: SampleSource = SampleSource.NATIVE
 
 
+SegmentRow = tuple[int, int, int, int, int, int, int, int, bytes]
+"""As a store reads it: resource_key, boot_key, batch_key, received_at_ns, first_at_ns, last_at_ns, samples, interval_ns, block."""
+
+
+class LoadedSegments(Sequence[StoredSegment]):
+    """The rows of a resource's segments, each made a `StoredSegment` only where it is looked at: of ordinary hours none is.
+
+    `boots` tells id and source of each boot by its number.
+    """
+
+    __slots__ = ("boots", "rows")
+
+    def __init__(self, rows: Sequence[SegmentRow], boots: Mapping[int, tuple[str, SampleSource]]) -> None:
+        self.rows = rows
+        self.boots = boots
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, place: int) -> StoredSegment: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[StoredSegment]: ...
+    def __getitem__(self, place: int | slice) -> StoredSegment | Sequence[StoredSegment]:
+        if isinstance(place, slice):
+            return LoadedSegments(self.rows[place], self.boots)
+        return self._made(self.rows[place])
+
+    def __iter__(self) -> Iterator[StoredSegment]:
+        return map(self._made, self.rows)
+
+    def _made(self, row: SegmentRow) -> StoredSegment:
+        _, boot_key, batch_key, received_at_ns, first_at_ns, *_ = row
+        boot_id, source = self.boots[boot_key]
+        return StoredSegment(boot_id, batch_key, received_at_ns, Segment(cell_start(first_at_ns), *row[4:]), source)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BootExtent:
     """The first and last stored sample of one boot of a resource, over all that is stored, with the intervals declared there.
@@ -76,7 +115,7 @@ class Timeline:
 
     resource_id: str
     boots: tuple[BootExtent, ...]
-    segments: tuple[StoredSegment, ...]
+    segments: Sequence[StoredSegment]
     complete: tuple[tuple[int, int], ...]
     events: tuple[LifecycleEvent, ...]
     facts: tuple[Fact, ...]

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby, takewhile
 from operator import itemgetter
-from typing import Any
+from typing import Any, cast
 
 from tallystick.model.instants import CELL_NS, LATEST_NS, cell_end, cell_start
-from tallystick.model.timeline import BootExtent, Segment, StoredSegment, Timeline
+from tallystick.model.timeline import BootExtent, LoadedSegments, SegmentRow, Timeline
 from tallystick.store.batches.known import extent_of
 from tallystick.store.batches.notices import events_of, facts_of
 from tallystick.store.batches.reach import STRUCTURAL, Extent
 from tallystick.store.batches.usage_records import records_of
-from tallystick.store.engine import Tx
+from tallystick.store.engine import Tx, Values
 
 SEGMENT_COLUMNS = (
-    "s.resource_key, s.boot_key, s.batch_key, s.received_at_ns, s.cell_ns, s.first_at_ns, s.last_at_ns, s.samples, s.interval_ns, s.block"
+    "s.resource_key, s.boot_key, s.batch_key, s.received_at_ns, s.first_at_ns, s.last_at_ns, s.samples, s.interval_ns, s.block"
 )
+"""Those of a `SegmentRow`: the cell is that of the first sample."""
+FIRST_AT = itemgetter(4)
 Span = tuple[int, int]
 
 
@@ -39,7 +42,12 @@ class _Part:
     resource_id: str
     sealed_until_ns: int = 0
     boots: list[_Boot] = field(default_factory=list)
-    segments: list[StoredSegment] = field(default_factory=list)
+    rows: list[SegmentRow] = field(default_factory=list)
+
+    def segments(self) -> LoadedSegments:
+        """What was loaded of it, in order of time."""
+        self.rows.sort(key=FIRST_AT)
+        return LoadedSegments(self.rows, {boot.extent.boot_key: (boot.extent.boot_id, boot.extent.source) for boot in self.boots})
 
 
 def timelines(
@@ -47,9 +55,9 @@ def timelines(
 ) -> list[Timeline]:
     """The timelines of resources of one scope around [from_ns, until_ns), in the order asked for: what `Timeline` says is needed.
 
-    A boot that ended before the window, or began after it, has its nearest cell in its extent; only for one that crosses an end
-    of the window the index is asked. Of hours that are sealed the points that are kept stand for the segments. `with_firsts`: the
-    cell of the first sample of each boot is loaded too.
+    The cells beside the window are loaded with it: there most boots have their neighbours. A boot that ended before the window, or
+    began after it, has its nearest cell in its extent; only for another without a neighbour there the index is asked. Of hours that
+    are sealed the points that are kept stand for the segments. `with_firsts`: the cell of the first sample of each boot is loaded too.
     """
     parts = _parts(tx, scope_key, resource_keys)
     ids = {key: part.resource_id for key, part in parts.items()}
@@ -62,18 +70,20 @@ def timelines(
         for boot in part.boots:
             boot.spans = [window, *((cell_ns, cell_ns + CELL_NS) for cell_ns in sorted(set(told)))] if not boot.extent.boot_id else [window]
             crossings.extend((key, boot, span) for span in boot.spans)
-    _find_neighbours(tx, scope_key, crossings)
+    loaded = (window[0] - CELL_NS, window[1] + CELL_NS)
+    _load(tx, scope_key, parts, loaded)
+    _find_neighbours(tx, scope_key, parts, crossings, window)
     if with_firsts:
         for part in parts.values():
             for boot in part.boots:
                 boot.cells.add(cell_start(boot.extent.first_at_ns or 0))
-    _load(tx, scope_key, parts, window)
+    _load_cells(tx, scope_key, parts, loaded)
     _load_points(tx, scope_key, parts)
     return [
         Timeline(
             resource_id=parts[key].resource_id,
             boots=tuple(map(_boot_extent, parts[key].boots)),
-            segments=tuple(parts[key].segments),
+            segments=parts[key].segments(),
             complete=(window,),
             events=tuple(events.get(key, ())),
             facts=tuple(facts.get(key, ())),
@@ -100,14 +110,22 @@ def _parts(tx: Tx, scope_key: int, resource_keys: Sequence[int]) -> dict[int, _P
     return parts
 
 
-def _find_neighbours(tx: Tx, scope_key: int, crossings: Sequence[tuple[int, _Boot, Span]]) -> None:
+def _find_neighbours(
+    tx: Tx, scope_key: int, parts: Mapping[int, _Part], crossings: Sequence[tuple[int, _Boot, Span]], window: Span
+) -> None:
     """Of each boot the nearest cell with a sample before each span and after it, and the cells of the span itself."""
+    beside = _beside(parts, window)
     asked: list[tuple[int, int, int, int]] = []
-    for number, (key, boot, (begin, end)) in enumerate(crossings):
-        first, last = boot.extent.first_at_ns or 0, boot.extent.last_at_ns or 0
-        if first < begin <= last or first < end <= last:
-            asked.append((number, key, boot.extent.boot_key, begin))
-    answers = {number: (before, after) for number, before, after in _nearest(tx, scope_key, asked, crossings)}
+    answers: dict[int, tuple[int | None, int | None]] = {}
+    for number, (key, boot, span) in enumerate(crossings):
+        begin, end = span
+        first, last, boot_key = boot.extent.first_at_ns or 0, boot.extent.last_at_ns or 0, boot.extent.boot_key
+        crosses_begin, crosses_end = first < begin <= last, first < end <= last
+        if span == window and (boot_key in beside[0] or not crosses_begin) and (boot_key in beside[1] or not crosses_end):
+            answers[number] = (begin - CELL_NS, end)
+        elif crosses_begin or crosses_end:
+            asked.append((number, key, boot_key, begin))
+    answers.update((number, (before, after)) for number, before, after in _nearest(tx, scope_key, asked, crossings))
     for number, (_, boot, (begin, end)) in enumerate(crossings):
         first, last = boot.extent.first_at_ns or 0, boot.extent.last_at_ns or 0
         before = None if first >= begin else cell_start(last) if last < begin else answers[number][0]
@@ -116,6 +134,15 @@ def _find_neighbours(tx: Tx, scope_key: int, crossings: Sequence[tuple[int, _Boo
         boot.cells.update(each for each in (before, after) if each is not None)
         if len(boot.spans) > 1 and end - begin == CELL_NS:
             boot.cells.add(begin)
+
+
+def _beside(parts: Mapping[int, _Part], window: Span) -> tuple[set[int], set[int]]:
+    """The boots with a sample in the cell before a window, and in the cell after it."""
+    found: tuple[set[int], set[int]] = (set(), set())
+    for part in parts.values():
+        found[0].update(row[1] for row in takewhile(lambda row: row[4] < window[0], part.rows))
+        found[1].update(row[1] for row in takewhile(lambda row: row[4] >= window[1], reversed(part.rows)))
+    return found
 
 
 def _nearest(
@@ -144,40 +171,45 @@ def _table(tx: Tx, columns: str, rows: Sequence[tuple[int, ...]]) -> tuple[str, 
     return f"unnest({arrays}) AS p ({', '.join(columns)})", tuple([row[place] for row in rows] for place in range(len(columns)))
 
 
-def _load(tx: Tx, scope_key: int, parts: dict[int, _Part], window: Span) -> None:
-    """The segments of the window of all resources at once, then the single cells of boots around it."""
+def _load(tx: Tx, scope_key: int, parts: Mapping[int, _Part], window: Span) -> None:
+    """The segments of a window of all resources at once, in order of cells."""
     living = [key for key, part in parts.items() if part.boots]
     if not living:
         return
-    boots = {boot.extent.boot_key: (boot.extent.boot_id, boot.extent.source) for part in parts.values() for boot in part.boots}
     clause, value = tx.each_of("s.resource_key", living)
-    rows = list(
-        tx.rows(
-            f"SELECT {SEGMENT_COLUMNS} FROM segment s WHERE s.scope_key = ? AND {clause} AND s.cell_ns >= ? AND s.cell_ns < ?",
-            (scope_key, value, *window),
-        )
+    rows = tx.rows(
+        f"SELECT {SEGMENT_COLUMNS} FROM segment s WHERE s.scope_key = ? AND {clause} AND s.cell_ns >= ? AND s.cell_ns < ?"
+        " ORDER BY s.resource_key, s.cell_ns, s.batch_key",
+        (scope_key, value, *window),
     )
+    _keep(parts, rows)
+
+
+def _load_cells(tx: Tx, scope_key: int, parts: Mapping[int, _Part], loaded: Span) -> None:
+    """The segments of single cells of boots that are not in the window which is loaded."""
     cells = [
         (key, boot.extent.boot_key, cell_ns)
         for key, part in parts.items()
         for boot in part.boots
         for cell_ns in sorted(boot.cells)
-        if not window[0] <= cell_ns < window[1]
+        if not loaded[0] <= cell_ns < loaded[1]
     ]
     if cells:
         source, values = _table(tx, "kbc", cells)
-        rows += tx.rows(
+        rows = tx.rows(
             f"SELECT {SEGMENT_COLUMNS} FROM {source} CROSS JOIN segment s"
-            " WHERE s.scope_key = ? AND s.resource_key = p.k AND s.cell_ns = p.c AND s.boot_key = p.b",
+            " WHERE s.scope_key = ? AND s.resource_key = p.k AND s.cell_ns = p.c AND s.boot_key = p.b"
+            " ORDER BY s.resource_key, s.cell_ns, s.batch_key",
             (*values, scope_key),
         )
-    rows.sort(key=itemgetter(5, 2))
-    for key, boot_key, batch_key, received_at_ns, cell_ns, first_at_ns, last_at_ns, samples, interval_ns, block in rows:
-        if cell_ns < parts[key].sealed_until_ns:
-            continue
-        segment = Segment(cell_ns, first_at_ns, last_at_ns, samples, interval_ns, block)
-        boot_id, sent_by = boots[boot_key]
-        parts[key].segments.append(StoredSegment(boot_id, batch_key, received_at_ns, segment, sent_by))
+        _keep(parts, rows)
+
+
+def _keep(parts: Mapping[int, _Part], rows: Sequence[Values]) -> None:
+    """Segments by resource, but for those of sealed hours."""
+    for key, of_resource in groupby(cast("Sequence[SegmentRow]", rows), key=itemgetter(0)):
+        part, mine = parts[key], list(of_resource)
+        part.rows += [row for row in mine if row[4] >= part.sealed_until_ns] if part.sealed_until_ns else mine
 
 
 def _load_points(tx: Tx, scope_key: int, parts: dict[int, _Part]) -> None:
@@ -185,25 +217,14 @@ def _load_points(tx: Tx, scope_key: int, parts: dict[int, _Part]) -> None:
     sealed = [key for key, part in parts.items() if part.sealed_until_ns]
     if not sealed:
         return
-    boots = {boot.extent.boot_key: (boot.extent.boot_id, boot.extent.source) for part in parts.values() for boot in part.boots}
     clause, value = tx.each_of("resource_key", sealed)
-    for key, boot_key, first_at_ns, last_at_ns, samples, interval_ns, block in tx.rows(
-        "SELECT resource_key, boot_key, first_at_ns, last_at_ns, samples, interval_ns, block FROM kept_segment"
+    rows = tx.rows(
+        "SELECT resource_key, boot_key, -boot_key, 0, first_at_ns, last_at_ns, samples, interval_ns, block FROM kept_segment"
         f" WHERE scope_key = ? AND {clause}",
         (scope_key, value),
-    ):
-        segment = Segment(
-            cell_ns=cell_start(first_at_ns),
-            first_at_ns=first_at_ns,
-            last_at_ns=last_at_ns,
-            samples=samples,
-            interval_ns=interval_ns,
-            block=bytes(block),
-        )
-        boot_id, sent_by = boots[boot_key]
-        parts[key].segments.append(StoredSegment(boot_id, -boot_key, 0, segment, sent_by))
-    for key in sealed:
-        parts[key].segments.sort(key=lambda stored: (stored.segment.first_at_ns, stored.batch_key))
+    )
+    for row in cast("Sequence[SegmentRow]", rows):
+        parts[row[0]].rows.append(row)
 
 
 def _boot_extent(boot: _Boot) -> BootExtent:
