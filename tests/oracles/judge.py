@@ -17,7 +17,7 @@ from tests.oracles.values import plain
 Adapter = Callable[[Mapping[str, Any], Mapping[str, Any]], Mapping[str, object]]
 """From the inputs and the policy of a case to the names of its result: it renames and converts, and calls the product."""
 
-ROUNDED = re.compile(r"(?:each fraction )?(half up|half even|ceil|floor) at ([0-9]+) decimals")
+ROUNDED = re.compile(r"(?P<mode>half up|half even|ceil|floor)?[^0-9]*\b(?P<digits>[0-9]+) decimals")
 ROUNDINGS = {"half up": Rounding.HALF_UP, "half even": Rounding.HALF_EVEN, "ceil": Rounding.CEILING, "floor": Rounding.FLOOR}
 
 
@@ -69,7 +69,7 @@ def agrees(expected: object, got: object, case: Case) -> bool:
     wanted, found = as_number(expected), as_number(got)
     if wanted is None or found is None:
         return expected == got
-    return abs(as_rounded(found, case.rounding) - wanted) <= case.tolerance
+    return any(abs(each - wanted) <= case.tolerance for each in (found, as_rounded(found, case.rounding)))
 
 
 def as_number(value: object) -> Fraction | None:
@@ -82,8 +82,8 @@ def as_number(value: object) -> Fraction | None:
 
 def as_rounded(value: Fraction, rounding: str) -> Fraction:
     """An exact value at the decimals at which the case's source was rounded, where it says so."""
-    named = ROUNDED.match(rounding)
-    return value if named is None else rounded(value, int(named[2]), ROUNDINGS[named[1]])
+    named = ROUNDED.search(rounding)
+    return value if named is None else rounded(value, int(named["digits"]), ROUNDINGS.get(named["mode"], Rounding.HALF_UP))
 
 
 def shown(value: object) -> str:

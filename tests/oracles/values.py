@@ -73,6 +73,11 @@ def days(pair: Sequence[str]) -> tuple[date, date]:
     return date.fromisoformat(begin), date.fromisoformat(end)
 
 
+def instant_or_start(text: str | None) -> int:
+    """An instant, or the beginning of time where it does not matter."""
+    return 0 if text is None else parse_iso(text)
+
+
 def optional_day(text: str | None) -> date | None:
     """A date, or None for null."""
     return None if text is None else date.fromisoformat(text)

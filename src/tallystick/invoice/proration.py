@@ -5,9 +5,9 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import assert_never
 
+from tallystick.invoice.cycles.stubs import dates_of, day_share
 from tallystick.model.billing.contracts import Period
 from tallystick.model.billing.price_book import Proration
-from tallystick.model.calendar import local_days
 
 
 def fee_share(proration: Proration, period: Period, from_ns: int, until_ns: int, zone: str) -> Fraction:
@@ -28,7 +28,7 @@ def fee_share(proration: Proration, period: Period, from_ns: int, until_ns: int,
         case Proration.EXACT:
             return Fraction(until_ns - from_ns, period.end_ns - period.start_ns)
         case Proration.DAILY:
-            return Fraction(local_days(zone, from_ns, until_ns), local_days(zone, period.start_ns, period.end_ns))
+            return day_share(dates_of(period.start_ns, period.end_ns, zone), dates_of(from_ns, until_ns, zone)).share
         case Proration.NONE:
             return Fraction(1)
         case _:

@@ -14,6 +14,7 @@ from tallystick.model.calendar import local_days
 from tallystick.model.instants import parse_iso
 from tests.oracles.values import (
     in_seconds,
+    instant_or_start,
     instant_text,
     milliseconds,
     number,
@@ -47,7 +48,7 @@ def function(name: str) -> str:
 
 def event(written: Fields) -> Event:
     """An event: its value is a number, or an id."""
-    return Event(at_ns=parse_iso(written["at"]), value=number_or_text(written["value"]), group=written.get("group", ""))
+    return Event(at_ns=instant_or_start(written.get("at")), value=number_or_text(written.get("value")), group=written.get("group", ""))
 
 
 def window(pair: list[str] | None) -> Window | None:

@@ -28,7 +28,7 @@ DIRECTIONS = {"increasing": crossed, "decreasing": crossed_falling}
 def alert_crossing(inputs: Fields, policy: Fields) -> Fields:
     """The thresholds between two readings."""
     thresholds = Thresholds(fixed=numbers(inputs["thresholds"]), recurring=optional(inputs.get("recurring")))
-    found = DIRECTIONS[inputs["direction"]](thresholds, number(inputs["previous"]), number(inputs["current"]))
+    found = DIRECTIONS[inputs["direction"]](thresholds, number_or_zero(inputs["previous"]), number(inputs["current"]))
     return {"crossed": found}
 
 

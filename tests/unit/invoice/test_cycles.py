@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from fractions import Fraction
 from itertools import islice, pairwise
@@ -22,11 +23,15 @@ from tallystick.invoice.cycles.dates import (
     whole_periods,
 )
 from tallystick.invoice.cycles.stubs import DayShare, billed_in_advance, day_share
-from tallystick.model.billing.price_book import Cycle
+from tallystick.invoice.periods import next_period, period_at
+from tallystick.invoice.proration import fee_share
+from tallystick.model.billing.price_book import Cycle, Proration
+from tallystick.model.calendar import day_start
 
 DATES = st.dates(date(2000, 1, 1), date(2040, 12, 31))
 CYCLES = st.sampled_from(list(INTERVALS.values()))
 DAYS = st.integers(1, 31)
+ZONE = "Europe/Berlin"
 
 
 @given(DATES, CYCLES, DAYS)
@@ -62,6 +67,27 @@ def test_what_is_billed_in_advance_is_a_stub_and_whole_cycles(start: date, cycle
     assert 0 < stub <= 1
     ended = billed_in_advance(start, end, through, cycle, billing_day)
     assert 0 < ended <= endless
+
+
+@given(
+    DATES,
+    st.sampled_from([cycle for cycle in INTERVALS.values() if cycle.unit in ("month", "year")]),
+    st.integers(1, 28),
+    st.one_of(st.none(), st.integers(1, 900)),
+    st.integers(0, 700),
+)
+def test_cycles_by_dates_are_the_periods_of_invoices(start: date, kind: Cycle, billing_day: int, length: int | None, later: int) -> None:
+    """What is billed in advance by dates is what fees are billed by instants, period by period, from the stub on."""
+    cycle, through = replace(kind, anniversary=True), start + timedelta(days=later)
+    end = None if length is None else start + timedelta(days=length)
+    anchor_ns, begin_ns = (day_start(day, ZONE) for day in (first_cycle_date(start, cycle, billing_day), start))
+    period, shares = period_at(cycle, anchor_ns, ZONE, begin_ns), Fraction(0)
+    while begin_ns <= day_start(through, ZONE) and (end is None or begin_ns < day_start(end, ZONE)):
+        until_ns = period.end_ns if end is None else min(period.end_ns, day_start(end, ZONE))
+        shares += fee_share(Proration.DAILY, period, begin_ns, until_ns, ZONE)
+        period = next_period(period, anchor_ns, ZONE)
+        begin_ns = period.start_ns
+    assert billed_in_advance(start, end, through, cycle, billing_day) == shares
 
 
 @given(DATES, CYCLES, DAYS, st.integers(1, 900), st.integers(0, 900), st.integers(0, 900))

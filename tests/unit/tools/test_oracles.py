@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import SHARED
 from tests.oracles import run as oracles
 from tests.oracles.cases import Case, Unreadable, read_cases
-from tests.oracles.judge import Judgement, Outcome, agrees, judge
+from tests.oracles.judge import Judgement, Outcome, agrees, as_rounded, judge
 from tests.oracles.registry import ADAPTERS
 from tests.oracles.skips import LATER, NO_SUCH_FEATURE, POLICIES, reason_of
 
@@ -146,7 +146,10 @@ def test_a_result_that_its_source_rounded_is_compared_at_its_decimals() -> None:
         tolerance=Fraction(0),
     )
     assert agrees("0.34", Fraction(1, 3), case)
+    assert agrees("1/3", Fraction(1, 3), case)
     assert not agrees("0.33", Fraction(1, 3), case)
+    assert as_rounded(Fraction(1, 3), "source has noise; values rounded to 4 decimals here") == Fraction("0.3333")
+    assert as_rounded(Fraction(1, 3), "exact, no rounding") == Fraction(1, 3)
 
 
 def test_an_adapter_that_breaks_fails_its_case_only() -> None:

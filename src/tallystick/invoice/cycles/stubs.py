@@ -10,6 +10,7 @@ from itertools import takewhile
 from tallystick.invoice.cycles.dates import advance, cycle_dates
 from tallystick.model.billing.money import Money, round_minor
 from tallystick.model.billing.price_book import Cycle
+from tallystick.model.calendar import local_date, next_day
 
 Span = tuple[date, date]
 """Local days from the first one on, until the last one, which is not part of it."""
@@ -40,6 +41,11 @@ class DayShare:
     def of(self, price: Fraction, currency: str) -> Money:
         """That part of a price for the whole period, rounded once: 24 of 31 days of 60.00 are 46.45."""
         return round_minor(price * self.share, currency)
+
+
+def dates_of(from_ns: int, until_ns: int, zone_name: str) -> Span:
+    """The local dates that have an instant in [from_ns, until_ns), which is not empty."""
+    return local_date(from_ns, zone_name), next_day(local_date(until_ns - 1, zone_name))
 
 
 def day_share(period: Span, service: Span, trial_days: int = 0) -> DayShare:
