@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
-from tallystick.model.billing.contracts import Contract, Coverage, Customer, Seller, Subscription
+from tallystick.model.billing.contracts import Contract, Coupon, Coverage, Customer, Seller, Subscription
 from tallystick.model.billing.invoices import Usage
+from tallystick.model.billing.money import parse_money
 from tallystick.model.billing.price_book import PriceBook
 from tallystick.model.instants import CELL_NS, CELLS_PER_HOUR, HOUR_NS, LATEST_NS, hour_start, parse_iso
 from tallystick.model.resources import SIZES, Attributes
@@ -111,10 +112,25 @@ def contract(case: Case) -> Contract:
                 end_ns=None if end == "-" else parse_iso(end),
                 anchor_ns=parse_iso(anchor[1]) if anchor else None,
                 covers=Coverage(resources=tuple(word for word in words if "=" not in word), labels=labels),
+                coupons=tuple(_coupon(row) for row in case.rows["coupons"] if row.split()[0] == name),
             )
         )
     customer = Customer(id="c", name="Customer", currency=case.settings.get("currency", "USD"), time_zone=case.settings.get("zone", "UTC"))
     return Contract(seller=Seller(id="seller", name="Seller"), customer=customer, subscriptions=tuple(subscriptions))
+
+
+def _coupon(row: str) -> Coupon:
+    """`s welcome 10 % from .. until`, or `s welcome 20.00 EUR from .. -`, then the charges that it is for."""
+    _, name, amount, unit, start, _, end, *charges = row.split()
+    return Coupon(
+        id=name,
+        name=name,
+        percent=Fraction(amount) if unit == "%" else None,
+        amount=None if unit == "%" else parse_money(amount, unit),
+        charges=tuple(charges),
+        from_ns=parse_iso(start),
+        until_ns=None if end == "-" else parse_iso(end),
+    )
 
 
 def usage(case: Case) -> Usage:

@@ -26,6 +26,8 @@ CELLS = tuple[int, ...]
 TYPE = "type"
 ADDED = frozenset({"fixed"})
 """Fields that came after the first invoices were frozen: not written while they say their default, so that old hashes hold."""
+FORMER = {"prorate_free": "prorate"}
+"""Fields that were frozen under another name."""
 
 Json = Any
 
@@ -152,6 +154,7 @@ def _decode_plain(kind: Any, value: Json, place: str) -> object:  # noqa: ANN401
 
 def _decode_dataclass(kind: Any, value: Json, place: str) -> object:  # noqa: ANN401  (see decode)
     hints = _hints(kind)
+    value = {FORMER.get(key, key): item for key, item in value.items()}
     unknown = value.keys() - {_key(name) for name in hints} - {TYPE}
     if unknown:
         raise ValueError(f"{place}.{min(unknown)}: an unknown field")

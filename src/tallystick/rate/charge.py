@@ -9,20 +9,25 @@ from fractions import Fraction
 from tallystick.model.billing.contracts import Subscription
 from tallystick.model.billing.invoices import Derivation, Line, LineKind, Share, Step, line_key
 from tallystick.model.billing.money import Money, exact_text, round_parts
-from tallystick.rate.adjustments import free_allowance
+from tallystick.rate.adjustments import cap, free_allowance, included_amount
 from tallystick.rate.models.registry import model_of
-from tallystick.rate.slices import Position, Priced, Slice, Terms
+from tallystick.rate.slices import Draft, Position, Slice, Terms
 
 Group = tuple[tuple[str, str], ...]
 
 QUANTITY_ADJUSTMENTS = (
-    # Free units leave first: what is given away may not fill a tier, nor an included amount that was paid for.
+    # Free units leave first: what is given away may not use up an included amount, which was paid for.
     free_allowance.adjust,
+    # Then what a fee pays for: what is left is overage, and only that fills tiers.
+    included_amount.adjust,
 )
-"""Before the model, each `adjust(slices, terms) -> slices`, in the order of billing.md: free allowance, included amount.
+"""Before the model, each `adjust(slices, terms) -> slices`, in the order of billing.md: free allowance, included amount."""
 
-What changes amounts after the model (the cap) is a tuple of its own beside this one: it sees money, not quantities.
-"""
+AMOUNT_ADJUSTMENTS = (
+    # The cap sees what the model says of everything, over all groups and versions: it is the last word on a resource.
+    cap.adjust,
+)
+"""After the model, each `adjust(drafts, terms) -> drafts`: they see money, not quantities."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,17 +42,17 @@ class GroupUsage:
 
 def price_charge(subscription: Subscription, groups: Sequence[GroupUsage], terms: Terms) -> tuple[Line, ...]:
     """The lines of one charge in order of groups, versions and tiers; their amounts add up to its one rounding."""
-    drafts = [draft for usage in groups for draft in _priced(usage, terms)]
+    drafts = tuple(draft for usage in groups for draft in _priced(usage, terms))
+    for adjust in AMOUNT_ADJUSTMENTS:
+        drafts = adjust(drafts, terms)
     if not drafts:
         return ()
-    plan = drafts[-1][1].span.plan
-    exact = sum((priced.amount for _, _, priced, _, _ in drafts), Fraction(0))
-    total, parts = round_parts([priced.amount for _, _, priced, _, _ in drafts], plan.currency, plan.rounding)
-    once = f"the charge's {exact_text(exact)} rounded once, {plan.rounding}, is {total.text} {total.currency}"
+    plan = drafts[-1].piece.span.plan
+    amounts = [draft.priced.amount for draft in drafts]
+    total, parts = round_parts(amounts, plan.currency, plan.rounding)
+    exact = exact_text(sum(amounts, Fraction(0)))
+    once = f"the charge's {exact} rounded once, {plan.rounding}, is {total.text} {total.currency}"
     return tuple(_line(subscription, draft, part, once) for draft, part in zip(drafts, parts, strict=True))
-
-
-Draft = tuple[Group, Slice, Priced, Share, tuple[int, int]]
 
 
 def _priced(usage: GroupUsage, terms: Terms) -> list[Draft]:
@@ -58,14 +63,14 @@ def _priced(usage: GroupUsage, terms: Terms) -> list[Draft]:
     before = Fraction(0)
     drafts: list[Draft] = []
     for piece, share, service in zip(slices, usage.shares, usage.service, strict=True):
-        priced = model_of(piece.charge.model).priced(piece, Position(before=before, total=total))
-        drafts += [(usage.group, piece, each, share, service) for each in priced]
+        priced = model_of(piece.charge.model).priced(piece, Position(before=before, total=total, active=terms.share))
+        drafts += [Draft(group=usage.group, piece=piece, priced=each, share=share, service=service) for each in priced]
         before += piece.quantity
     return drafts
 
 
 def _line(subscription: Subscription, draft: Draft, amount: Money, once: str) -> Line:
-    group, piece, priced, share, (start_ns, end_ns) = draft
+    group, piece, priced, (start_ns, end_ns) = draft.group, draft.piece, draft.priced, draft.service
     span, charge = piece.span, piece.charge
     text = f"{once}, to its lines by largest remainder"
     rounding = Step(name="rounding", text=text, before=priced.amount, after=amount.exact, unit=amount.currency)
@@ -89,5 +94,5 @@ def _line(subscription: Subscription, draft: Draft, amount: Money, once: str) ->
         fixed=priced.fixed,
         amount=amount,
         derivation=Derivation(parts=piece.parts, steps=(*piece.steps, *priced.steps, rounding), unrounded=priced.amount),
-        share=share,
+        share=draft.share,
     )

@@ -12,6 +12,7 @@ from operator import add
 
 from tallystick.model.billing.contracts import Contract, Run, Subscription
 from tallystick.model.billing.invoices import Line, RatingResult, Usage, UsagePart
+from tallystick.model.billing.money import Money
 from tallystick.model.billing.price_book import Charge, PriceBook
 from tallystick.model.instants import cell_end
 from tallystick.model.usage import Cells
@@ -20,6 +21,8 @@ from tallystick.rate.charge import GroupUsage, price_charge
 from tallystick.rate.pool import Pool, PoolKey, pools_of, usage_by_span
 from tallystick.rate.slices import Slice, Terms
 from tallystick.rate.statement import statement_of
+from tallystick.rate.totals.bill import Bill
+from tallystick.rate.totals.steps import totalled
 
 
 def rate(usage: Usage, contract: Contract, books: Sequence[PriceBook], run: Run) -> RatingResult:
@@ -42,6 +45,25 @@ def rate(usage: Usage, contract: Contract, books: Sequence[PriceBook], run: Run)
 
 
 def _lines(subscription: Subscription, pools: Mapping[PoolKey, Pool], window: Window) -> Iterable[Line]:
+    lines = tuple(_charged(subscription, pools, window))
+    spans = window.prices[subscription.id]
+    if not spans:
+        return lines
+    sums: dict[str, Money] = {}
+    for line in lines:
+        sums[line.charge_id] = sums.get(line.charge_id, Money(minor=0, currency=line.amount.currency)) + line.amount
+    bill = Bill(
+        subscription=subscription,
+        span=spans[-1],
+        active=active_share(subscription, window.run),
+        period_start_ns=window.run.period_start_ns,
+        service=_service(subscription, window),
+        sums=sums,
+    )
+    return (*lines, *totalled(bill).lines)
+
+
+def _charged(subscription: Subscription, pools: Mapping[PoolKey, Pool], window: Window) -> Iterable[Line]:
     own = {key: pool for key, pool in pools.items() if key[0] == subscription.id}
     for charge in _charges(subscription, window):
         groups = sorted({key[2] for key, pool in own.items() if key[1] == charge.id and pool.hours})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from tallystick.model.billing.invoices import Step, UsagePart
+from tallystick.model.billing.invoices import Share, Step, UsagePart
 from tallystick.model.billing.price_book import Charge, PriceSpan
 
 
@@ -34,16 +34,23 @@ class Terms:
     charge: Charge
     active: Fraction
 
+    @property
+    def share(self) -> Fraction:
+        """The part of allowances, tiers and caps that holds: all of them where the charge does not prorate."""
+        return self.active if self.charge.prorate else Fraction(1)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
     """Where a slice lies in the period: the quantity of the versions before it, and that of all of them.
 
-    At a price-version change nothing restarts: a ladder goes on at `before`, a volume is that of `total`.
+    At a price-version change nothing restarts: a ladder goes on at `before`, a volume is that of `total`. `active` is the part
+    of the period whose tiers hold: the bounds and flat fees of half a period are half.
     """
 
     before: Fraction
     total: Fraction
+    active: Fraction = Fraction(1)
 
     def share(self, quantity: Fraction) -> Fraction:
         """The part of the whole that a quantity is: what is due once in a period is split by it. 1 of nothing."""
@@ -65,3 +72,14 @@ class Priced:
     steps: tuple[Step, ...]
     fixed: Fraction = Fraction(0)
     unit: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A line before its rounding: what a model says of a slice of a group, its coverage and its service period."""
+
+    group: tuple[tuple[str, str], ...]
+    piece: Slice
+    priced: Priced
+    share: Share
+    service: tuple[int, int]

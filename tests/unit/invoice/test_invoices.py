@@ -11,7 +11,7 @@ import pytest
 
 from tallystick.invoice import evidence, explain
 from tallystick.invoice.assemble import assemble, finalize
-from tallystick.invoice.codec import encode, from_json, to_json
+from tallystick.invoice.codec import decode, encode, from_json, to_json
 from tallystick.invoice.content import canonical, content_hash
 from tallystick.invoice.numbers import fiscal_year, number_text
 from tallystick.model.billing.contracts import Seller
@@ -26,10 +26,12 @@ from tallystick.model.billing.money import (
     round_minor,
     round_parts,
 )
+from tallystick.model.billing.price_book import Charge
 from tallystick.model.findings import FindingCode
 from tallystick.model.instants import iso, parse_iso
 from tallystick.model.resources import Attributes
 from tallystick.model.usage import Filled, Gap
+from tallystick.rate.models.unit import UnitModel
 from tallystick.rate.rate import rate
 from tests.cases.reading import all_cases, read
 from tests.unit.rate.test_rate_cases import closed
@@ -131,6 +133,18 @@ def test_json_that_is_no_invoice(path: tuple[str | int, ...], value: object, sai
     place[path[-1]] = value
     with pytest.raises(ValueError, match=said):
         from_json(json.dumps(document))
+
+
+def test_what_was_frozen_by_an_earlier_version_is_read() -> None:
+    """A charge without the fields that came later, one of them under its former name."""
+    charge = Charge(id="c", name="C", meter="uptime", per="hour", model=UnitModel(price=Fraction(1)), prorate=False)
+    written = encode(charge)
+    for later in ("included", "cap"):
+        del written[later]
+    written["prorate_free"] = written.pop("prorate")
+    assert decode(Charge, written) == charge
+    with pytest.raises(ValueError, match="price_free"):
+        decode(Charge, {**written, "price_free": 1})
 
 
 def test_json_with_a_field_missing() -> None:

@@ -20,7 +20,7 @@ from tests.cases.reading import Case, Expected, all_cases, books, contract, usag
 CASES = all_cases()
 LINE = re.compile(
     r"(?P<charge>[\w-]+)(?P<group>\[.*?\])?( v(?P<version>\d+))?\s+"
-    r"(?P<quantity>[^:]*?) (?P<unit>[\w-]+) at (?P<price>[\d.]+)( \+ (?P<fixed>[^=]+))?\s+= (?P<amount>[\d.]+)"
+    r"(?P<quantity>[^:]*?) (?P<unit>[\w-]+) at (?P<price>-?[\d.]+)( \+ (?P<fixed>[^=]+?)| (?P<off>- [^=]+?))?\s+= (?P<amount>-?[\d.]+)"
 )
 
 
@@ -79,9 +79,9 @@ def same_lines(expected: Expected, lines: tuple[Line, ...]) -> None:
         assert (found["group"] or "[]") == f"[{' '.join(value for _, value in line.group)}]"
         assert found["version"] in (None, str(line.book_version)), text
         assert (line.quantity, line.unit) == (value_of(found["quantity"]), found["unit"]), text
-        assert line.unit_price == value_of(found["price"]), text
+        assert line.unit_price == Fraction(found["price"]), text
         assert line.amount.text == found["amount"], text
-        assert line.fixed == value_of(found["fixed"] or "0"), text
+        assert line.fixed == value_of(found["fixed"] or f"0 {found['off'] or ''}"), text
         assert line.derivation.unrounded == line.quantity * line.unit_price + line.fixed
         assert abs(round_minor(line.derivation.unrounded, line.amount.currency).minor - line.amount.minor) <= 1
         assert line.derivation.steps, "no line without derivation"

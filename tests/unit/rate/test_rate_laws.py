@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tallystick.invoice import assemble, codec, evidence, explain
-from tallystick.model.billing.invoices import Line, RatingResult, Usage
+from tallystick.model.billing.invoices import Line, LineKind, RatingResult, Usage
 from tallystick.model.billing.money import Money, round_minor
 from tallystick.model.billing.price_book import PriceBook
 from tallystick.model.instants import CELL_NS, DAY_NS
@@ -162,7 +162,7 @@ def test_no_line_without_derivation_and_nothing_inexact(world: World) -> None:
     keys = [line.key for line in result.lines]
     assert len(set(keys)) == len(keys)
     for line in result.lines:
-        assert line.derivation.parts
+        assert line.derivation.parts or line.kind is not LineKind.USAGE
         assert explain.verify_line(line) == ()
         for hour, cells in [row for part in line.derivation.parts for row in part.hours]:
             used = [hour + place * CELL_NS for place, cell in enumerate(cells) if cell]
@@ -181,6 +181,8 @@ def test_a_changed_figure_is_found(world: World, choice: st.DataObject) -> None:
         return
     number = choice.draw(st.integers(0, len(made.lines) - 1))
     line = made.lines[number]
+    if line.kind is not LineKind.USAGE:
+        return
     part = line.derivation.parts[0]
     more = replace(part, hours=((part.hours[0][0], (part.hours[0][1][0] + 1, *part.hours[0][1][1:])), *part.hours[1:]))
     changed = choice.draw(
@@ -207,3 +209,33 @@ def inexact(value: object) -> Iterable[object]:
     elif isinstance(value, tuple | list | dict):
         for item in value.values() if isinstance(value, dict) else value:
             yield from inexact(item)
+
+
+@EXAMPLES
+@given(worlds())
+def test_a_cap_is_never_passed_and_no_subscription_is_below_zero(world: World) -> None:
+    result = rated(world)
+    caps = {charge.id: charge.cap for book in world.books for charge in book.plans[0].charges}
+    resources = len({hour.resource_id for hour in world.usage.hours})
+    for (_, charge_id), amount in totals(result.lines).items():
+        most = caps.get(charge_id)
+        assert most is None or amount.exact <= round_minor(most * resources, world.run.currency).exact
+    for subscription in world.contract.subscriptions:
+        own = [line.amount.minor for line in result.lines if line.subscription_id == subscription.id]
+        assert sum(own) >= 0
+
+
+@EXAMPLES
+@given(worlds())
+def test_what_was_agreed_is_kept(world: World) -> None:
+    """Without discounts and coupons the sum of a commitment's charges lies within its bounds."""
+    bound = replace(world.contract, subscriptions=tuple(replace(each, coupons=()) for each in world.contract.subscriptions))
+    books = tuple(replace(book, plans=(replace(book.plans[0], discounts=()),)) for book in world.books)
+    result = rate(world.usage, bound, books, world.run)
+    for commitment in books[-1].plans[0].commitments:
+        named = commitment.charges or tuple(charge.id for charge in books[-1].plans[0].charges)
+        own = [line for line in result.lines if line.subscription_id == "t" and line.charge_id in (*named, commitment.id)]
+        total = sum((line.amount.exact for line in own), Fraction(0))
+        cent = Money(minor=1, currency=world.run.currency).exact
+        assert commitment.minimum is None or total >= commitment.minimum - cent
+        assert commitment.maximum is None or total <= commitment.maximum + cent

@@ -8,10 +8,10 @@ from itertools import pairwise
 
 from hypothesis import strategies as st
 
-from tallystick.model.billing.contracts import Contract, Coverage, Customer, Run, Seller, Subscription
+from tallystick.model.billing.contracts import Contract, Coupon, Coverage, Customer, Run, Seller, Subscription
 from tallystick.model.billing.invoices import Usage
-from tallystick.model.billing.money import ROUNDINGS
-from tallystick.model.billing.price_book import Charge, Cycle, Filters, Plan, PriceBook
+from tallystick.model.billing.money import ROUNDINGS, Money
+from tallystick.model.billing.price_book import Charge, Commitment, Cycle, Discount, Filters, Plan, PriceBook
 from tallystick.model.instants import CELLS_PER_HOUR, DAY_NS, HOUR_NS, LATEST_NS, parse_iso
 from tallystick.model.resources import SIZES, Attributes
 from tallystick.model.usage import Filled, Gap, UsageHour
@@ -92,6 +92,9 @@ def charge(draw: st.DrawFn, meter: str, also: bool, free: bool) -> Charge:
         filters=Filters(region=("eu",)) if also else Filters(),
         group_by=tuple(draw(st.lists(st.sampled_from(["region", "resource", "labels.team"]), max_size=2, unique=True))),
         free=draw(st.integers(0, 3).map(Fraction)) if free else Fraction(0),
+        included=draw(st.integers(0, 3).map(Fraction)) if free else Fraction(0),
+        cap=draw(st.none() | prices) if free else None,
+        prorate=draw(st.booleans()),
         also=also,
     )
 
@@ -101,14 +104,14 @@ def worlds(draw: st.DrawFn, *, free: bool = True, versions: int = 2) -> World:
     """A month of a few resources, of two customers, on a plan of one or two versions."""
     first = draw(charges(free=free))
     currency, rounding = draw(st.sampled_from(["USD", "JPY", "KWD"])), draw(st.sampled_from(ROUNDINGS))
-    plan = Plan(id="p", name="P", currency=currency, charges=first, rounding=rounding)
+    plan = Plan(id="p", name="P", currency=currency, charges=first, rounding=rounding, **draw(reductions(first)) if free else {})
     books = [PriceBook(id="b", version=1, effective_from_ns=0, plans=(plan,))]
     if draw(st.integers(1, versions)) == 2:
         dearer = tuple(replace(charge, model=draw(models()) if free else UnitModel(price=draw(prices))) for charge in first)
-        later = Plan(id="p", name="P", currency=plan.currency, charges=dearer, rounding=plan.rounding)
+        later = replace(plan, charges=dearer)
         begin = draw(st.integers(START_NS - DAY_NS, END_NS))
         books.append(PriceBook(id="b", version=2, effective_from_ns=begin, plans=(later,)))
-    return World(usage=draw(usages()), contract=draw(contracts(plan.currency)), books=tuple(books), run=run_of(plan.currency))
+    return World(usage=draw(usages()), contract=draw(contracts(plan.currency, coupons=free)), books=tuple(books), run=run_of(plan.currency))
 
 
 def run_of(currency: str) -> Run:
@@ -126,11 +129,31 @@ def run_of(currency: str) -> Run:
 
 
 @st.composite
-def contracts(draw: st.DrawFn, currency: str) -> Contract:
+def reductions(draw: st.DrawFn, charges: tuple[Charge, ...]) -> dict[str, tuple[Commitment | Discount, ...]]:
+    """Commitments and discounts of some of the charges."""
+    ids = [charge.id for charge in charges]
+    some = st.lists(st.sampled_from(ids), max_size=2, unique=True).map(tuple)
+    least, most = sorted(draw(st.tuples(prices, prices)))
+    commitment = Commitment(id="agreed", name="A", minimum=draw(st.sampled_from([None, least])), maximum=most, charges=draw(some))
+    discounts = [Discount(id=f"off-{place}", name="O", percent=Fraction(draw(st.integers(0, 100))), charges=draw(some)) for place in (1, 2)]
+    return {"commitments": (commitment,) if draw(st.booleans()) else (), "discounts": tuple(discounts[: draw(st.integers(0, 2))])}
+
+
+@st.composite
+def coupons_of(draw: st.DrawFn, currency: str) -> tuple[Coupon, ...]:
+    """A share and an amount."""
+    share = Coupon(id="share", name="S", percent=Fraction(draw(st.integers(0, 100))))
+    amount = Coupon(id="amount", name="A", amount=Money(minor=draw(st.integers(0, 10**6)), currency=currency))
+    return tuple(draw(st.lists(st.sampled_from([share, amount]), max_size=2, unique=True)))
+
+
+@st.composite
+def contracts(draw: st.DrawFn, currency: str, *, coupons: bool = True) -> Contract:
     """One subscription of everything, and one of a named resource, from some instant on."""
+    redeemed = draw(coupons_of(currency)) if coupons else ()
     subscriptions = (
         Subscription(id="s", customer_id="c", plan_id="p", start_ns=draw(st.integers(START_NS - DAY_NS, START_NS + 20 * DAY_NS))),
-        Subscription(id="t", customer_id="c", plan_id="p", start_ns=START_NS, covers=Coverage(resources=("vm-b",))),
+        Subscription(id="t", customer_id="c", plan_id="p", start_ns=START_NS, covers=Coverage(resources=("vm-b",)), coupons=redeemed),
     )
     zone = draw(st.sampled_from(["UTC", "Asia/Kolkata", "America/New_York"]))
     customer = Customer(id="c", name="C", currency=currency, time_zone=zone)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 
+from tallystick.model.billing.money import Money
 from tallystick.model.billing.price_book import Cycle
 from tallystick.model.instants import cell_end, cell_start
 
@@ -66,6 +68,22 @@ class Coverage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Coupon:
+    """A reduction that a subscription has redeemed, by `percent` or by an `amount` of its plan's currency, one of the two.
+
+    It holds in each period that begins in [from_ns, until_ns) (`until_ns` None: for ever), for all charges when none is named.
+    """
+
+    id: str
+    name: str
+    percent: Fraction | None = None
+    amount: Money | None = None
+    charges: tuple[str, ...] = ()
+    from_ns: int = 0
+    until_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
     """A customer on a plan from `start_ns` until `end_ns` (None: open). Usage is covered in whole cells, fees by the exact instants.
 
@@ -81,6 +99,7 @@ class Subscription:
     anchor_ns: int | None = None
     covers: Coverage = field(default_factory=Coverage)
     implicit: bool = False
+    coupons: tuple[Coupon, ...] = ()
 
     @property
     def first_cell_ns(self) -> int:

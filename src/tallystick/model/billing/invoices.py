@@ -22,6 +22,9 @@ class LineKind(StrEnum):
 
     USAGE = "usage"
     FEE = "fee"
+    COMMITMENT = "commitment"
+    DISCOUNT = "discount"
+    COUPON = "coupon"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,8 +122,9 @@ class Line:
 
     `key` is `subscription/charge/group/version ordinal/tier/service period`. `plan_id` and `book_version` are attributes.
     Every part of the key is percent-encoded, so that no two keys meet. `charge_id` is the id of the charge, or of the
-    fee. `quantity` is exact, in `unit`, what is left after allowances: `quantity` x `unit_price` + `fixed` (the flat fee of a
-    tier) is the derivation's `unrounded`; `amount` is its part of the charge's one rounding. `meter` is empty for a fee.
+    fee, commitment, discount or coupon. `quantity` is exact, in `unit`, what is left after allowances: `quantity` x
+    `unit_price` + `fixed` (the flat fee of a tier; what a cap takes off) is the derivation's `unrounded`; `amount` is its
+    part of the charge's one rounding. `meter` is empty where no usage is priced.
     """
 
     key: str

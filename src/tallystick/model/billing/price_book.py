@@ -65,8 +65,9 @@ class Charge:
     `id` is stable across versions: it is part of the line key. `per` is a unit of `rate/units.py` (`core-hour`,
     `GiB-hour`, `GiB-month`, `GiB`, `million`, `hour`, ...). `month_hours` is None for the real months of the billing zone,
     or the hours of a nominal month (730), for units per month only. `group_by` names `region`, `resource` or
-    `labels.<name>`. `free` is in units of `per`, for each group; it is prorated (unless `prorate_free` is false) only when
-    the subscription is not in force for the whole period. A charge with `also` is charged in addition to the first charge
+    `labels.<name>`. `free` and `included` (what a fee pays for) are in units of `per`, for each group and period. `cap` is the most
+    that one resource costs in a period, in the plan's currency. They and the tiers are prorated (unless `prorate` is false)
+    only when the subscription is not in force for the whole period. A charge with `also` is charged in addition to the first charge
     that matches; without it, two charges that could match one resource are a mistake of the book.
     """
 
@@ -78,7 +79,9 @@ class Charge:
     filters: Filters = field(default_factory=Filters)
     group_by: tuple[str, ...] = ()
     free: Fraction = Fraction(0)
-    prorate_free: bool = True
+    included: Fraction = Fraction(0)
+    cap: Fraction | None = None
+    prorate: bool = True
     month_hours: Fraction | None = None
     also: bool = False
 
@@ -98,6 +101,32 @@ class Fee:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Commitment:
+    """The least or the most that some charges of a plan come to in a period, in its currency: all of them when none is named.
+
+    What is missing to the minimum is a line of its own (true-up), as is what the maximum takes off. Both are prorated, unless
+    `prorate` is false, only when the subscription is not in force for the whole period.
+    """
+
+    id: str
+    name: str
+    minimum: Fraction | None = None
+    maximum: Fraction | None = None
+    charges: tuple[str, ...] = ()
+    prorate: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discount:
+    """A share of what some charges or commitments come to that is taken off: of all charges when none is named."""
+
+    id: str
+    name: str
+    percent: Fraction
+    charges: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cycle:
     """A billing cycle: `count` units of `hour`, `day`, `week`, `month` or `year`, on the calendar or on an anniversary.
 
@@ -111,13 +140,15 @@ class Cycle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a subscription binds to: a currency, a cycle, perhaps fees, and charges in their order of matching."""
+    """What a subscription binds to: a currency, a cycle, perhaps fees, charges in their order of matching, and what changes their sums."""
 
     id: str
     name: str
     currency: str
     charges: tuple[Charge, ...]
     fees: tuple[Fee, ...] = ()
+    commitments: tuple[Commitment, ...] = ()
+    discounts: tuple[Discount, ...] = ()
     cycle: Cycle = field(default_factory=Cycle)
     default: bool = False
     rounding: Rounding = Rounding.HALF_UP

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
-from tallystick.model.billing.price_book import Charge, Filters, Plan, PriceBook
+from tallystick.model.billing.price_book import Charge, Commitment, Discount, Fee, Filters, Plan, PriceBook
 from tallystick.model.instants import iso
 from tallystick.rate.books.reader import UNREADABLE
 
@@ -65,16 +65,31 @@ def default_plan(books: Sequence[PriceBook], at_ns: int) -> str:
 
 
 def _plan_conflicts(plan: Plan) -> list[tuple[str, str, str]]:
-    names = [*(f".fees[{place}]" for place in range(len(plan.fees))), *(f".charges[{place}]" for place in range(len(plan.charges)))]
-    ids = [*(fee.id for fee in plan.fees), *(charge.id for charge in plan.charges)]
-    found = [(f"{names[place]}.id", f"{name!r} again", "each id of a fee or charge once in a plan") for place, name in _again(ids)]
-    if not ids:
+    parts: dict[str, Sequence[Fee | Charge | Commitment | Discount]] = {
+        "fees": plan.fees,
+        "charges": plan.charges,
+        "commitments": plan.commitments,
+        "discounts": plan.discounts,
+    }
+    names = [f".{key}[{place}]" for key, some in parts.items() for place in range(len(some))]
+    ids = [each.id for some in parts.values() for each in some]
+    found = [(f"{names[place]}.id", f"{name!r} again", "each id once in a plan") for place, name in _again(ids)]
+    if not plan.fees and not plan.charges:
         found.append((".charges", "neither a charge nor a fee", "at least one"))
     for (_, first), (later, second) in combinations(enumerate(plan.charges), 2):
         if not second.also and not first.also and overlap(first, second):
             what = f"{second.id!r}, which overlaps {first.id!r} on {second.meter}"
             found.append((f".charges[{later}]", what, "filters that exclude each other, or `also: true` to charge both"))
+    charges = [charge.id for charge in plan.charges]
+    found += _unknown("commitments", plan.commitments, charges)
+    found += _unknown("discounts", plan.discounts, [*charges, *(commitment.id for commitment in plan.commitments)])
     return found
+
+
+def _unknown(key: str, some: Sequence[Commitment | Discount], known: Sequence[str]) -> list[tuple[str, str, str]]:
+    """What names a charge that the plan does not have."""
+    wrong = [(place, name) for place, each in enumerate(some) for name in each.charges if name not in known and name != UNREADABLE]
+    return [(f".{key}[{place}].charges", repr(name), ", ".join(known)) for place, name in wrong]
 
 
 def overlap(first: Charge, second: Charge) -> bool:

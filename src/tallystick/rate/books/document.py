@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import Any
 
 from tallystick.model.billing.money import Rounding, exact_text
-from tallystick.model.billing.price_book import Charge, Cycle, Fee, FeeTiming, Filters, Plan, PriceBook, Proration
+from tallystick.model.billing.price_book import Charge, Commitment, Cycle, Discount, Fee, FeeTiming, Filters, Plan, PriceBook, Proration
 from tallystick.model.instants import iso
 from tallystick.rate.books.schema import CYCLES
 from tallystick.rate.models.registry import model_of
@@ -53,6 +53,8 @@ def _plan(plan: Plan) -> Document:
             "rounding": "" if plan.rounding is Rounding.HALF_UP else plan.rounding.value,
             "fees": [_fee(fee) for fee in plan.fees],
             "charges": [_charge(charge) for charge in plan.charges],
+            "commitments": [_commitment(each) for each in plan.commitments],
+            "discounts": [_discount(each) for each in plan.discounts],
         }
     )
 
@@ -76,6 +78,23 @@ def _fee(fee: Fee) -> Document:
     )
 
 
+def _commitment(each: Commitment) -> Document:
+    return _written(
+        {
+            "id": each.id,
+            "name": each.name,
+            "minimum": "" if each.minimum is None else exact_text(each.minimum),
+            "maximum": "" if each.maximum is None else exact_text(each.maximum),
+            "charges": list(each.charges),
+            "prorate": None if each.prorate else "false",
+        }
+    )
+
+
+def _discount(each: Discount) -> Document:
+    return _written({"id": each.id, "name": each.name, "percent": exact_text(each.percent), "charges": list(each.charges)})
+
+
 def _charge(charge: Charge) -> Document:
     model = model_of(charge.model)
     return _written(
@@ -89,7 +108,9 @@ def _charge(charge: Charge) -> Document:
             "filters": _filters(charge.filters),
             "group_by": list(charge.group_by),
             "free": exact_text(charge.free) if charge.free else "",
-            "prorate_free": None if charge.prorate_free else "false",
+            "included": exact_text(charge.included) if charge.included else "",
+            "cap": "" if charge.cap is None else exact_text(charge.cap),
+            "prorate": None if charge.prorate else "false",
             "month_hours": "" if charge.month_hours is None else exact_text(charge.month_hours),
             "also": charge.also,
         }

@@ -7,16 +7,18 @@ from fractions import Fraction
 
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 
-from tallystick.model.billing.money import MINOR_DIGITS, ROUNDINGS, Rounding
-from tallystick.model.billing.price_book import Charge, Cycle, Fee, FeeTiming, Filters, Plan, PriceBook, Proration
+from tallystick.model.billing.money import MINOR_DIGITS, ROUNDINGS, Rounding, exact_text
+from tallystick.model.billing.price_book import Charge, Commitment, Cycle, Discount, Fee, FeeTiming, Filters, Plan, PriceBook, Proration
 from tallystick.rate.books.reader import Fields, Reader, shown
 from tallystick.rate.models.registry import MODELS
 from tallystick.rate.units import METER_UNITS, unit_of
 
 BOOK_KEYS = ("book", "version", "effective_from", "effective_until", "corrects", "plans")
-PLAN_KEYS = ("id", "name", "currency", "cycle", "default", "rounding", "fees", "charges")
+PLAN_KEYS = ("id", "name", "currency", "cycle", "default", "rounding", "fees", "charges", "commitments", "discounts")
+COMMITMENT_KEYS = ("id", "name", "minimum", "maximum", "charges", "prorate")
+DISCOUNT_KEYS = ("id", "name", "percent", "charges")
 FEE_KEYS = ("id", "name", "amount", "timing", "proration")
-CHARGE_KEYS = ("id", "name", "meter", "per", "model", "filters", "group_by", "free", "prorate_free", "month_hours", "also")
+CHARGE_KEYS = ("id", "name", "meter", "per", "model", "filters", "group_by", "free", "included", "cap", "prorate", "month_hours", "also")
 FILTER_KEYS = ("region", "kind", "labels")
 CYCLE_KEYS = ("unit", "count", "anniversary")
 
@@ -62,6 +64,8 @@ def _read_plan(reader: Reader, node: Node, place: str) -> Plan:
         rounding=Rounding(fields.choice("rounding", ROUNDINGS, default=Rounding.HALF_UP)),
         fees=tuple(_read_fee(reader, item, at) for at, item in fields.items("fees", "fees")),
         charges=tuple(_read_charge(reader, item, at) for at, item in fields.items("charges", "charges")),
+        commitments=tuple(_read_commitment(reader, item, at) for at, item in fields.items("commitments", "commitments")),
+        discounts=tuple(_read_discount(reader, item, at) for at, item in fields.items("discounts", "discounts")),
     )
 
 
@@ -99,6 +103,38 @@ def _read_fee(reader: Reader, node: Node, place: str) -> Fee:
     )
 
 
+def _read_commitment(reader: Reader, node: Node, place: str) -> Commitment:
+    fields = reader.fields(node, place, COMMITMENT_KEYS)
+    identifier = fields.identifier("id")
+    minimum, maximum = (fields.decimal(key) if key in fields.nodes else None for key in ("minimum", "maximum"))
+    if fields.sound and minimum is None and maximum is None:
+        fields.wrong("minimum", "neither a minimum nor a maximum", "at least one")
+    if minimum is not None and maximum is not None and maximum < minimum:
+        fields.wrong("maximum", exact_text(maximum), f"at least the minimum, {exact_text(minimum)}")
+    return Commitment(
+        id=identifier,
+        name=fields.text("name", default=identifier),
+        minimum=minimum,
+        maximum=maximum,
+        charges=fields.words("charges", "ids of charges"),
+        prorate=fields.flag("prorate", default=True),
+    )
+
+
+def _read_discount(reader: Reader, node: Node, place: str) -> Discount:
+    fields = reader.fields(node, place, DISCOUNT_KEYS)
+    identifier = fields.identifier("id")
+    percent = fields.decimal("percent", required=True)
+    if percent > 100:
+        fields.wrong("percent", exact_text(percent), "at most 100")
+    return Discount(
+        id=identifier,
+        name=fields.text("name", default=identifier),
+        percent=percent,
+        charges=fields.words("charges", "ids of charges or commitments"),
+    )
+
+
 def _read_charge(reader: Reader, node: Node, place: str) -> Charge:
     kind = _model_name(node)
     rule = MODELS.get(kind, MODELS["unit"])
@@ -116,7 +152,9 @@ def _read_charge(reader: Reader, node: Node, place: str) -> Charge:
         filters=_read_filters(fields),
         group_by=_read_groups(fields),
         free=fields.decimal("free"),
-        prorate_free=fields.flag("prorate_free", default=True),
+        included=fields.decimal("included"),
+        cap=fields.decimal("cap") if "cap" in fields.nodes else None,
+        prorate=fields.flag("prorate", default=True),
         month_hours=_read_month(fields, meter, per),
         also=fields.flag("also", default=False),
     )

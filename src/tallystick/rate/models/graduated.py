@@ -13,7 +13,7 @@ from tallystick.model.billing.invoices import Step
 from tallystick.model.billing.money import exact_text
 from tallystick.rate.books.reader import Fields
 from tallystick.rate.models.model import QuantityModel
-from tallystick.rate.models.tiers import Part, Tier, parts_between, read_tiers, write_tiers
+from tallystick.rate.models.tiers import Part, Tier, parts_between, read_tiers, scaled, write_tiers
 from tallystick.rate.slices import Position, Priced, Slice
 
 
@@ -37,8 +37,9 @@ class GraduatedModel(QuantityModel):
 
     def priced(self, piece: Slice, position: Position) -> tuple[Priced, ...]:
         """The ladder goes on where the slice before it ended."""
-        parts = list(parts_between(self.tiers, position.before, position.before + piece.quantity))
-        return tuple(_of_part(part, piece) for part in parts) or (_nothing(self.tiers[0], piece),)
+        tiers = scaled(self.tiers, position.active)
+        parts = list(parts_between(tiers, position.before, position.before + piece.quantity))
+        return tuple(_of_part(part, piece) for part in parts) or (_nothing(tiers[0], piece),)
 
 
 def _of_part(part: Part, piece: Slice) -> Priced:

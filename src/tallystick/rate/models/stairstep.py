@@ -13,7 +13,7 @@ from tallystick.model.billing.invoices import Step
 from tallystick.model.billing.money import exact_text
 from tallystick.rate.books.reader import Fields
 from tallystick.rate.models.model import QuantityModel
-from tallystick.rate.models.tiers import STAIR_KEYS, Tier, read_tiers, tier_of, write_tiers
+from tallystick.rate.models.tiers import STAIR_KEYS, Tier, read_tiers, scaled, tier_of, write_tiers
 from tallystick.rate.slices import Position, Priced, Slice
 
 
@@ -37,7 +37,7 @@ class StairstepModel(QuantityModel):
 
     def priced(self, piece: Slice, position: Position) -> tuple[Priced, ...]:
         """The slice's share of the flat price that the whole period's quantity reaches, in its version's stairs."""
-        ordinal, tier = tier_of(self.tiers, position.total)
+        ordinal, tier = tier_of(scaled(self.tiers, position.active), position.total)
         unit, currency = piece.charge.per, piece.span.plan.currency
         share = position.share(piece.quantity)
         amount = tier.flat * share

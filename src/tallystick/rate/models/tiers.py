@@ -71,6 +71,15 @@ def _written(tier: Tier, keys: Sequence[str]) -> dict[str, str]:
     return kept if tier.up_to is None else {"up_to": exact_text(tier.up_to), **kept}
 
 
+def scaled(tiers: Sequence[Tier], active: Fraction) -> tuple[Tier, ...]:
+    """The ladder of a part of a period: bounds and flat fees in proportion, prices as they are."""
+    if active == 1:
+        return tuple(tiers)
+    return tuple(
+        Tier(up_to=None if tier.up_to is None else tier.up_to * active, price=tier.price, flat=tier.flat * active) for tier in tiers
+    )
+
+
 def parts_between(tiers: Sequence[Tier], before: Fraction, after: Fraction) -> Iterator[Part]:
     """The parts of (before, after] in the tiers they lie in, in order: what was used before fills the ladder first.
 

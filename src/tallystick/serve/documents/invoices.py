@@ -170,6 +170,7 @@ class LineDocument(Document):
     amount: ShownMoney
     derivation: DerivationDocument
     share: ShareDocument
+    fixed: Rational = "0"
 
 
 class StatementDocument(Document):
