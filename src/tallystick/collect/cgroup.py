@@ -36,7 +36,7 @@ from tallystick.collect.parse import (
     proc_cgroup_paths,
     whole_vcpus,
 )
-from tallystick.collect.resource import CPU, DISK_BYTES, DISK_OPS, MEASURED_AT, MEMORY, NETWORK, Found, GoneError, Row, Sizes
+from tallystick.collect.resource import CPU, DISK_BYTES, DISK_OPS, MEASURED_AT, MEMORY, NETWORK, WIDTH, Found, GoneError, Row, Sizes
 
 log = logging.getLogger(__name__)
 
@@ -170,7 +170,7 @@ class GroupReader:
         self._kinds: tuple[int, ...] = ()
         self._raws: list[bytes] = []
         self._text = b""
-        self._values = array("q", bytes(64))  # memory, CPU, disk and network: all of a sample but its instant
+        self._values = array("q", bytes(8 * WIDTH))  # the sample that was put last
         self._size = 256
         self._network: Network | None = None
         self._apart: Network | None = None
@@ -203,10 +203,11 @@ class GroupReader:
         if text != self._text:
             self._parse(raws)
             self._text = text
+        values = self._values
         if self._apart is not None:
-            self._values[6], self._values[7] = self._apart.read()
-        rows.append(at_ns)
-        rows.extend(self._values)
+            values[7], values[8] = self._apart.read()
+        values[0] = at_ns
+        rows += values
 
     def read(self, at_ns: int) -> Row:
         """A sample by itself (resource.Reader)."""
@@ -234,21 +235,21 @@ class GroupReader:
                 self._parse([os.pread(fd, self._size, 0) for fd in self._fds])
                 return
             if kind is _BYTES_V1:
-                values[2], values[3] = blkio_sums(raw)
+                values[3], values[4] = blkio_sums(raw)
             elif kind is _OPS_V1:
-                values[4], values[5] = blkio_sums(raw)
+                values[5], values[6] = blkio_sums(raw)
             elif kind is _MEMORY:
-                values[0] = max(0, int(raw) - self._inactive)
+                values[1] = max(0, int(raw) - self._inactive)
             elif kind is _CPU_V1:
-                values[1] = int(raw)
+                values[2] = int(raw)
             elif kind is _CPU_V2:
-                values[1] = cpu_stat_nanos(raw)
+                values[2] = cpu_stat_nanos(raw)
             elif kind is _TAP:
                 pair = True
             else:
-                values[2], values[3], values[4], values[5] = io_stat(raw)
+                values[3], values[4], values[5], values[6] = io_stat(raw)
         if pair and isinstance(self._network, Taps):
-            values[6], values[7] = self._network.counted(raws[-2], raws[-1])
+            values[7], values[8] = self._network.counted(raws[-2], raws[-1])
         self._raws = raws
 
     def refresh(self) -> bool:

@@ -6,7 +6,6 @@ import errno
 import logging
 import os
 import select
-import time
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -22,8 +21,6 @@ from tallystick.model.samples import GAP_AFTER_INTERVALS, LifecycleEvent, Lifecy
 
 log = logging.getLogger(__name__)
 
-_WAKE_EARLY_NS = 1_500_000
-"""epoll waits whole milliseconds: it is left so early, and the rest is slept exactly."""
 _FACTS_SECONDS = 60
 _SURE_LOOKS = 15
 """What is watched is asked whether it is empty at every 15th look only: its processes may have been moved away.
@@ -231,14 +228,14 @@ class Collector:
             self._end_if_over(one)
 
     def _wait(self, until_ns: int) -> None:
-        while True:
+        """Until then, or until something is asked for. `select` wakes to the microsecond, where epoll knows whole milliseconds only."""
+        while not self._asked_stop:
             left = until_ns - self._clock.boottime_ns()
-            if left <= 0 or self._asked_stop:
+            if left <= 0:
                 return
-            if left <= _WAKE_EARLY_NS:
-                time.sleep(left / 1e9)
-                return
-            for fd, _ in self._epoll.poll((left - _WAKE_EARLY_NS) / 1e9):
+            if not select.select((self._epoll,), (), (), left / 1e9)[0]:
+                continue
+            for fd, _ in self._epoll.poll(0):
                 if fd == self._event_fd:
                     with suppress(BlockingIOError):
                         os.eventfd_read(fd)

@@ -22,13 +22,10 @@ def inactive_file_bytes(raw: bytes, *, v1: bool) -> int:
 
 
 def _keyed(raw: bytes, key: bytes) -> int:
-    start = raw.find(b"\n" + key + b" ")
-    start = 0 if raw.startswith(key + b" ") else start + 1
-    if start == 0 and not raw.startswith(key + b" "):
+    _, found, rest = (b"\n" + raw).partition(b"\n" + key + b" ")
+    if not found:
         raise ValueError(f"{key.decode()} is not in {raw[:60]!r}")
-    begin = start + len(key) + 1
-    end = raw.find(b"\n", begin)
-    return int(raw[begin:] if end < 0 else raw[begin:end])
+    return int(rest.partition(b"\n")[0])
 
 
 def io_stat(raw: bytes) -> Disk:

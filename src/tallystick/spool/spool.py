@@ -10,7 +10,7 @@ import threading
 import time
 from array import array
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tallystick.model.resources import Fact
@@ -128,7 +128,8 @@ class Spool:
         self._file_bytes = file_bytes
         self._trace_of = trace_of
         self._encoders = (PlanesEncoder(), TailEncoder())
-        self._work: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._work: queue.SimpleQueue[list[_Work] | None] = queue.SimpleQueue()
+        self._held: list[_Work] = []
         self._unwritten = 0
         self._unwritten_bytes = 0
         self._tail_waits = False
@@ -182,13 +183,18 @@ class Spool:
             rows=rows,
             since_ns=rows[0] if since_ns is None else since_ns,
         )
-        self._put(_Work(kind=RecordKind.BATCH, batch=closed, urgent=urgent), closed.since_ns)
+        self._held.append(_Work(kind=RecordKind.BATCH, batch=closed, urgent=urgent))
+        self._expect(self._held[-1], closed.since_ns)
+        if urgent:
+            self._hand_over()
 
     def notice(self, events: Sequence[LifecycleEvent], facts: Sequence[Fact]) -> None:
         """Lifecycle and facts: on disk and sent at once, in order."""
         if events or facts:
             first = min([event.at_ns for event in events] + [fact.at_ns for fact in facts])
-            self._put(_Work(kind=RecordKind.NOTICE, payload=notice_payload(events, facts), urgent=True), first)
+            self._held.append(_Work(kind=RecordKind.NOTICE, payload=notice_payload(events, facts), urgent=True))
+            self._expect(self._held[-1], first)
+            self._hand_over()
 
     def tail(
         self,
@@ -205,20 +211,14 @@ class Spool:
         instant since when its samples tell of usage) of batches of which these are the first samples.
         """
         rows = [
-            TailPart(
-                resource_id=resource_id,
-                boot_id=boot_id,
-                sequence=self._sequences.get((resource_id, boot_id), 0) + 1,
-                interval_ns=interval_ns,
-                presence=presence,
-                rows=content,
-            )
+            TailPart(resource_id, boot_id, self._sequences.get((resource_id, boot_id), 0) + 1, interval_ns, presence, content)
             for resource_id, boot_id, interval_ns, presence, content in parts
         ]
         began = tuple((one, boot, self._sequences.get((one, boot), 0) + 1, ns) for one, boot, ns in since)
         head = TailHead(at_ns=at_ns, anchor_ns=anchor_ns, host_boot=host_boot, seen=seen, since=began)
         self._tail_waits = True
-        self._work.put(_Work(kind=RecordKind.TAIL, head=head, parts=rows))
+        self._held.append(_Work(kind=RecordKind.TAIL, head=head, parts=rows))
+        self._hand_over()
 
     @property
     def is_stalled(self) -> bool:
@@ -233,22 +233,25 @@ class Spool:
     def flush(self, seconds: float) -> bool:
         """Wait until all that was given is on disk; False if it is not after so many seconds."""
         done = threading.Event()
-        self._work.put(_Work(kind=RecordKind.TAIL, done=done))
+        self._held.append(_Work(kind=RecordKind.TAIL, done=done))
+        self._hand_over()
         return done.wait(seconds)
 
     def close(self, seconds: float = 10.0) -> None:
         """Write what is left, and give the directory free. What could not be written is told."""
+        self._hand_over()
         self._work.put(None)
         self._thread.join(seconds)
         if self._thread.is_alive():
             log.error("spool_not_written", extra={"waiting": self._unwritten, "directory": str(self.directory)})
         os.close(self._lock_fd)
 
-    # The writer's thread
+    def _hand_over(self) -> None:
+        """Give the writer what was held back: batches that nobody waits for are written with the next tail, in one go."""
+        self._work.put(self._held)
+        self._held = []
 
-    def _put(self, work: _Work, first_at_ns: int) -> None:
-        self._expect(work, first_at_ns)
-        self._work.put(work)
+    # The writer's thread
 
     def _expect(self, work: _Work, first_at_ns: int) -> None:
         self._tokens += 1
@@ -266,7 +269,7 @@ class Spool:
                 if item is None:
                     ending = True
                 else:
-                    batch.append(item)
+                    batch += item
                 try:
                     item = self._work.get_nowait()
                 except queue.Empty:
@@ -465,16 +468,7 @@ class Spool:
             if found.damaged:
                 key = (one.resource_id, one.boot_id)
                 sequence = self._sequences[key] = self._sequences.get(key, 0) + 1
-                one = OpenBatch(  # noqa: PLW2901 - the same samples under the new spool
-                    resource_id=one.resource_id,
-                    boot_id=one.boot_id,
-                    spool_id=self.spool_id,
-                    sequence=sequence,
-                    interval_ns=one.interval_ns,
-                    presence=one.presence,
-                    rows=one.rows,
-                    since_ns=one.since_ns,
-                )
+                one = replace(one, spool_id=self.spool_id, sequence=sequence)  # noqa: PLW2901 - the same samples under the new spool
             elif one.spool_id == self.spool_id:
                 self._sequences[one.resource_id, one.boot_id] = one.sequence
             works.append(_Work(kind=RecordKind.BATCH, batch=one, urgent=True))
@@ -489,8 +483,7 @@ class Spool:
                 raise
             log.error("spool_full", extra={"error": str(error), "directory": str(self.directory), "waiting": self._unwritten})
             self._abandon()
-            for work in works:  # what is on disk is sent meanwhile, and makes room
-                self._work.put(work)
+            self._work.put(works)  # what is on disk is sent meanwhile, and makes room
         sync_directory(self.directory)
         if found.files or found.open_batches or found.damaged:
             log.info(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import threading
+import time
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -240,6 +241,20 @@ def test_a_damaged_header_costs_nothing_but_itself(crash: Crash) -> None:
     crash.open()
     assert crash.batches() == [("a", 1, cpu(0, 2))]
     assert crash.spool.quarantine.damaged == 1
+
+
+def test_a_batch_that_nobody_waits_for_is_written_with_the_next_tail_in_one_go(crash: Crash) -> None:
+    crash.batch("a", rows(0, 2))
+    crash.batch("b", rows(0, 2))
+    time.sleep(0.02)
+    assert (crash.spool.backlog.depth(), crash.spool.backlog.first_at_ns()) == (0, 1000)
+    crash.tail(1)
+    crash.spool.batch("a", BOOT, INTERVAL, 7, rows(2, 1), urgent=False)
+    crash.spool.batch("b", BOOT, INTERVAL, 7, rows(2, 1), urgent=True)
+    until = time.monotonic() + 10
+    while crash.spool.backlog.depth() < 4 and time.monotonic() < until:
+        time.sleep(0.01)
+    assert [one[:2] for one in crash.batches()] == [("a", 1), ("b", 1), ("a", 2), ("b", 2)], "one that is wanted takes the others along"
 
 
 def test_two_agents_on_one_directory_are_refused(crash: Crash) -> None:
