@@ -21,6 +21,7 @@ from google.protobuf.json_format import MessageToJson, ParseDict, ParseError
 from google.protobuf.message import DecodeError, Message
 
 from tallystick.ingest.rows import DAEMON_ROW_FIELD, DAEMON_ROW_FIELDS, DAEMON_TEXTS
+from tallystick.ingest.sources.alike import read_alike
 from tallystick.ingest.sources.readings import ROW_FIELD, ROW_FIELDS
 from tallystick.ingest.sources.wire_columns import TOO_MANY_ROWS, Table, TooManyRows, read_rows, texts_end
 from tallystick.model.outcomes import Refusal, RefusalCode
@@ -182,7 +183,8 @@ def _without_rows(body: bytes, message_class: type[Message]) -> bytes:
         rows_at, row_field, fields = texts_end(body, DAEMON_TEXTS), DAEMON_ROW_FIELD, DAEMON_ROW_FIELDS
     else:
         return body
-    table = read_rows(body[rows_at:], row_field, fields)
+    rows = body[rows_at:]
+    table = read_alike(rows, row_field, fields) or read_rows(rows, row_field, fields)
     TABLE.set(table)
     return body if table is None else body[:rows_at]
 

@@ -64,32 +64,36 @@ def columns_of(resource_id: str, metrics: Sequence[wire.VMMetrics]) -> Rows:
     rows = list(metrics)
     values = np.fromiter(chain.from_iterable(map(_VALUES, rows)), np.int64, len(FIELDS) * len(rows)).reshape(-1, len(FIELDS))
     clock = np.fromiter(chain.from_iterable(map(_STAMP, map(_TIMESTAMP, rows))), np.int64, 2 * len(rows)).reshape(-1, 2)
-    return _sorted(resource_id, clock, values)
+    return _sorted(resource_id, clock.T, values.T)
 
 
 def columns_of_table(resource_id: str, table: Table) -> Rows:
     """The same of rows that were read from their bytes."""
     stamp = table.stamps["timestamp"]
-    values = np.stack([table.integers[name] for name in FIELDS], axis=1).view(np.int64)
-    return _sorted(resource_id, np.stack([stamp.seconds, stamp.nanos], axis=1), values)
+    values = np.stack([table.integers[name] for name in FIELDS]).view(np.int64)
+    return _sorted(resource_id, np.stack([stamp.seconds, stamp.nanos]), values)
 
 
 def _sorted(resource_id: str, clock: NDArray[np.int64], values: NDArray[np.int64]) -> Rows:
-    """The samples of `values`, [n, 6] in the order of `FIELDS`, at the seconds and nanoseconds of `clock`, [n, 2]."""
-    seconds, nanos = clock[:, 0], clock[:, 1]
+    """The samples of `values`, [6, n] in the order of `FIELDS`, at the seconds and nanoseconds of `clock`, [2, n]."""
+    seconds, nanos = clock
     dated = (seconds >= OLDEST_S) & (seconds < LATEST_S) & (nanos >= 0) & (nanos < 10**9)
-    possible = dated & (values >= 0).all(axis=1)
-    aside = [_aside(resource_id, int(index), clock[index].tolist(), values[index].tolist()) for index in np.flatnonzero(~possible)]
-    at_ns = seconds[possible] * 10**9 + nanos[possible]
+    possible = dated & (values >= 0).all(axis=0)
+    aside: list[Quarantined] = []
+    if not possible.all():
+        aside = [
+            _aside(resource_id, place, clock[:, place].tolist(), values[:, place].tolist()) for place in np.flatnonzero(~possible).tolist()
+        ]
+        seconds, nanos, values = seconds[possible], nanos[possible], values[:, possible]
+    at_ns = seconds * 10**9 + nanos
     if not at_ns.size:
         return Rows(columns={}, quarantined=aside)
-    values = values[possible]
     if not (at_ns[1:] > at_ns[:-1]).all():
         order = np.argsort(at_ns, kind="stable")
-        at_ns, values = at_ns[order], values[order]
+        at_ns, values = at_ns[order], values[:, order]
         last = np.append(at_ns[1:] != at_ns[:-1], True)
-        at_ns, values = at_ns[last], values[last]
-    columns: Columns = {"measured_at": at_ns, **dict(zip(COLUMNS, values.T, strict=True))}
+        at_ns, values = at_ns[last], values[:, last]
+    columns: Columns = {"measured_at": at_ns, **dict(zip(COLUMNS, values, strict=True))}
     return Rows(columns=columns, quarantined=aside)
 
 

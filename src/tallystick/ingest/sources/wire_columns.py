@@ -54,11 +54,10 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stamps:
-    """Timestamps, row by row: 0 and 0 where there is none; `told`: where there is one."""
+    """Timestamps, row by row: 0 and 0 where there is none."""
 
     seconds: Places
     nanos: Places
-    told: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,7 +80,7 @@ class TooManyRows(Exception):  # noqa: N818 (it is an answer, not a fault)
     """A message holds more rows than a request may: a row can be two bytes, and each takes hundreds once it is read."""
 
 
-class _Left(Exception):  # noqa: N818 (it is no fault: the library reads it)
+class Left(Exception):  # noqa: N818 (it is no fault: the library reads it)
     """The bytes are not as simple as this reader needs them."""
 
 
@@ -96,8 +95,8 @@ def read_rows(body: bytes, row_field: int, fields: Sequence[tuple[int, str, Kind
     """
     try:
         starts, ends = _rows(body, row_field, most)
-        return _Reader(body, starts, ends).table(fields)
-    except (_Left, IndexError, UnicodeDecodeError):
+        return Reader(body, starts, ends).table(fields)
+    except (Left, IndexError, UnicodeDecodeError):
         return None
 
 
@@ -117,11 +116,11 @@ def _rows(body: bytes, row_field: int, most: int) -> tuple[Places, Places]:
     ends: list[int] = []
     while at < size:
         if body[at] != tag:
-            raise _Left
+            raise Left
         length, at = body[at + 1], at + 2
         if length > 127:  # two bytes hold 16383: a longer row is none of these
             if body[at] > 127:
-                raise _Left
+                raise Left
             length, at = length & 127 | body[at] << 7, at + 1
         starts.append(at)
         at += length
@@ -129,19 +128,26 @@ def _rows(body: bytes, row_field: int, most: int) -> tuple[Places, Places]:
         if len(ends) > most:
             raise TooManyRows
     if at != size:
-        raise _Left
+        raise Left
     return np.array(starts, np.int64), np.array(ends, np.int64)
 
 
-class _Reader:
-    """Reads all rows at once: `at` is where each row is."""
+def joined(words: Words) -> Words:
+    """The values of varints of at most eight bytes: seven bits of each byte, the lowest first."""
+    for even, odd, by in PACKING:
+        words = words & even | (words & odd) >> by
+    return words
+
+
+class Reader:
+    """Reads all rows at once: `at` is where each row is; `words` are the eight bytes that begin at each place."""
 
     def __init__(self, body: bytes, starts: Places, ends: Places) -> None:
         padded = np.frombuffer(body + bytes(PADDING), np.uint8)
-        self._body = body
-        self._bytes = padded
-        self._words: Words = as_strided(padded.view(np.uint8)[:8].view("<u8"), (padded.size - 7,), (1,))
-        self._starts, self._ends = starts, ends
+        self.body = body
+        self.octets = padded
+        self.words: Words = as_strided(padded.view(np.uint8)[:8].view("<u8"), (padded.size - 7,), (1,))
+        self.starts, self.ends = starts, ends
         self._at = starts.copy()
 
     def table(self, fields: Sequence[tuple[int, str, Kind]]) -> Table:
@@ -149,7 +155,7 @@ class _Reader:
         integers: dict[str, Words] = {}
         stamps: dict[str, Stamps] = {}
         texts: list[tuple[Places, Places]] = []
-        prefix = self._starts
+        prefix = self.starts
         for number, name, kind in fields:
             told = self._tagged(number, kind)
             match kind:
@@ -162,103 +168,101 @@ class _Reader:
                     integers[name] = self._integer(told)
                 case Kind.DOUBLE:
                     self._at = self._at + told * 8
-        if not (self._at == self._ends).all():
-            raise _Left
-        names, owners = self._owners(prefix, texts)
-        return Table(self._body, self._starts, self._ends, integers, stamps, names, owners)
+        if not (self._at == self.ends).all():
+            raise Left
+        names, owners = self.owners(prefix, texts)
+        return Table(self.body, self.starts, self.ends, integers, stamps, names, owners)
 
     def _tagged(self, number: int, kind: Kind) -> NDArray[np.bool_]:
         """In which rows this field stands next; they go on behind its tag."""
         tag = number << 3 | kind.value & 7
-        told: NDArray[np.bool_] = (self._bytes.take(self._at) == (tag if number < LONG_TAG else tag & 127 | 128)) & (self._at < self._ends)
+        told: NDArray[np.bool_] = (self.octets.take(self._at) == (tag if number < LONG_TAG else tag & 127 | 128)) & (self._at < self.ends)
         if number >= LONG_TAG:
-            told &= self._bytes.take(self._at + 1) == tag >> 7
+            told &= self.octets.take(self._at + 1) == tag >> 7
         self._at = self._at + told * (1 if number < LONG_TAG else 2)
         return told
 
     def _short_length(self, told: NDArray[np.bool_]) -> Places:
         """The length of what follows, below 128; 0 in rows that do not have it."""
-        length = np.where(told, self._bytes.take(self._at), 0).astype(np.int64)
+        length = np.where(told, self.octets.take(self._at), 0).astype(np.int64)
         if length.size and length.max() > 127:
-            raise _Left
+            raise Left
         self._at = self._at + told
-        if (self._at + length > self._ends).any():
-            raise _Left
+        if (self._at + length > self.ends).any():
+            raise Left
         return length
 
     def _text(self, told: NDArray[np.bool_]) -> tuple[Places, Places]:
         length = self._short_length(told)
-        begin = self._at - self._starts
+        begin = self._at - self.starts
         self._at = self._at + length
         return begin, length
 
     def _stamp(self, told: NDArray[np.bool_]) -> Stamps:
         none = np.zeros(told.size, np.int64)
         if not told.any():
-            return Stamps(none, none, told)
+            return Stamps(none, none)
         length = self._short_length(told)
-        outer, self._ends = self._ends, self._at + length
+        outer, self.ends = self.ends, self._at + length
         seconds = self._integer(self._tagged(1, Kind.INTEGER)).view(np.int64)
         nanos = self._integer(self._tagged(2, Kind.INTEGER))
-        if not (self._at == self._ends).all() or (nanos > LARGEST_INT32).any():
-            raise _Left
-        self._ends = outer
-        return Stamps(seconds, nanos.view(np.int64), told)
+        if not (self._at == self.ends).all() or (nanos > LARGEST_INT32).any():
+            raise Left
+        self.ends = outer
+        return Stamps(seconds, nanos.view(np.int64))
 
     def _integer(self, told: NDArray[np.bool_]) -> Words:
         """The varints at the present places; 0 in rows that do not have it."""
         if not told.any():
             return np.zeros(told.size, np.uint64)
-        word = self._words[self._at]  # take would copy all words first
+        word = self.words[self._at]  # take would copy all words first
         ends = ~word & LAST_BITS
         last = ends & (~ends + ONE)
         length = (np.bitwise_count(last - ONE) >> 3).astype(np.int64) + 1
-        value: Words = word & (last | last - ONE)
-        for even, odd, by in ((*PACKING[0][:2], PACKING[0][2]), *PACKING[1:]):
-            value = value & even | (value & odd) >> by
+        value = joined(word & (last | last - ONE))
         long = np.flatnonzero((ends == 0) & told)
         if long.size:
             length[long] = self._long(value, long)
         self._at = self._at + np.where(told, length, 0)
-        if (self._at > self._ends).any():
-            raise _Left
+        if (self._at > self.ends).any():
+            raise Left
         value[~told] = 0
         return value
 
     def _long(self, value: Words, rows: Places) -> Places:
         """Add to values what stands behind their first eight bytes; how many bytes they have, 9 or 10."""
         at = self._at[rows]
-        ninth, tenth = self._bytes.take(at + SHORT_BYTES).astype(np.uint64), self._bytes.take(at + SHORT_BYTES + 1).astype(np.uint64)
+        ninth, tenth = self.octets.take(at + SHORT_BYTES).astype(np.uint64), self.octets.take(at + SHORT_BYTES + 1).astype(np.uint64)
         goes_on = ninth > SEVEN_BITS
         if (goes_on & (tenth > ONE)).any():
-            raise _Left
+            raise Left
         value[rows] |= (ninth & SEVEN_BITS) << np.uint64(56) | np.where(goes_on, tenth, 0).astype(np.uint64) << np.uint64(63)
         return SHORT_BYTES + 1 + goes_on.astype(np.int64)
 
-    def _owners(self, prefix: Places, texts: Sequence[tuple[Places, Places]]) -> tuple[list[tuple[str, ...]], Places]:
+    def owners(self, prefix: Places, texts: Sequence[tuple[Places, Places]]) -> tuple[list[tuple[str, ...]], Places]:
         """The different texts of rows, and which each row has: those whose bytes up to the end of the texts are the same."""
-        lengths = prefix - self._starts
+        lengths = prefix - self.starts
         if not texts:
             return [()], np.zeros(lengths.size, np.int64)
         mixed = lengths.astype(np.uint64)
-        for word in self._prefix_words(self._starts, lengths):
+        for word in self._prefix_words(self.starts, lengths):
             mixed = (mixed ^ word) * MIXER
             mixed ^= mixed >> np.uint64(32)
         _, first, owners = np.unique(mixed, return_index=True, return_inverse=True)
         like = first[owners]
-        pairs = zip(self._prefix_words(self._starts, lengths), self._prefix_words(self._starts[like], lengths[like]), strict=True)
+        pairs = zip(self._prefix_words(self.starts, lengths), self._prefix_words(self.starts[like], lengths[like]), strict=True)
         if (lengths != lengths[like]).any() or any((one != other).any() for one, other in pairs):
-            raise _Left  # two texts that mix to one number
+            raise Left  # two texts that mix to one number
         names = []
         for row in first.tolist():
-            begin = int(self._starts[row])
+            begin = int(self.starts[row])
             spans = [(begin + int(low[row]), int(length[row])) for low, length in texts]
-            names.append(tuple(self._body[low : low + length].decode("utf-8") for low, length in spans))
+            names.append(tuple(self.body[low : low + length].decode("utf-8") for low, length in spans))
         return names, owners
 
     def _prefix_words(self, starts: Places, lengths: Places) -> Iterator[Words]:
         """The first bytes of rows as words, one after the other; what is behind their lengths is 0."""
         for low in range(0, int(lengths.max(initial=0)), SHORT_BYTES):
             kept = np.clip(lengths - low, 0, SHORT_BYTES)
-            places = np.minimum(starts + low, self._words.size - 1)
-            yield self._words[places] & KEPT_BYTES[kept]
+            places = np.minimum(starts + low, self.words.size - 1)
+            yield self.words[places] & KEPT_BYTES[kept]
