@@ -93,14 +93,15 @@ def _thinned(sent: SentBatch, claim: Thinned, received_at_ns: int) -> StorableBa
 
 
 def _open(sent: Sequence[SentBatch]) -> list[Samples | Refusal]:
-    """The samples of each batch: byte planes all together, columns one by one."""
+    """The samples of each batch: those of byte planes all together, and those of columns."""
     packed = [each for each in sent if each.planes is not None]
+    named = [each for each in sent if each.planes is None]
     decoded = iter(planes.decode_many([each.planes or b"" for each in packed], [each.interval_ns for each in packed], LARGEST_BATCH_BYTES))
-    return [next(decoded) if each.planes is not None else _columns(each) for each in sent]
+    joined = iter(planes.from_columns_many([each.columns or {} for each in named], [each.interval_ns for each in named]))
+    return [next(decoded) if each.planes is not None else _marked(each, next(joined)) for each in sent]
 
 
-def _columns(sent: SentBatch) -> Samples | Refusal:
-    samples = planes.from_columns(sent.columns or {}, sent.interval_ns)
+def _marked(sent: SentBatch, samples: Samples | Refusal) -> Samples | Refusal:
     if sent.differences and isinstance(samples, Samples):
         return replace(samples, mask=samples.mask | DIFFERENCES)
     return samples

@@ -15,6 +15,8 @@ from tallystick.meter.samples import Samples, present, side_by_side
 from tallystick.model.outcomes import Refusal, RefusalCode
 from tallystick.model.samples import ALL_COLUMNS_MASK, COLUMNS, DIFFERENCES, MEASURED_AT
 
+Column = Sequence[int] | NDArray[np.int64]
+"""The values of a column."""
 VERSION = 1
 _HEAD = Struct("<BHI")
 _COLUMN = Struct("<qB")
@@ -206,11 +208,36 @@ def decode_columns(columns: Mapping[str, Sequence[int]], interval_ns: int) -> Sa
     return from_columns({name: np.cumsum(array, dtype=np.int64) for name, array in arrays.items()}, interval_ns)
 
 
-def from_columns(columns: Mapping[str, Sequence[int] | NDArray[np.int64]], interval_ns: int) -> Samples | Refusal:
+def from_columns(columns: Mapping[str, Column], interval_ns: int) -> Samples | Refusal:
     """Columns of absolute values; one that is missing or empty is absent.
 
     Refused as `wrong_length`: no instants, or a column of another length; as `out_of_range`: a value beyond 64 bits.
     """
+    return from_columns_many([columns], [interval_ns])[0]
+
+
+def from_columns_many(batches: Sequence[Mapping[str, Column]], intervals_ns: Sequence[int]) -> list[Samples | Refusal]:
+    """The samples of many batches of columns side by side in one array, a refusal in the place of those that cannot be read."""
+    masks = [_mask(columns) for columns in batches]
+    counts = [0 if isinstance(mask, Refusal) else len(columns[MEASURED_AT]) for columns, mask in zip(batches, masks, strict=True)]
+    values = np.zeros((len(COLUMNS), sum(counts)), np.int64)
+    result: list[Samples | Refusal] = []
+    low = 0
+    for columns, mask, count, interval_ns in zip(batches, masks, counts, intervals_ns, strict=True):
+        if isinstance(mask, Refusal):
+            result.append(mask)
+            continue
+        view = values[:, low : low + count]
+        for number in present(mask):
+            column = columns[COLUMNS[number]]
+            view[number] = column if isinstance(column, np.ndarray) else [_clamped(value) for value in column]
+        result.append(Samples(values=view, mask=mask, interval_ns=interval_ns, at=low))
+        low += count
+    return result
+
+
+def _mask(columns: Mapping[str, Column]) -> int | Refusal:
+    """Which columns are there, or the first whose length is not that of the instants."""
     count = len(columns.get(MEASURED_AT, ()))
     mask = 0
     for number, name in enumerate(COLUMNS):
@@ -218,11 +245,7 @@ def from_columns(columns: Mapping[str, Sequence[int] | NDArray[np.int64]], inter
         if count == 0 or length not in (0, count):
             return Refusal(code=RefusalCode.WRONG_LENGTH, field=name, value=f"{length} values")
         mask |= (length > 0) << number
-    values = np.zeros((len(COLUMNS), count), np.int64)
-    for number in present(mask):
-        column = columns[COLUMNS[number]]
-        values[number] = column if isinstance(column, np.ndarray) else [_clamped(value) for value in column]
-    return Samples(values=values, mask=mask, interval_ns=interval_ns)
+    return mask
 
 
 def _clamped(value: int) -> int:
