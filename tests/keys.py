@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tallystick.app.clock import RandomIds, SystemClock
-from tallystick.model.access import Grant, Place, Role, SourceProfile
+from tallystick.model.access import Grant, Place, RateLimit, Role, SourceProfile
 from tallystick.store.store import migrate, open_store
 
 
@@ -23,6 +23,7 @@ def make_key(
     customers: Sequence[str] = (),
     regions: Sequence[str] = (),
     profile: SourceProfile | None = None,
+    rate_limit: RateLimit | None = None,
 ) -> str:
     """A new key in a store that has its schema."""
     ids = RandomIds()
@@ -32,7 +33,9 @@ def make_key(
         place = Place(scope_id=scope)
         store.registry.add_place(place)
         limits = {"customers": frozenset(customers), "regions": frozenset(regions)}
-        grant = Grant(key_id=ids.new_id(), role=Role(role), place=place, profile=profile or SourceProfile(), **limits)
+        grant = Grant(
+            key_id=ids.new_id(), role=Role(role), place=place, profile=profile or SourceProfile(), rate_limit=rate_limit, **limits
+        )
         store.keys.create(grant, hashlib.sha256(key.encode()).digest(), actor="test")
     finally:
         store.close()

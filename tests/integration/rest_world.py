@@ -22,8 +22,9 @@ from tallystick.app.answers.late import decide_late
 from tallystick.app.answers.percentiles import usage_percentiles
 from tallystick.app.answers.services import services_of
 from tallystick.app.clock import RandomIds
+from tallystick.app.serving.admission import Admission, Limits
 from tallystick.invoice.codec import to_json
-from tallystick.model.access import Grant, Place, Role
+from tallystick.model.access import Grant, Place, RateLimit, Role
 from tallystick.model.billing.contracts import Customer, Seller, Subscription
 from tallystick.model.billing.invoices import DocumentState, Invoice
 from tallystick.model.billing.money import Money
@@ -64,6 +65,7 @@ HOUR = parse_iso("2026-03-10T08:00:00Z")
 OURS = Place()
 THEIRS = Place(seller_id="rival", scope_id="default")
 ACTOR = "test"
+UNLIMITED = Limits(queue_bytes=2**40, queue_requests=2**20, key_rate=RateLimit())
 SECRETS = ("GLOBEX-SECRET", "RIVAL-SECRET")
 CELLS = tuple(range(1, 13))
 FILE = "tally.db"
@@ -169,7 +171,8 @@ def world_of(url: str, file: Path, *, real: bool = False) -> World:
     answers = (
         services_of(store, clock, RandomIds(), metrics=lambda: "# HELP x x\nx 1\n", not_ready=tuple) if real else services(store, clock)
     )
-    app = rest_app(store, answers, Access(find, clock), clock)
+    admission = Admission(UNLIMITED, clock.monotonic_ns, lambda *_: None)
+    app = rest_app(store, answers, Access(find, clock), admission, clock)
     return World(
         store=store,
         app=app,

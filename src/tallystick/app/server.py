@@ -42,6 +42,8 @@ END_SECONDS = 10
 TICK_SECONDS = 0.5
 CERTIFICATE_CHECK_SECONDS = 60
 BACKLOG = 2048
+GONE = ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 3))
+"""Connections inherit this: a host that vanished in the middle of a request takes room for a minute, not for ever."""
 
 
 class Server:
@@ -265,6 +267,9 @@ def _listen(address: str, setting: str = "listen") -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in GONE:
+        listening.setsockopt(socket.IPPROTO_TCP, option, value)
     try:
         listening.bind((host, port))
     except OSError as error:

@@ -67,8 +67,13 @@ class Settings(BaseSettings):
     """With it every connection must show a client certificate of this authority (mTLS); who calls is still said by the key."""
     message_limit_bytes: Annotated[int, Field(ge=64 * 1024, le=64 * MEBIBYTE)] = 4 * MEBIBYTE
     """The largest request, also after decompression."""
-    ingest_queue_bytes: Annotated[int, Field(ge=MEBIBYTE, le=4096 * MEBIBYTE)] = 64 * MEBIBYTE
-    """How much may wait to be stored before a request is answered `resource_exhausted`."""
+    ingest_queue_bytes: Annotated[int, Field(ge=MEBIBYTE, le=4096 * MEBIBYTE)] = 32 * MEBIBYTE
+    """How much may be under way, from the head of a request to its answer, before the next is answered `resource_exhausted`."""
+    ingest_queue_requests: Annotated[int, Field(ge=10, le=1_000_000)] = 4000
+    """How many requests may be under way at once."""
+    key_bytes_per_second: Annotated[int, Field(ge=0)] = 64 * MEBIBYTE
+    """How much a key may send in a second, ten times as much at once; 0: as much as it can. A key may have limits of its own."""
+    key_requests_per_second: Annotated[int, Field(ge=0)] = 2000
     ingest_group_ms: Annotated[int, Field(ge=0, le=1000)] = 5
     """How long requests are collected for one transaction."""
     rollup_interval_ms: Annotated[int, Field(ge=10, le=3_600_000)] = 1000

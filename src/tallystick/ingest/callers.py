@@ -12,13 +12,17 @@ from connectrpc.errors import ConnectError
 from connectrpc.request import RequestContext
 
 from tallystick.ingest.submission import Intake, Receipt, Submission
-from tallystick.ingest.writer import QueueFull, StoreFailed
-from tallystick.model.access import Grant
+from tallystick.ingest.writer import StoreFailed
+from tallystick.model.access import Busy, Grant, Ticket
 
 RETRY_AFTER_SECONDS = 1
 
 CALLER: ContextVar[Grant] = ContextVar("CALLER")
 """Who calls, for the handler of the request that this context runs."""
+
+
+TICKET: ContextVar[Ticket] = ContextVar("TICKET")
+"""The ticket of the request that this context runs."""
 
 
 class Authenticator(Protocol):
@@ -57,10 +61,11 @@ async def stored(intake: Intake, submission: Submission, ctx: RequestContext[Any
     if trace := ctx.request_headers.get("traceparent"):
         submission = replace(submission, trace=trace)
     try:
+        TICKET.get().grow(submission.size_bytes)
         return await intake.submit(submission)
-    except QueueFull as full:
-        ctx.response_headers["retry-after"] = str(RETRY_AFTER_SECONDS)
-        raise ConnectError(Code.RESOURCE_EXHAUSTED, f"the server is full: {full}") from None
+    except Busy as busy:
+        ctx.response_headers["retry-after"] = str(busy.retry_after_seconds)
+        raise ConnectError(Code.RESOURCE_EXHAUSTED, str(busy)) from None
     except StoreFailed as failed:
         ctx.response_headers["retry-after"] = str(RETRY_AFTER_SECONDS)
         raise ConnectError(Code.UNAVAILABLE, str(failed)) from None

@@ -9,7 +9,7 @@ from typing import Any
 
 from connectrpc.code import Code
 
-from tallystick.ingest.callers import CALLER, Authenticator
+from tallystick.ingest.callers import CALLER, TICKET, Authenticator
 from tallystick.ingest.codecs import CODECS, COMPRESSIONS
 from tallystick.ingest.daemon import DaemonService
 from tallystick.ingest.native import NativeService
@@ -17,7 +17,7 @@ from tallystick.ingest.sources.collector import CollectorService
 from tallystick.ingest.spoken.refusals import GRPC, GRPC_WEB, Refuser
 from tallystick.ingest.spoken.web_text import WEB_TEXT, as_binary
 from tallystick.ingest.submission import Clock, Observer
-from tallystick.model.access import WRITES_USAGE, Denied, Role
+from tallystick.model.access import WRITES_USAGE, Admission, Busy, Denied, Grant, Role, Ticket
 from tallystick.proto.billing.collector.v1.collector_connect import BillingCollectorServiceASGIApplication
 from tallystick.proto.billing.v1.billing_connect import BillingServiceASGIApplication
 from tallystick.proto.tallystick.v1.ingest_connect import IngestServiceASGIApplication
@@ -91,27 +91,37 @@ def collector(handlers: CollectorService) -> Service:
 
 @dataclass(frozen=True, slots=True)
 class _Route:
-    """An rpc: the path that its application knows, who may call it, in which content types, and the application."""
+    """An rpc: the path that its application knows, who may call it, in which content types, the application, and whether it streams."""
 
     path: str
     roles: frozenset[Role]
     spoken: frozenset[str]
     app: App
+    streams: bool
 
 
 class RpcApp:
     """The ASGI application of all rpc routes."""
 
     def __init__(
-        self, services: Sequence[Service], *, access: Authenticator, clock: Clock, observer: Observer, message_limit_bytes: int
+        self,
+        services: Sequence[Service],
+        *,
+        access: Authenticator,
+        admission: Admission,
+        clock: Clock,
+        observer: Observer,
+        message_limit_bytes: int,
     ) -> None:
         self._routes: dict[str, _Route] = {}
         for each in services:
             app = each.application(each.handlers, read_max_bytes=message_limit_bytes, codecs=CODECS, compressions=COMPRESSIONS)
             for method in each.methods:
-                route = _Route(each.path + method, each.roles, STREAMED if method in each.streaming else SPOKEN, app)
+                streams = method in each.streaming
+                route = _Route(each.path + method, each.roles, STREAMED if streams else SPOKEN, app, streams)
                 self._routes |= {path + method: route for path in (each.path, *each.aliases)}
         self._access = access
+        self._admission = admission
         self._clock = clock
         self._observer = observer
         self._limit_bytes = message_limit_bytes
@@ -153,10 +163,10 @@ class RpcApp:
             message = f"content-type {headers.get('content-type', '')!r} is not served here: application/proto or application/json"
             await refuse(Code.UNIMPLEMENTED, message, status=415, headers=[(b"accept-post", ACCEPT_POST)])
             return
-        length = headers.get("content-length", "0")
-        if length.isdigit() and int(length) > self._limit_bytes:
-            message = f"the request has {length} bytes, at most {self._limit_bytes}: send it in parts"
-            await refuse(Code.RESOURCE_EXHAUSTED, message)
+        told = headers.get("content-length", "")
+        length = int(told) if told.isdigit() else 0
+        if length > self._limit_bytes:
+            await refuse(Code.RESOURCE_EXHAUSTED, f"the request has {length} bytes, at most {self._limit_bytes}: send it in parts")
             return
         try:
             grant = await self._access.authenticate(headers, scope.get("server"))
@@ -167,7 +177,52 @@ class RpcApp:
             code = Code.PERMISSION_DENIED if denied.known else Code.UNAUTHENTICATED
             await refuse(code, str(denied), headers=[] if denied.known else [(b"www-authenticate", b"Bearer")])
             return
-        CALLER.set(grant)
         if scope["path"] != route.path:
             scope = {**scope, "path": route.path}
-        await route.app(scope, receive, send)
+        CALLER.set(grant)
+        try:
+            await self._admitted(route, grant, length if told else None, scope, receive, send)
+        except Busy as busy:
+            await refuse(Code.RESOURCE_EXHAUSTED, str(busy), retry_after_seconds=busy.retry_after_seconds)
+
+    async def _admitted(self, route: _Route, grant: Grant, length: int | None, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run it when there is room for it, which is asked before its body is read; `length` None: it is not told.
+
+        Raises:
+            Busy: there is none.
+
+        """
+        ticket = await self._admission.enter(grant, length or 0)
+        if route.streams:  # it is answered for as long as the client looks
+            ticket.leave()
+            await route.app(scope, receive, send)
+            return
+        TICKET.set(ticket)
+        try:
+            await route.app(scope, receive if length is not None else await self._whole(receive, ticket), send)
+        finally:
+            ticket.leave()
+
+    async def _whole(self, receive: Receive, ticket: Ticket) -> Receive:
+        """The body of a request that does not tell its length, read so far that it is known whether there is room for it.
+
+        Raises:
+            Busy: there is none.
+
+        """
+        parts: list[Message] = []
+        size = 0
+        while size <= self._limit_bytes:  # what comes beyond is refused by the application
+            message = await receive()
+            parts.append(message)
+            size += len(message.get("body", b""))
+            ticket.grow(size)
+            if not message.get("more_body", False):
+                break
+        left = iter(parts)
+
+        async def again() -> Message:
+            message = next(left, None)
+            return await receive() if message is None else message
+
+        return again

@@ -20,10 +20,6 @@ StoreGroup = Callable[[Sequence[Submission]], Sequence[Receipt]]
 """Stores all of a group in one transaction, or raises and stores nothing."""
 
 
-class QueueFull(Exception):  # noqa: N818 (it is an answer, not a fault)
-    """More waits to be stored than the setting allows: send again later."""
-
-
 class StoreFailed(Exception):  # noqa: N818 (it is a state of the world, not a fault)
     """The store could not take it now: nothing was stored, send again later."""
 
@@ -39,8 +35,8 @@ class GroupWriter:
     """The one thread of this process that writes batches.
 
     Requests are collected for `group_ms`, four times as long while more keep coming, or until 8 MiB are there, and stored
-    together. A request whose storing fails is tried once more alone, so that it never costs its neighbours. At most
-    `queue_bytes` wait; what comes beyond is `QueueFull`.
+    together. A request whose storing fails is tried once more alone, so that it never costs its neighbours. How much waits
+    is bounded at the door, where requests are let in.
     """
 
     def __init__(
@@ -50,13 +46,11 @@ class GroupWriter:
         clock: Clock,
         observer: Observer,
         group_ms: int,
-        queue_bytes: int,
     ) -> None:
         self._store_group = store_group
         self._clock = clock
         self._observer = observer
         self._group_ns = group_ms * 10**6
-        self._queue_bytes = queue_bytes
         self._waiting: deque[_Waiting] = deque()
         self._waiting_bytes = 0
         self._ending = False
@@ -89,15 +83,14 @@ class GroupWriter:
         """Store a submission durably, then tell what became of it.
 
         Raises:
-            QueueFull: too much waits.
-            StoreFailed: the store could not take it.
+            StoreFailed: the store could not take it, or the server ends.
 
         """
         loop = asyncio.get_running_loop()
         waiting = _Waiting(submission=submission, answer=loop.create_future(), loop=loop)
         with self._changed:
-            if self._ending or (self._waiting_bytes and self._waiting_bytes + submission.size_bytes > self._queue_bytes):
-                raise QueueFull("the server is shutting down" if self._ending else f"{self._waiting_bytes} bytes wait to be stored")
+            if self._ending:
+                raise StoreFailed("the server is shutting down")
             self._waiting.append(waiting)
             self._waiting_bytes += submission.size_bytes
             # Only the first of a group and one that fills it wake the writer: a change of threads for each costs both of them.

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from tallystick import __version__
+from tallystick.model.access import Admission
 from tallystick.serve.faults import answer_faults
 from tallystick.serve.guard import BODY_LIMIT_BYTES, Access, Clock, Desk
 from tallystick.serve.openapi import RESPONSES, describe
@@ -18,7 +19,9 @@ ROUTERS = (service, status, accounts, resources, usage, silence, too_late, price
 """Modules with routes, in the order of the OpenAPI document."""
 
 
-def rest_app(store: Store, services: Services, access: Access, clock: Clock, *, body_limit_bytes: int = BODY_LIMIT_BYTES) -> FastAPI:
+def rest_app(
+    store: Store, services: Services, access: Access, admission: Admission, clock: Clock, *, body_limit_bytes: int = BODY_LIMIT_BYTES
+) -> FastAPI:
     """The application. It serves `/v1/...`, `/health`, `/ready`, `/metrics` and `/openapi.json`; anything else is 404.
 
     Routes are synchronous and run in worker threads: neither the store nor the renderer blocks the event loop.
@@ -33,7 +36,9 @@ def rest_app(store: Store, services: Services, access: Access, clock: Clock, *, 
         separate_input_output_schemas=False,
         generate_unique_id_function=lambda route: route.name if route.path_format[-4:] != ".pdf" else f"{route.name}_file",
     )
-    app.state.desk = Desk(store=store, services=services, access=access, clock=clock, body_limit_bytes=body_limit_bytes)
+    app.state.desk = Desk(
+        store=store, services=services, access=access, admission=admission, clock=clock, body_limit_bytes=body_limit_bytes
+    )
     app.state.routes = tuple(route for module in ROUTERS for route in module.router.routes)
     for module in ROUTERS:
         app.include_router(module.router, responses=RESPONSES)

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
 
-from tallystick.model.access import Denied
+from tallystick.model.access import Busy, Denied
 from tallystick.serve.problems import (
     CODES,
     FORBIDDEN,
@@ -22,6 +22,7 @@ from tallystick.serve.problems import (
     METHOD_NOT_ALLOWED,
     MISSING_FIELD,
     NOT_FOUND,
+    RESOURCE_EXHAUSTED,
     TOO_LARGE,
     UNAUTHENTICATED,
     UNKNOWN_FIELD,
@@ -41,6 +42,7 @@ def answer_faults(app: FastAPI) -> None:
     """Answer each kind of fault of this application with a problem document."""
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(Denied, _denied)
+    app.add_exception_handler(Busy, _busy)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _bug)
@@ -59,6 +61,11 @@ def _denied(_request: Request, error: Exception) -> Response:
     if cast("Denied", error).known:
         return problem_response(Problem(FORBIDDEN, str(error)))
     return problem_response(Problem(UNAUTHENTICATED, str(error)), {"WWW-Authenticate": "Bearer"})
+
+
+def _busy(_request: Request, error: Exception) -> Response:
+    busy = cast("Busy", error)
+    return problem_response(Problem(RESOURCE_EXHAUSTED, str(busy)), {"Retry-After": str(busy.retry_after_seconds)})
 
 
 def _http(request: Request, fault: Exception) -> Response:

@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from starlette.responses import Response
 
-from tallystick.model.access import Grant, Place, Role
+from tallystick.model.access import Admission, Grant, Place, Role, Ticket
 from tallystick.serve.problems import FORBIDDEN, TOO_LARGE, UNKNOWN_FIELD, UNSUPPORTED_TYPE, Problem, not_found
 from tallystick.serve.repeats import Asker, answer_once
 from tallystick.serve.services import Services
@@ -56,6 +56,7 @@ class Desk:
     store: Store
     services: Services
     access: Access
+    admission: Admission
     clock: Clock
     body_limit_bytes: int = BODY_LIMIT_BYTES
 
@@ -165,10 +166,20 @@ class GuardedRoute(APIRoute):
         async def guarded(request: Request) -> Response:
             for allow in allows:
                 request.state.call = await allow.admit(request)
+            if not allows:
+                return await answered(request, None)
+            call: Call = request.state.call
+            ticket = await call.desk.admission.enter(call.grant, 0)
+            try:
+                return await answered(request, ticket)
+            finally:
+                ticket.leave()
+
+        async def answered(request: Request, ticket: Ticket | None) -> Response:
             _refuse_unknown(request, parameters)
             if request.method in MUTATIONS:
                 _refuse_type(request, reads_json=reads_json)
-                await _read_limited(request)
+                await _read_limited(request, ticket)
                 if allows:
                     call: Call = request.state.call
                     asker = Asker(repeats=call.desk.store.repeats, place=call.place, actor=call.actor)
@@ -205,11 +216,12 @@ def _refuse_type(request: Request, *, reads_json: bool) -> None:
         raise Problem(UNSUPPORTED_TYPE, "the body must be application/json", field="content-type", value=kind)
 
 
-async def _read_limited(request: Request) -> None:
-    """Read the whole body, and stop as soon as it is too large.
+async def _read_limited(request: Request, ticket: Ticket | None) -> None:
+    """Read the whole body, and stop as soon as it is too large, or there is no room for it.
 
     Raises:
-        Problem: it is.
+        Problem: it is too large.
+        Busy: there is no room.
 
     """
     limit = request.app.state.desk.body_limit_bytes
@@ -218,9 +230,13 @@ async def _read_limited(request: Request) -> None:
     stated = request.headers.get("content-length", "")
     if stated.isdigit() and int(stated) > limit:
         raise Problem(TOO_LARGE, f"the body has {stated} bytes, the limit is {limit}", field="body", value=stated)
+    if ticket is not None and stated.isdigit():
+        ticket.grow(int(stated))
     async for part in request.stream():
         size += len(part)
         if size > limit:
             raise Problem(TOO_LARGE, f"the body has more than the limit of {limit} bytes", field="body", value=str(size))
+        if ticket is not None:
+            ticket.grow(size)
         parts.append(part)
     request._body = b"".join(parts)

@@ -18,6 +18,7 @@ PROBLEM_STATUSES = {
     413: "The body is too large.",
     415: "The body has another type than the route reads.",
     422: "A value is not allowed.",
+    429: "Too much is under way; `Retry-After` says in how many seconds to come again.",
     500: "The server failed.",
 }
 

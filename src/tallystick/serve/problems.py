@@ -31,6 +31,7 @@ CONFLICT = Code(name="conflict", status=409, title="It is there already, and oth
 KEY_REUSED = Code(name="idempotency_key_reused", status=409, title="The idempotency key was used for another request")
 TOO_LARGE = Code(name="too_large", status=413, title="The request is too large")
 UNSUPPORTED_TYPE = Code(name="unsupported_media_type", status=415, title="The body has another type than the route reads")
+RESOURCE_EXHAUSTED = Code(name="resource_exhausted", status=429, title="Not now: too much is under way")
 INTERNAL = Code(name="internal", status=500, title="The server failed")
 NOT_READY = Code(name="not_ready", status=503, title="The server is not ready")
 
@@ -47,6 +48,7 @@ CODES = (
     KEY_REUSED,
     TOO_LARGE,
     UNSUPPORTED_TYPE,
+    RESOURCE_EXHAUSTED,
     INTERNAL,
     NOT_READY,
 )

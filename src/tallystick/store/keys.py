@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tallystick.model.access import Counters, CpuHoursUnit, Grant, Place, Role, SourceProfile
+from tallystick.model.access import Counters, CpuHoursUnit, Grant, Place, RateLimit, Role, SourceProfile
 from tallystick.store.engine import Tx, Values
 from tallystick.store.registry import limited
 from tallystick.store.section import Section, before_row
@@ -64,7 +64,7 @@ class Keys(Section):
                     name,
                     json.dumps(sorted(grant.customers)),
                     json.dumps(sorted(grant.regions)),
-                    json.dumps(_told(grant.profile), sort_keys=True),
+                    json.dumps(_told(grant), sort_keys=True),
                     now_ns,
                     expires_at_ns,
                 ),
@@ -75,7 +75,7 @@ class Keys(Section):
                 "customers": sorted(grant.customers),
                 "regions": sorted(grant.regions),
             }
-            details |= {"profile": told} if (told := _told(grant.profile)) else {}
+            details |= {"profile": told} if (told := _told(grant)) else {}
             append(writing, self._surrogates.seller(writing, grant.place), now_ns, actor, "key.create", grant.key_id, details)
 
     def find_by_hash(self, key_hash: bytes, *, tx: Tx | None = None) -> StoredKey | None:
@@ -122,7 +122,8 @@ def _key(row: Values) -> StoredKey:
         place=Place(seller_id=row[10], scope_id=row[11]),
         customers=frozenset(json.loads(row[4])),
         regions=frozenset(json.loads(row[5])),
-        profile=_profile(json.loads(row[6])),
+        profile=_profile(kept := json.loads(row[6])),
+        rate_limit=RateLimit(**kept["rate_limit"]) if "rate_limit" in kept else None,
     )
     return StoredKey(
         row=row[0],
@@ -134,13 +135,16 @@ def _key(row: Values) -> StoredKey:
     )
 
 
-def _told(profile: SourceProfile) -> dict[str, Any]:
-    """What a profile says, as it is kept; what it leaves to the settings, or to what is usual, is not there."""
+def _told(grant: Grant) -> dict[str, Any]:
+    """What a key's profile says, and its own rate, as they are kept; what is left to the settings, or to what is usual, is not there."""
+    profile = grant.profile
     found: dict[str, Any] = {"counters": profile.counters, "interval_ns": profile.interval_ns}
     if profile.cpu_hours_unit is not CpuHoursUnit.CORE_HOURS:
         found["cpu_hours_unit"] = profile.cpu_hours_unit
     if profile.nobody is not None:
         found["nobody"] = sorted(profile.nobody)
+    if (rate := grant.rate_limit) is not None:
+        found["rate_limit"] = {"bytes_per_second": rate.bytes_per_second, "requests_per_second": rate.requests_per_second}
     return {name: value for name, value in found.items() if value is not None}
 
 

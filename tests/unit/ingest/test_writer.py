@@ -1,4 +1,4 @@
-"""The group writer: many requests in one transaction, a fault never costs a neighbour, a full queue is said."""
+"""The group writer: many requests in one transaction, a fault never costs a neighbour."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from tallystick.ingest.submission import Receipt, Submission
-from tallystick.ingest.writer import GroupWriter, QueueFull, StoreFailed
+from tallystick.ingest.writer import GroupWriter, StoreFailed
 from tallystick.model.access import Grant, Place, Role
 from tallystick.model.outcomes import BatchResult, Outcome
 
@@ -63,8 +63,8 @@ def submission(key_id: str = "good", size_bytes: int = 100) -> Submission:
     return Submission(grant=grant, received_at_ns=1, size_bytes=size_bytes)
 
 
-def made(store: Groups, watch: Watch, queue_bytes: int = 10_000) -> GroupWriter:
-    writer = GroupWriter(store, clock=Ticks(), observer=watch, group_ms=5, queue_bytes=queue_bytes)
+def made(store: Groups, watch: Watch) -> GroupWriter:
+    writer = GroupWriter(store, clock=Ticks(), observer=watch, group_ms=5)
     writer.start()
     return writer
 
@@ -106,9 +106,9 @@ def test_a_fault_never_costs_a_neighbour() -> None:
     assert watch.failures
 
 
-def test_a_full_queue_is_said_and_what_waits_is_stored_at_the_end() -> None:
+def test_what_waits_is_stored_at_the_end_and_no_more_is_taken() -> None:
     store = Groups()
-    writer = made(store, Watch(), queue_bytes=250)
+    writer = made(store, Watch())
 
     async def run() -> Sequence[object]:
         store.free.clear()
@@ -118,7 +118,7 @@ def test_a_full_queue_is_said_and_what_waits_is_stored_at_the_end() -> None:
         await asyncio.sleep(0)
         ended = asyncio.get_running_loop().run_in_executor(None, writer.stop)
         await asyncio.sleep(0.05)
-        with pytest.raises(QueueFull, match="shutting down"):
+        with pytest.raises(StoreFailed, match="shutting down"):
             await writer.submit(submission())
         store.free.set()
         found = await asyncio.gather(*tasks, return_exceptions=True)
@@ -126,15 +126,7 @@ def test_a_full_queue_is_said_and_what_waits_is_stored_at_the_end() -> None:
         return found
 
     found = asyncio.run(run())
-    assert found[:3] == [STORED] * 3
-    assert isinstance(found[3], QueueFull)
-
-
-def test_a_request_larger_than_the_queue_is_taken_when_nothing_waits() -> None:
-    store = Groups()
-    writer = made(store, Watch(), queue_bytes=250)
-    assert asyncio.run(writer.submit(submission(size_bytes=1000))) == STORED
-    writer.stop()
+    assert found == [STORED] * 4
 
 
 def test_a_client_that_has_gone_costs_nobody() -> None:

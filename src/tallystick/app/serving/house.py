@@ -12,6 +12,7 @@ from tallystick.app.answers.services import services_of
 from tallystick.app.answers.status import AgentLimits
 from tallystick.app.clock import Clock, RandomIds, clock_of
 from tallystick.app.init import migrate_store
+from tallystick.app.serving.admission import Admission, Limits
 from tallystick.app.serving.health import Health
 from tallystick.app.serving.log import LogMover
 from tallystick.app.serving.metrics import ServerMetrics
@@ -28,7 +29,7 @@ from tallystick.ingest.sources.collector import CollectorService
 from tallystick.ingest.sources.profiles import RowProfile
 from tallystick.ingest.storing import Storing
 from tallystick.ingest.writer import GroupWriter
-from tallystick.model.access import Counters
+from tallystick.model.access import Counters, RateLimit
 from tallystick.serve.api import rest_app
 from tallystick.store.engine import Dialect, parse_url
 from tallystick.store.store import Store, open_store
@@ -85,18 +86,18 @@ def open_house(settings: Settings, clock: Clock | None = None) -> House:
     if parse_url(settings.url)[1] is Dialect.SQLITE:
         migrate_store(settings)
     store = open_store(settings.url, told, server=True)
-    metrics = ServerMetrics()
+    metrics = ServerMetrics(told.monotonic_ns)
     access = Access(stored_grants(store, told), told)
     writer = GroupWriter(
         Storing(store, told, metrics, traces),
         clock=told,
         observer=metrics,
         group_ms=settings.ingest_group_ms,
-        queue_bytes=settings.ingest_queue_bytes,
     )
     metrics.registry.register(SilenceMetrics(store, told, settings))
     metrics.registry.register(RetentionMetrics(store))
-    metrics.watch_waiting(lambda: writer.waiting_bytes)
+    admission = Admission(_limits(settings), told.monotonic_ns, metrics.refused)
+    metrics.watch(lambda: admission.held_requests, lambda: admission.held_bytes, lambda: writer.waiting_bytes)
     profile = RowProfile(
         counters=Counters(settings.daemon_counters),
         interval_ns=settings.daemon_interval_ms * 10**6,
@@ -111,6 +112,7 @@ def open_house(settings: Settings, clock: Clock | None = None) -> House:
             query_service(store, told, RandomIds(), ending=ending.is_set),
         ),
         access=access,
+        admission=admission,
         clock=told,
         observer=metrics,
         message_limit_bytes=settings.message_limit_bytes,
@@ -125,7 +127,7 @@ def open_house(settings: Settings, clock: Clock | None = None) -> House:
         limits=AgentLimits(away_after_ns=settings.agent_away_seconds * 10**9, clock_offset_ns=settings.clock_offset_limit_ms * 10**6),
         archive=settings.archive_directory,
     )
-    rest = rest_app(store, services, access, told, body_limit_bytes=settings.message_limit_bytes)
+    rest = rest_app(store, services, access, admission, told, body_limit_bytes=settings.message_limit_bytes)
     return House(
         clock=told,
         store=store,
@@ -138,4 +140,12 @@ def open_house(settings: Settings, clock: Clock | None = None) -> House:
         rpc=rpc_app,
         rest=rest,
         ending=ending,
+    )
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        queue_bytes=settings.ingest_queue_bytes,
+        queue_requests=settings.ingest_queue_requests,
+        key_rate=RateLimit(bytes_per_second=settings.key_bytes_per_second, requests_per_second=settings.key_requests_per_second),
     )

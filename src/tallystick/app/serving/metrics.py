@@ -10,13 +10,18 @@ from prometheus_client.exposition import choose_encoder
 from tallystick.app.logs import logger
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+MINUTE_NS = 60 * 10**9
 COMMIT_SECONDS = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.0125, 0.015, 0.02, 0.025, 0.035, 0.05, 0.1, 0.25, 1, 10)
 
 
 class ServerMetrics:
     """What the ingest edge tells, as metrics; failures are logged with their trace as well."""
 
-    def __init__(self) -> None:
+    def __init__(self, monotonic_ns: Callable[[], int]) -> None:
+        self._monotonic_ns = monotonic_ns
+        self._told_minute = 0
+        self._told: set[str] = set()
+        """The keys whose refusals were logged in that minute."""
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
@@ -42,6 +47,11 @@ class ServerMetrics:
         )
         self._failures = Counter("tally_failures", "Faults that should not happen, by place.", ["place"], registry=self.registry)
         self._waiting = Gauge("tally_ingest_waiting_bytes", "Bytes that wait to be stored.", registry=self.registry)
+        self._refused = Counter(
+            "tally_refused_requests", "Requests that must come again later, by reason.", ["reason"], registry=self.registry
+        )
+        self._held = Gauge("tally_requests_held", "Requests under way.", registry=self.registry)
+        self._held_bytes = Gauge("tally_requests_held_bytes", "Bytes of requests under way.", registry=self.registry)
         self._log = logger("ingest")
 
     def request(self, method: str, code: str, seconds: float) -> None:
@@ -65,8 +75,20 @@ class ServerMetrics:
         self._failures.labels(what).inc()
         self._log.error("failed", place=what, error=f"{type(error).__name__}: {error}", exc_info=error)
 
-    def watch_waiting(self, waiting_bytes: Callable[[], float]) -> None:
-        """Ask this when scraped how much waits to be stored."""
+    def refused(self, key_id: str, reason: str) -> None:
+        """A request of this key must come again later: counted, and logged once a minute for each key."""
+        self._refused.labels(reason).inc()
+        minute = self._monotonic_ns() // MINUTE_NS
+        if minute != self._told_minute:
+            self._told_minute, self._told = minute, set()
+        if key_id not in self._told:
+            self._told.add(key_id)
+            self._log.warning("requests refused", key=key_id, reason=reason)
+
+    def watch(self, requests: Callable[[], float], held_bytes: Callable[[], float], waiting_bytes: Callable[[], float]) -> None:
+        """Ask these when scraped how much is under way, and how much of it waits to be stored."""
+        self._held.set_function(requests)
+        self._held_bytes.set_function(held_bytes)
         self._waiting.set_function(waiting_bytes)
 
     def exposition(self, accept: str) -> tuple[bytes, str]:

@@ -41,17 +41,30 @@ class Refuser:
     spoken: str
     trailers: bool
 
-    async def __call__(self, code: Code, message: str, *, status: int | None = None, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
+    async def __call__(
+        self,
+        code: Code,
+        message: str,
+        *,
+        status: int | None = None,
+        headers: Sequence[tuple[bytes, bytes]] = (),
+        retry_after_seconds: int | None = None,
+    ) -> None:
         """A Connect error is JSON with `code` and `message`, which every Connect client shows in full. gRPC's is status 200 with
-        `grpc-status` in the trailers, which gRPC-Web has in its body.
+        `grpc-status` in the trailers, which gRPC-Web has in its body. When to come again is a header; gRPC's own clients read it in the
+        trailers, in milliseconds.
         """  # noqa: D205 (the reason is one sentence)
+        ended = _grpc_status(code, message)
+        if retry_after_seconds is not None:
+            headers = [*headers, (b"retry-after", str(retry_after_seconds).encode())]
+            ended.append((b"grpc-retry-pushback-ms", str(retry_after_seconds * 1000).encode()))
         if self.spoken in GRPC and self.trailers:
             await self._start(200, True, [*headers, (b"content-type", self.spoken.encode())])
             await self.send({"type": "http.response.body", "body": b"", "more_body": False})
-            await self.send({"type": "http.response.trailers", "headers": _grpc_status(code, message), "more_trailers": False})
+            await self.send({"type": "http.response.trailers", "headers": ended, "more_trailers": False})
             return
         if self.spoken in GRPC_WEB and status is None:
-            lines = b"".join(name + b": " + value + b"\r\n" for name, value in _grpc_status(code, message))
+            lines = b"".join(name + b": " + value + b"\r\n" for name, value in ended)
             body, content_type = b"\x80" + len(lines).to_bytes(4, "big") + lines, self.spoken.encode()
         else:
             body = json.dumps({"code": code.value, "message": message}, ensure_ascii=False).encode()

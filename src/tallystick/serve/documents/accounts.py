@@ -13,6 +13,7 @@ from tallystick.model.instants import iso
 from tallystick.serve.documents.values import CurrencyCode, Document, Id, Instant, Integer, Labels, Name, ShownInstant, shown_instant
 
 LONGEST_INTERVAL_MS = 24 * 3600 * 1000
+MOST_PER_SECOND = 10**12
 
 
 def _time_zone(value: str) -> str:
@@ -165,10 +166,17 @@ class Profile(Document):
     nobody: Annotated[tuple[Id, ...], Field(max_length=100)] | None = None
 
 
+class RateLimitDocument(Document):
+    """How much a key may send in a second, ten times as much at once; 0: as much as it can."""
+
+    bytes_per_second: Annotated[Integer, Field(ge=0, le=MOST_PER_SECOND)] = 0
+    requests_per_second: Annotated[Integer, Field(ge=0, le=MOST_PER_SECOND)] = 0
+
+
 class NewKey(Document):
     """A key to be made: its role, and the customers (for `agent`, `customer`) and regions (for `agent`) that it is limited to.
 
-    `profile` is for those that write usage (`agent`, `admin`).
+    `profile` is for those that write usage (`agent`, `admin`). `rate_limit` null: what the server's settings say.
     """
 
     role: Role
@@ -176,6 +184,7 @@ class NewKey(Document):
     customers: Annotated[tuple[Id, ...], Field(max_length=1000)] = ()
     regions: Annotated[tuple[Id, ...], Field(max_length=1000)] = ()
     profile: Profile | None = None
+    rate_limit: RateLimitDocument | None = None
 
 
 class ShownKey(Document):
@@ -187,6 +196,7 @@ class ShownKey(Document):
     customers: tuple[str, ...]
     regions: tuple[str, ...]
     profile: Profile
+    rate_limit: RateLimitDocument | None
     created_at: ShownInstant
     revoked_at: ShownInstant | None
 

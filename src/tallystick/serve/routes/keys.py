@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import asdict
 
 from fastapi import APIRouter
 
-from tallystick.model.access import WRITES_USAGE, Grant, Role
+from tallystick.model.access import WRITES_USAGE, Grant, RateLimit, Role
 from tallystick.model.instants import iso
-from tallystick.serve.documents.accounts import CreatedKey, NewKey, ShownKey, read_profile, shown_profile
+from tallystick.serve.documents.accounts import CreatedKey, NewKey, RateLimitDocument, ShownKey, read_profile, shown_profile
 from tallystick.serve.documents.values import Id, Listing, shown_instant
 from tallystick.serve.guard import Administrator, GuardedRoute
 from tallystick.serve.pages import Cursor, Limit, read_cursor, write_cursor
@@ -38,6 +39,7 @@ def create_key(call: Administrator, wanted: NewKey) -> CreatedKey:
         customers=frozenset(wanted.customers),
         regions=frozenset(wanted.regions),
         profile=read_profile(wanted.profile),
+        rate_limit=None if wanted.rate_limit is None else RateLimit(**wanted.rate_limit.model_dump()),
     )
     call.desk.store.keys.create(grant, hashlib.sha256(secret.encode()).digest(), name=wanted.name, actor=call.actor)
     found = call.desk.store.keys.get(call.place, key_id)
@@ -75,6 +77,7 @@ def _shown(key: StoredKey) -> ShownKey:
         customers=tuple(sorted(key.grant.customers)),
         regions=tuple(sorted(key.grant.regions)),
         profile=shown_profile(key.grant.profile),
+        rate_limit=None if key.grant.rate_limit is None else RateLimitDocument(**asdict(key.grant.rate_limit)),
         created_at=iso(key.created_at_ns),
         revoked_at=shown_instant(key.revoked_at_ns),
     )

@@ -52,21 +52,27 @@ def create(
     nobody: Annotated[
         list[str] | None, typer.Option(help="A customer id that means nobody; more than once for more. Else as the server's settings say.")
     ] = None,
+    bytes_per_second: Annotated[int | None, typer.Option(help="How much it may send in a second; 0: as much as it can.")] = None,
+    requests_per_second: Annotated[int | None, typer.Option(help="How often it may ask in a second; 0: as often as it can.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Create a key. It is printed once, here, and kept as a hash only.
 
-    The last four options say what the client of the key means but does not say: its source profile.
+    --counters, --interval-ms, --cpu-hours-unit and --nobody say what the client of the key means but does not say: its source
+    profile. A key that is given a rate of its own is not held to that of the server's settings.
 
     \b
     Example:
-        tally keys create agent --name host-17
+        tally keys create agent --name host-17 --bytes-per-second 1000000
         tally keys create agent --name old-daemons --counters per_sample --interval-ms 5000
     """
     document: dict[str, Any] = {"role": role.value}
     told = {"counters": counters, "sampling_interval_ms": interval_ms, "cpu_hours_unit": cpu_hours_unit, "nobody": nobody}
     if profile := {key: found for key, found in told.items() if found is not None}:
         document["profile"] = profile
+    rates = {"bytes_per_second": bytes_per_second, "requests_per_second": requests_per_second}
+    if rate_limit := {key: found for key, found in rates.items() if found is not None}:
+        document["rate_limit"] = rate_limit
     document |= {key: found for key, found in (("name", name), ("customers", customer), ("regions", region)) if found}
     answer = connect().post("/v1/keys", document)
     if as_json:
@@ -85,7 +91,7 @@ def list_(limit: Limit = 100, as_json: AsJson = False) -> None:
         tally keys list
     """
     keys = list(connect().pages("/v1/keys", limit))
-    columns = {"id": "id", "name": "name", "role": "role", "customers": "customers", "profile": "profile"}
+    columns = {"id": "id", "name": "name", "role": "role", "customers": "customers", "profile": "profile", "rate": "rate_limit"}
     columns |= {"created": "created_at", "revoked": "revoked_at"}
     print_json(keys) if as_json else print_table("keys", keys, columns)
 
