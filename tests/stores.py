@@ -19,7 +19,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
@@ -28,6 +28,8 @@ from pathlib import Path
 import psycopg
 
 from tallystick.store.store import migrate
+from tests.servers import tree
+from tools.live.processes import end_with_parent
 
 START_SECONDS = 30
 MAKE_ONE = "rm -f .venv/.ready-postgresql and make test"
@@ -43,6 +45,8 @@ class PostgresServer:
     port: int
     folder: Path
     user: str
+    ended_with: int = 0
+    """The signal that it gets when the process that started it ends; 0: none."""
 
     def url(self, database: str) -> str:
         """The URL of one of its databases."""
@@ -65,6 +69,27 @@ class PostgresServer:
         with psycopg.connect(url) as connection:
             row = connection.execute("SELECT pg_database_size(current_database())").fetchone()
         return int(row[0]) if row else 0
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was not killed."""
+        return _runs(self.pid)
+
+    def kill(self) -> None:
+        """SIGKILL to it and to each of its processes, as a machine does that loses its power; its files stay, for `restarted`."""
+        own = tree(self.pid)
+        for each in own:
+            with suppress(ProcessLookupError):
+                os.kill(each, signal.SIGKILL)
+        with suppress(ChildProcessError):  # it was waited for already
+            os.waitpid(self.pid, 0)
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and any(map(_runs, own)):
+            time.sleep(0.005)
+
+    def restarted(self) -> PostgresServer:
+        """The same server again, on its port and with its files, once it has recovered."""
+        return _launch(self.folder, self.port, self.user, ended_with=self.ended_with)
 
     def stop(self) -> None:
         """End it by its process id, and delete its files."""
@@ -91,42 +116,68 @@ def postgres_server() -> PostgresServer:
     return server
 
 
-def start_postgres() -> PostgresServer:
-    """Start a new PostgreSQL server on a free port, with its files in a temporary folder."""
-    as_root = os.getuid() == 0
-    binaries = postgres_binaries()
+def _runs(pid: int) -> bool:
+    """Whether a process has not ended; one that nobody has waited for has."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def _become(user: str, ended_with: int = 0) -> None:
+    """In a child: the user that PostgreSQL runs as, since it refuses root; and what it gets when its parent ends."""
+    if os.getuid() == 0:
+        account = pwd.getpwnam(user)
+        os.setgroups([])
+        os.setgid(account.pw_gid)
+        os.setuid(account.pw_uid)
+    if ended_with:
+        end_with_parent(ended_with)
+
+
+def start_postgres(*, ended_with: int = 0) -> PostgresServer:
+    """Start a new PostgreSQL server on a free port, with its files in a temporary folder.
+
+    `ended_with` is the signal that it gets when the thread that called this ends; 0: none.
+    """
     folder = Path(tempfile.mkdtemp(prefix="tally-pg-"))
-    user = "postgres" if as_root else pwd.getpwuid(os.getuid()).pw_name
-    account = pwd.getpwnam("postgres") if as_root else None
-    if account is not None:
+    user = "postgres" if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name
+    if os.getuid() == 0:
+        account = pwd.getpwnam(user)
         os.chown(folder, account.pw_uid, account.pw_gid)
-
-    def become() -> None:
-        if account is not None:
-            os.setgroups([])
-            os.setgid(account.pw_gid)
-            os.setuid(account.pw_uid)
-
-    cluster = folder / "data"
-    environment = {**os.environ, "LC_ALL": "C.UTF-8", "HOME": str(folder)}
     made = subprocess.run(
-        [binaries / "initdb", "-D", cluster, "-U", user, "-A", "trust", "-E", "UTF8"],
+        [postgres_binaries() / "initdb", "-D", folder / "data", "-U", user, "-A", "trust", "-E", "UTF8"],
         capture_output=True,
         text=True,
         check=False,
-        preexec_fn=become,
-        env=environment,
+        preexec_fn=lambda: _become(user),
+        env=_environment(folder),
         cwd=folder,
     )
     if made.returncode:
         raise RuntimeError(f"initdb failed: {made.stdout}{made.stderr}")
-    port = _free_port()
-    arguments = [str(binaries / "postgres"), "-D", str(cluster), "-h", "127.0.0.1", "-p", str(port), "-k", str(folder)]
+    return _launch(folder, _free_port(), user, ended_with=ended_with)
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    return {**os.environ, "LC_ALL": "C.UTF-8", "HOME": str(folder)}
+
+
+def _launch(folder: Path, port: int, user: str, *, ended_with: int) -> PostgresServer:
+    """A server on a cluster that was made, once it answers."""
+    arguments = [str(postgres_binaries() / "postgres"), "-D", str(folder / "data"), "-h", "127.0.0.1", "-p", str(port), "-k", str(folder)]
     for setting in SETTINGS:
         arguments += ["-c", setting]
-    with (folder / "log").open("wb") as log:
-        running = subprocess.Popen(arguments, stdout=log, stderr=log, preexec_fn=become, env=environment, cwd=folder)  # noqa: PLW1509 (no thread runs)
-    server = PostgresServer(pid=running.pid, port=port, folder=folder, user=user)
+    with (folder / "log").open("ab") as log:
+        running = subprocess.Popen(
+            arguments,
+            stdout=log,
+            stderr=log,
+            preexec_fn=lambda: _become(user, ended_with),  # noqa: PLW1509 - it only changes what the child is
+            env=_environment(folder),
+            cwd=folder,
+        )
+    server = PostgresServer(pid=running.pid, port=port, folder=folder, user=user, ended_with=ended_with)
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:

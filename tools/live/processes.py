@@ -19,16 +19,17 @@ READY_SECONDS = 60
 STOP_SECONDS = 30
 SHOWN_LINES = 30
 PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
+LIBRARY = ctypes.CDLL(None)
 
 
 class BrokenError(Exception):
     """A process of the product did not do what it should: which, and the end of its log."""
 
 
-def _end_with_parent() -> None:
-    """No process is left behind by a script that was killed."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, signal.SIGTERM)
+def end_with_parent(by: int = signal.SIGTERM) -> None:
+    """In a child before it becomes its command: no process is left behind by a script that was killed."""
+    with suppress(AttributeError):
+        LIBRARY.prctl(PARENT_DEATH_SIGNAL, by)
 
 
 def free_port() -> int:
@@ -42,12 +43,18 @@ def free_port() -> int:
 class Process:
     """One command of the product, which can be started again after it was killed."""
 
-    def __init__(self, name: str, arguments: Sequence[str], environment: Mapping[str, str], folder: Path) -> None:
-        """Nothing is started yet. `arguments` follow `tally`; `environment` is added to ours, without what sets Tallystick up there."""
+    def __init__(
+        self, name: str, arguments: Sequence[str], environment: Mapping[str, str], folder: Path, *, ended_by: int = signal.SIGTERM
+    ) -> None:
+        """Nothing is started yet. `arguments` follow `tally`; `environment` is added to ours, without what sets Tallystick up there.
+
+        `ended_by` is the signal that it gets when this script is killed: one that stands still takes none but SIGKILL.
+        """
         self.name = name
         self.command = [sys.executable, "-m", "tallystick", *arguments]
         kept = {key: value for key, value in os.environ.items() if not key.startswith("TALLY_")}
         self.environment = {**kept, **environment}
+        self.ended_by = ended_by
         self.log = folder / f"{name}.log"
         self.child: subprocess.Popen[bytes] | None = None
         self.started_at = 0.0
@@ -62,7 +69,7 @@ class Process:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=_end_with_parent,  # noqa: PLW1509 - it only asks the kernel for a signal
+                preexec_fn=lambda: end_with_parent(self.ended_by),  # noqa: PLW1509 - it only asks the kernel for a signal
             )
         self.started_at = time.monotonic()
 

@@ -1,0 +1,181 @@
+"""Kills at chosen moments: which process, in which phase of a request, by chance from a seed; and what phase it was in the end."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tools.kill.relay import Passage, Stage
+from tools.kill.world import World
+
+MOST_TRIES = 60
+CAUGHT_SECONDS = 15.0
+REQUEST_RECORDS = 60
+"""What one request of an agent carries at most: with more on its disk it is draining."""
+GROUP_SECONDS = 0.02
+"""Longer than a request takes on the server."""
+AGENT = "agent"
+WORKER_EVERY = 6
+WORKER_SECONDS = 3.0
+"""So long a worker must have run to have had work."""
+
+
+class Phase(StrEnum):
+    """Where a kill came. `ELSEWHERE`: no request of a killed agent was under way, or none at the server."""
+
+    BEFORE_COMMIT = "before commit"
+    AFTER_COMMIT = "after commit"
+    BEFORE_ACKNOWLEDGEMENT = "before the acknowledgement"
+    DRAINING = "while draining"
+    ELSEWHERE = "elsewhere"
+
+
+@dataclass(frozen=True, slots=True)
+class Blow:
+    """One kill to be: of whom (an agent by its host's name), and in which phase; `ELSEWHERE`: at any moment."""
+
+    victim: str
+    phase: Phase
+
+
+def plan(kills: int, victims: tuple[str, ...], agents: tuple[str, ...], chance: random.Random) -> Iterator[Blow]:
+    """So many blows. Each five in a row have every phase, `5 x len(victims)` every phase of every victim; a worker in between."""
+    phases = list(Phase)
+    worker_after = chance.randrange(WORKER_EVERY)
+    place = 0
+    for number in range(kills):
+        if number % WORKER_EVERY == worker_after:
+            yield Blow("worker", Phase.ELSEWHERE)
+            continue
+        turn, phase = divmod(place % (len(phases) * len(victims)), len(phases))
+        if not turn and not phase:
+            chance.shuffle(phases)
+        victim = victims[(turn + phase) % len(victims)]
+        yield Blow(chance.choice(agents) if victim == AGENT else victim, phases[phase])
+        place += 1
+
+
+class Striker:
+    """Carries out blows."""
+
+    def __init__(self, world: World) -> None:
+        self._world, self._chance = world, world.chance
+        self._ways = {
+            Phase.BEFORE_COMMIT: self._around_commit,
+            Phase.AFTER_COMMIT: self._around_commit,
+            Phase.BEFORE_ACKNOWLEDGEMENT: self._before_acknowledgement,
+            Phase.DRAINING: self._draining,
+            Phase.ELSEWHERE: self._anywhere,
+        }
+
+    def strike(self, blow: Blow) -> Phase:
+        """Kill, start again, and tell in which phase it was: what was found, whatever was wanted."""
+        self._world.look()
+        if blow.victim == "worker":
+            time.sleep(max(0.0, self._world.worker.started_at + WORKER_SECONDS + self._chance.random() - time.monotonic()))
+            self._world.kill("worker")
+            self._world.start("worker")
+            return Phase.ELSEWHERE
+        return self._ways[blow.phase](blow)
+
+    def _agent_of(self, blow: Blow) -> str | None:
+        """The agent that is to be killed; None: another process is."""
+        return blow.victim if blow.victim in {agent.host.name for agent in self._world.agents} else None
+
+    def _around_commit(self, blow: Blow) -> Phase:
+        """The server is halted a little further on each time, until the request under way is (not) in the database; then the kill."""
+        world, own = self._world, self._agent_of(blow)
+        for _ in range(MOST_TRIES):
+            with world.relay.trap(Stage.FORWARDED, lambda one: one.is_fresh and own in (None, one.agent)) as trap:
+                passage = trap.wait(CAUGHT_SECONDS)
+                time.sleep(self._chance.random() * (0.004 if blow.phase is Phase.BEFORE_COMMIT else 0.01))
+                is_killed = False
+                while passage is not None and passage.stage is Stage.FORWARDED and not is_killed:
+                    is_killed = self._halted(blow, passage)
+                    time.sleep(0.0003)
+            if is_killed:
+                world.start(blow.victim)
+                return blow.phase
+        return self._anywhere(blow)
+
+    def _halted(self, blow: Blow, passage: Passage) -> bool:
+        """Whether the request is where the kill is wanted; then it was killed."""
+        with self._world.frozen():
+            time.sleep(0.003)  # an answer that was on its way is at the relay now, and a commit is done
+            if passage.stage is not Stage.FORWARDED:
+                return False
+            is_stored = self._world.database.holds(passage.batches)
+            if is_stored is (blow.phase is Phase.BEFORE_COMMIT):
+                return False
+            self._world.kill(blow.victim)
+            return True
+
+    def _before_acknowledgement(self, blow: Blow) -> Phase:
+        """The answer is held at the relay, the kill comes, and the agent never hears of it."""
+        world, own = self._world, self._agent_of(blow)
+        with world.relay.trap(Stage.ANSWERED, lambda one: bool(one.batches) and own in (None, one.agent)) as trap:
+            if trap.wait(CAUGHT_SECONDS) is None:
+                return self._anywhere(blow)
+            world.kill(blow.victim)
+            trap.release(lost=True)
+        world.start(blow.victim)
+        return Phase.BEFORE_ACKNOWLEDGEMENT
+
+    def _draining(self, blow: Blow) -> Phase:
+        """Nothing passes until an agent has more on its disk than two requests carry; then it drains, and the kill comes."""
+        world = self._world
+        agent = world.agent(self._agent_of(blow) or self._chance.choice(world.agents).host.name)
+        world.relay.gate.clear()
+        try:
+            world.wait_for(lambda: world.backlog(agent) > 2 * REQUEST_RECORDS, f"a backlog of {agent.host.name}", CAUGHT_SECONDS)
+        finally:
+            with world.relay.trap(Stage.FORWARDED, lambda one: one.agent == agent.host.name) as trap:
+                world.relay.gate.set()
+                caught = trap.wait(CAUGHT_SECONDS)
+        time.sleep(self._chance.random() * GROUP_SECONDS)
+        world.kill(blow.victim)
+        is_draining = caught is not None and world.backlog(agent) > REQUEST_RECORDS
+        world.start(blow.victim)
+        return Phase.DRAINING if is_draining else Phase.ELSEWHERE
+
+    def _anywhere(self, blow: Blow) -> Phase:
+        """The kill comes at any moment; what it hit is found out before anything more is let through."""
+        world, own = self._world, self._agent_of(blow)
+        if own is None:  # as a request comes, so that there is something to hit
+            with world.relay.trap(Stage.FORWARDED, lambda one: bool(one.batches)) as trap:
+                trap.wait(CAUGHT_SECONDS)
+            time.sleep(self._chance.random() * GROUP_SECONDS)
+        else:
+            time.sleep(self._chance.random())
+        if blow.victim == "server":
+            return self._anywhere_of_server()
+        with world.frozen():
+            under_way = [one for one in world.relay.under_way() if own in (None, one.agent)]
+            world.kill(blow.victim)
+            if own is None:
+                world.recover()
+            phase = self._phase_of(under_way)
+        world.start(blow.victim)
+        return phase
+
+    def _anywhere_of_server(self) -> Phase:
+        world = self._world
+        world.relay.gate.clear()
+        try:
+            under_way = world.relay.under_way()
+            world.kill("server")
+            world.start("server")
+            return self._phase_of(under_way)
+        finally:
+            world.relay.gate.set()
+
+    def _phase_of(self, under_way: list[Passage]) -> Phase:
+        """Of requests that were not answered: in the database or not."""
+        unanswered = [one for one in under_way if one.batches and one.is_fresh and not one.is_answered]
+        if not unanswered:
+            return Phase.ELSEWHERE
+        is_stored = all(self._world.database.holds(one.batches) for one in unanswered)
+        return Phase.AFTER_COMMIT if is_stored else Phase.BEFORE_COMMIT

@@ -1,0 +1,261 @@
+"""The processes of a kill test, real ones: agents on hosts of files, the relay, server, worker and, if asked for, PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from tallystick.app.cli.client import Client
+from tests.stores import PostgresServer, start_postgres
+from tools.kill import disk
+from tools.kill.host import Host, Life
+from tools.kill.ledger import Ledger
+from tools.kill.relay import HOST, Relay
+from tools.kill.stored import Database
+from tools.live.processes import BrokenError, Process, free_port, wait_ready
+
+AGENTS = 3
+GUESTS = 6
+BATCH_SAMPLES = 2
+"""Small batches, often: 30 a second of each agent, so that there is a request under way whenever a kill wants one."""
+FEW = 30
+"""Batches of a second: an agent that keeps up has fewer."""
+CUSTOMER = "kill-test"
+SETTLED_SECONDS = 120
+STOPPED = "Tt"
+"""The states of a thread that SIGSTOP has reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """An agent: its host, its process, its spool."""
+
+    host: Host
+    process: Process
+    spool: Path
+
+
+class World:
+    """Everything that runs. It is made empty and started by `open`; `close` ends all that was started, by its id."""
+
+    def __init__(self, folder: Path, store: str, seed: int) -> None:
+        self.folder = folder
+        self.began = time.monotonic()
+        self.counted: dict[str, int] = {}
+        self.chance = random.Random(seed)  # noqa: S311 - a run that can be had again, no secret
+        self.seed = seed
+        self.postgres: PostgresServer | None = None
+        self.agents: list[Agent] = []
+        self.port = free_port()
+        self.rest = Client(f"http://{HOST}:{self.port}", "")
+        self.ledger = Ledger()
+        self.relay = Relay(self.port, self.ledger)
+        self.life: Life | None = None
+        if store == "postgresql":
+            self.postgres = start_postgres(ended_with=signal.SIGQUIT)
+        self.url = self.postgres.new_database() if self.postgres else f"sqlite:///{folder / 'tallystick.db'}"
+        self.database = Database(self.url)
+        environment = {
+            "TALLY_STATE_DIR": str(folder / "state"),
+            "TALLY_LISTEN": f"{HOST}:{self.port}",
+            "TALLY_STORE_URL": self.url,
+            "TALLY_WORKERS": "0",  # the worker is a process beside it, killed for itself
+            "TALLY_LOG_LEVEL": "warning",
+        }
+        self.server = self._process("server", ["serve"], environment)
+        self.worker = self._process("worker", ["worker"], environment)
+        self.check = self._process("check", ["check"], environment)
+        self.gaps = self._process("gaps", ["gaps", "--json", "--limit", "1000000"], {"TALLY_URL": self.rest.url})
+
+    def _process(self, name: str, arguments: list[str], environment: dict[str, str]) -> Process:
+        return Process(name, arguments, environment, self.folder, ended_by=signal.SIGKILL)
+
+    def open(self) -> None:
+        """Make the store, start everything, and wait until something of each agent is acknowledged."""
+        code, said = self.run(self._process("init", ["init"], self.server.environment))
+        if code:
+            raise BrokenError(f"tally init failed\n{said}")
+        self.rest.key = (self.folder / "state" / "admin.key").read_text().strip()
+        self.gaps.environment["TALLY_KEY"] = self.rest.key
+        self.start("server")
+        self.rest.post("/v1/customers", {"id": CUSTOMER, "name": CUSTOMER, "time_zone": "UTC"})
+        key: str = self.rest.post("/v1/keys", {"role": "agent", "name": CUSTOMER})["key"]
+        (self.folder / "agent.key").write_text(key)
+        (self.folder / "agent.key").chmod(0o600)
+        for number in range(AGENTS):
+            self.agents.append(self._agent(Host(self.folder, f"host-{number}", GUESTS, self.chance)))
+        self.life = Life([agent.host for agent in self.agents], self.seed)
+        self.worker.start()
+        for agent in self.agents:
+            agent.process.start()
+        names = {agent.host.name for agent in self.agents}
+        self.wait_for(lambda: {one[0].partition(".")[0] for one in tuple(self.ledger.acknowledged)} >= names, "batches of every agent", 30)
+
+    def _agent(self, host: Host) -> Agent:
+        given = {
+            "ENDPOINT": self.relay.url(host.name),
+            "KEY_FILE": str(self.folder / "agent.key"),
+            "SPOOL_DIRECTORY": str(host.folder / "spool"),
+            "HOST": host.name,
+            "CUSTOMER": CUSTOMER,
+            "SOURCE": "cgroup",
+            "CGROUP_ROOT": str(host.cgroup),
+            "CGROUP_MATCH": "guests/*",
+            "NET_ROOT": str(host.net),
+            "MAPPING_FILE": str(host.mapping),
+            "MEMORY": "usage",
+            "BATCH_SIZE": str(BATCH_SAMPLES),
+            "BATCH_SECONDS": "1",
+            "HEARTBEAT_INTERVAL_SECONDS": "5",
+            "STOP_TIMEOUT_SECONDS": "20",
+            "LOG_LEVEL": "warning",
+        }
+        environment = {f"TALLY_AGENT_{name}": value for name, value in given.items()}
+        return Agent(host, self._process(host.name, ["agent", "run"], environment), host.folder / "spool")
+
+    # What a kill needs
+
+    def agent(self, name: str) -> Agent:
+        """The agent of a host."""
+        return next(agent for agent in self.agents if agent.host.name == name)
+
+    def kill(self, victim: str) -> None:
+        """SIGKILL, at once; what is on the disk of an agent that was killed is read before it comes back."""
+        match victim:
+            case "server":
+                self.server.kill()
+            case "worker":
+                self.worker.kill()
+            case "postgresql":
+                assert self.postgres is not None
+                self.postgres.kill()
+            case name:
+                agent = self.agent(name)
+                agent.process.kill()
+                self.ledger.find(name, disk.read(agent.spool))
+
+    def start(self, victim: str) -> None:
+        """Start again what was killed; a server is waited for until it is ready, with a PostgreSQL that has recovered."""
+        match victim:
+            case "server":
+                self.server.start()
+                wait_ready(self.server, self.rest.url)
+            case "worker":
+                self.worker.start()
+            case "postgresql":
+                self.recover()
+                wait_ready(self.server, self.rest.url)
+            case name:
+                self.agent(name).process.start()
+
+    def recover(self) -> None:
+        """Start PostgreSQL again, if it was killed, and wait until it has recovered."""
+        assert self.postgres is not None
+        if not self.postgres.is_running:
+            self.postgres = self.postgres.restarted()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """The server stands still, wherever it is, as long as the block lasts: what is found holds for the moment of a kill in it."""
+        child = self.server.child
+        assert child is not None
+        os.kill(child.pid, signal.SIGSTOP)
+        until = time.monotonic() + 5
+        while time.monotonic() < until and not self._stands_still(child.pid):
+            time.sleep(0.0002)
+        try:
+            yield
+        finally:
+            if child.poll() is None:
+                os.kill(child.pid, signal.SIGCONT)
+
+    @staticmethod
+    def _stands_still(pid: int) -> bool:
+        states = []
+        for task in Path(f"/proc/{pid}/task").glob("*/stat"):
+            with suppress(OSError):
+                states.append(task.read_text().rsplit(")", 1)[1].split()[0])
+        return all(state in STOPPED for state in states)
+
+    def backlog(self, agent: Agent) -> int:
+        """How many batches lie on the disk of an agent that were never acknowledged."""
+        return self.ledger.waiting(disk.read(agent.spool))
+
+    def look(self) -> None:
+        """Nothing ends by itself.
+
+        Raises:
+            BrokenError: something did.
+
+        """
+        for process in (self.server, self.worker, *(agent.process for agent in self.agents)):
+            if not process.running:
+                raise BrokenError(f"{process.name} ended by itself\n{process.tail()}")
+
+    def wait_for(self, met: Callable[[], bool], what: str, seconds: float) -> None:
+        """Until a condition is met.
+
+        Raises:
+            BrokenError: it was not met in time, or something ended by itself.
+
+        """
+        until = time.monotonic() + seconds
+        while not met():
+            self.look()
+            if time.monotonic() > until:
+                raise BrokenError(f"waited {seconds:.0f} s for {what}\n{self.tails()}")
+            time.sleep(0.05)
+
+    # The end
+
+    def settle(self) -> None:
+        """Time stands still, agents send what they have and end, every hour is computed.
+
+        Raises:
+            BrokenError: something is left on a disk that was not acknowledged, or hours are not computed in time.
+
+        """
+        assert self.life is not None
+        self.life.stop()
+        time.sleep(0.5)  # five more readings of what does not move any more
+        for agent in self.agents:
+            self.wait_for(lambda agent=agent: self.backlog(agent) < FEW, f"the backlog of {agent.host.name}", SETTLED_SECONDS)
+        for agent in self.agents:
+            agent.process.stop()
+            found = disk.read(agent.spool)
+            self.ledger.find(agent.host.name, found)
+            if left := self.ledger.waiting(found):
+                raise BrokenError(f"{agent.host.name} ended with {left} batches that are not acknowledged\n{agent.process.tail()}")
+        until = time.monotonic() + SETTLED_SECONDS
+        while waiting := self.rest.get("/v1/status")["hours_waiting"]:
+            if time.monotonic() > until:
+                raise BrokenError(f"{waiting} hours are not computed after {SETTLED_SECONDS} s\n{self.tails()}")
+            time.sleep(0.1)
+
+    def run(self, process: Process) -> tuple[int, str]:
+        """Run one command to its end: its exit status, and what it wrote."""
+        process.start()
+        assert process.child is not None
+        return process.child.wait(SETTLED_SECONDS), process.log.read_text()
+
+    def tails(self) -> str:
+        """The ends of all logs."""
+        return "\n".join(process.tail() for process in (self.server, self.worker, *(agent.process for agent in self.agents)))
+
+    def close(self) -> None:
+        """End everything, at once."""
+        if self.life is not None:
+            self.life.stop()
+        for process in (*(agent.process for agent in self.agents), self.worker, self.server, self.check, self.gaps):
+            process.kill()
+        self.relay.stop()
+        for agent in self.agents:
+            agent.host.close()
+        if self.postgres is not None:
+            self.postgres.stop()
