@@ -9,7 +9,7 @@ from typing import Any
 
 from connectrpc.code import Code
 
-from tallystick.ingest.callers import CALLER, TICKET, Authenticator
+from tallystick.ingest.callers import CALLER, RETRY_AFTER_SECONDS, TICKET, Authenticator
 from tallystick.ingest.codecs import CODECS, COMPRESSIONS
 from tallystick.ingest.daemon import DaemonService
 from tallystick.ingest.native import NativeService
@@ -21,6 +21,7 @@ from tallystick.model.access import WRITES_USAGE, Admission, Busy, Denied, Grant
 from tallystick.proto.billing.collector.v1.collector_connect import BillingCollectorServiceASGIApplication
 from tallystick.proto.billing.v1.billing_connect import BillingServiceASGIApplication
 from tallystick.proto.tallystick.v1.ingest_connect import IngestServiceASGIApplication
+from tallystick.store.engine import STORE_AWAY
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -176,6 +177,10 @@ class RpcApp:
         except Denied as denied:
             code = Code.PERMISSION_DENIED if denied.known else Code.UNAUTHENTICATED
             await refuse(code, str(denied), headers=[] if denied.known else [(b"www-authenticate", b"Bearer")])
+            return
+        except STORE_AWAY as error:  # nobody knows whose key it is: no fault of the caller, who sends it again
+            self._observer.failure("authenticate", error)
+            await refuse(Code.UNAVAILABLE, f"the store failed: {type(error).__name__}", retry_after_seconds=RETRY_AFTER_SECONDS)
             return
         if scope["path"] != route.path:
             scope = {**scope, "path": route.path}
