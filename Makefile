@@ -18,7 +18,7 @@ TESTS ?= tests
 BENCHES ?= $(basename $(notdir $(shell grep -l '^if __name__ ==' bench/*.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run first-bill replay replay-all upgrade-test oracles bench test check gates format lock clean
+.PHONY: help setup run first-bill replay replay-all upgrade-test kill-test oracles bench test check gates format lock clean
 .SUFFIXES:
 
 help: ## list what can be made
@@ -44,6 +44,10 @@ replay-all: $(RUN_READY) $(POSTGRESQL_READY) ## replay every scenario of ../shar
 
 upgrade-test: $(RUN_READY) $(POSTGRESQL_READY) ## upgrade servers of an earlier commit while they are at work, and lose nothing (FROM=commit)
 	@$(BIN)/python -m tools.live.upgrade $(if $(FROM),--from $(FROM))
+
+kill-test: $(RUN_READY) ## kill agents, server, worker and PostgreSQL with -9 and lose nothing: make kill-test KILLS=200 [STORE=sqlite|postgresql] [SEED=n]
+	@if [ "$(STORE)" = postgresql ]; then $(MAKE) --no-print-directory $(POSTGRESQL_READY); fi
+	@$(BIN)/python -m tools.kill --kills $(or $(KILLS),200) --store "$(or $(STORE),sqlite)" --seed $(or $(SEED),1)
 
 oracles: $(RUN_READY) ## run cases whose results come from elsewhere through the product's pure functions: make oracles CASES=dir (ONLY=topic/kind)
 	@test -n "$(CASES)" || { echo "say which cases to run: make oracles CASES=dir" >&2; exit 2; }

@@ -93,7 +93,8 @@ class PostgresServer:
 
     def stop(self) -> None:
         """End it by its process id, and delete its files."""
-        os.kill(self.pid, signal.SIGQUIT)
+        with suppress(ProcessLookupError):  # it was killed
+            os.kill(self.pid, signal.SIGQUIT)
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and _is_alive(self.pid):
             time.sleep(0.02)

@@ -29,8 +29,20 @@ ONE_FILE_EACH = {
 }
 """Folders that hold one file of a kind each, however many those are: price models, adjustments, tests, adapters."""
 
-WITNESS = ("tools/bill/book.py", "tools/bill/pricing.py", "tools/bill/raw.py", "tools/bill/witness.py", "tools/independent.py")
-"""The second computation of the first bill, and how it comes by the raw samples."""
+WITNESS = (
+    "tools/bill/book.py",
+    "tools/bill/pricing.py",
+    "tools/bill/raw.py",
+    "tools/bill/witness.py",
+    "tools/independent.py",
+    "tools/kill/disk.py",
+    "tools/kill/host.py",
+    "tools/kill/ledger.py",
+    "tools/kill/relay.py",
+    "tools/kill/stored.py",
+    "tools/kill/verdict.py",
+)
+"""The second computation of the first bill, how it comes by the raw samples, and the ledger of the kill test."""
 
 EMPTY_WORDS = {"common", "helper", "helpers", "manager", "managers", "misc", "util", "utils"}
 EMPTY_NAMES = {"data", "handle", "info"}
@@ -219,7 +231,7 @@ def reference_alone(source: Source) -> Iterator[Violation]:
 
 
 def witness_alone(source: Source) -> Iterator[Violation]:
-    """The second computation of the first bill shares nothing with what it checks: of the product, only the wire messages."""
+    """A second computation shares nothing with what it checks: of the product, only the wire messages."""
     if source.path not in WITNESS:
         return
     allowed = {path.removesuffix(".py").replace("/", ".") for path in WITNESS}

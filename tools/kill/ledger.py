@@ -34,7 +34,10 @@ def digest_of(batch: pb.Batch) -> str:
 
 @dataclass(slots=True)
 class Ledger:
-    """`sent` and `acknowledged`: digest by identity; `batches` as they were sent first. `told`: what went wrong on the wire or on a disk, in words."""
+    """`sent` and `acknowledged`: digest by identity; `batches` as they were sent first.
+
+    `told`: what went wrong on the wire or on a disk, in words.
+    """
 
     sent: dict[Identity, str] = field(default_factory=dict)
     batches: dict[Identity, pb.Batch] = field(default_factory=dict)
@@ -67,7 +70,8 @@ class Ledger:
             outcomes = (*response.batches, *response.events, *response.facts)
             if len(outcomes) != len(request.batches) + len(request.events) + len(request.facts):
                 self.told.append(f"an answer with {len(outcomes)} outcomes to a request with another number of records")
-            self.told += [f"outcome {pb.Outcome.Name(each.outcome)} {each.code} {each.field}" for each in outcomes if each.outcome not in GOOD]
+            bad = [each for each in outcomes if each.outcome not in GOOD]
+            self.told += [f"outcome {pb.Outcome.Name(each.outcome)} {each.code} {each.field} {each.value}" for each in bad]
             for batch, outcome in zip(request.batches, response.batches, strict=False):
                 if outcome.outcome in GOOD:
                     self.acknowledged[identity_of(batch)] = digest_of(batch)

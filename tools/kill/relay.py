@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -65,6 +66,19 @@ class Trap:
         self.released.set()
 
 
+class Listener(ThreadingHTTPServer):
+    """A thread for each connection. One that an agent lost with its life is nothing to tell of; any other fault is."""
+
+    daemon_threads = True
+    ledger: Ledger
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """What a thread raised."""
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            self.ledger.told.append(f"the relay failed: {error!r}")
+
+
 class Relay:
     """A listener on a free port of loopback; an agent's name is the first part of its path."""
 
@@ -76,8 +90,8 @@ class Relay:
         self._lock = threading.Lock()
         self._trap: Trap | None = None
         self._passages: set[Passage] = set()
-        self.listener = ThreadingHTTPServer((HOST, 0), _handler_of(self))
-        self.listener.daemon_threads = True
+        self.listener = Listener((HOST, 0), _handler_of(self))
+        self.listener.ledger = ledger
         threading.Thread(target=self.listener.serve_forever, daemon=True).start()
 
     def url(self, agent: str) -> str:

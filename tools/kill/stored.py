@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 
-from tools.kill.ledger import Identity
+from tools.kill.ledger import Identity, named
 
 BATCHES = """
     SELECT resource.resource_id, boot.boot_id, spool.spool_id, batch.sequence, payload.form, payload.interval_ns, payload.body
@@ -59,10 +59,10 @@ class Database:
         found = []
         with self._reading() as connection:
             for resource_id, boot_id, spool_id, sequence, form, interval_ns, body in connection.execute(BATCHES).fetchall():
-                if form != PLANES:
-                    raise ValueError(f"the batch {resource_id} {boot_id} {spool_id} {sequence} has a payload of form {form}: this reads planes")
-                planes = bytes(body)
                 identity = (resource_id, boot_id, spool_id, sequence)
+                if form != PLANES:
+                    raise ValueError(f"{named(identity)} has a payload of form {form}: this reads planes")
+                planes = bytes(body)
                 found.append((identity, hashlib.sha256(planes).hexdigest(), interval_ns, planes))
         return found
 

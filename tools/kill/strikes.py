@@ -9,12 +9,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tools.kill.relay import Passage, Stage
-from tools.kill.world import World
+from tools.kill.world import Agent, World
 
 MOST_TRIES = 60
-CAUGHT_SECONDS = 15.0
+CAUGHT_SECONDS = 6.0
+"""An agent sends ten times a second; one that does not has met five failures in a row, and rests for half a minute."""
+BACKLOG_SECONDS = 20.0
 REQUEST_RECORDS = 60
 """What one request of an agent carries at most: with more on its disk it is draining."""
+ENOUGH_RECORDS = 100
+"""So many are let wait: what is left when one request is answered would still not fit into one with what comes meanwhile."""
 GROUP_SECONDS = 0.02
 """Longer than a request takes on the server."""
 AGENT = "agent"
@@ -35,13 +39,13 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Blow:
-    """One kill to be: of whom (an agent by its host's name), and in which phase; `ELSEWHERE`: at any moment."""
+    """One kill to be: of whom (of agents the one that is met), and in which phase; `ELSEWHERE`: at any moment."""
 
     victim: str
     phase: Phase
 
 
-def plan(kills: int, victims: tuple[str, ...], agents: tuple[str, ...], chance: random.Random) -> Iterator[Blow]:
+def plan(kills: int, victims: tuple[str, ...], chance: random.Random) -> Iterator[Blow]:
     """So many blows. Each five in a row have every phase, `5 x len(victims)` every phase of every victim; a worker in between."""
     phases = list(Phase)
     worker_after = chance.randrange(WORKER_EVERY)
@@ -53,8 +57,7 @@ def plan(kills: int, victims: tuple[str, ...], agents: tuple[str, ...], chance: 
         turn, phase = divmod(place % (len(phases) * len(victims)), len(phases))
         if not turn and not phase:
             chance.shuffle(phases)
-        victim = victims[(turn + phase) % len(victims)]
-        yield Blow(chance.choice(agents) if victim == AGENT else victim, phases[phase])
+        yield Blow(victims[(turn + phase) % len(victims)], phases[phase])
         place += 1
 
 
@@ -81,85 +84,110 @@ class Striker:
             return Phase.ELSEWHERE
         return self._ways[blow.phase](blow)
 
-    def _agent_of(self, blow: Blow) -> str | None:
-        """The agent that is to be killed; None: another process is."""
-        return blow.victim if blow.victim in {agent.host.name for agent in self._world.agents} else None
-
     def _around_commit(self, blow: Blow) -> Phase:
         """The server is halted a little further on each time, until the request under way is (not) in the database; then the kill."""
-        world, own = self._world, self._agent_of(blow)
+        world = self._world
         for _ in range(MOST_TRIES):
-            with world.relay.trap(Stage.FORWARDED, lambda one: one.is_fresh and own in (None, one.agent)) as trap:
+            with world.relay.trap(Stage.FORWARDED, lambda one: one.is_fresh) as trap:
                 passage = trap.wait(CAUGHT_SECONDS)
+                if passage is None:
+                    world.look()
+                    continue
                 time.sleep(self._chance.random() * (0.004 if blow.phase is Phase.BEFORE_COMMIT else 0.01))
+                victim = passage.agent if blow.victim == AGENT else blow.victim
                 is_killed = False
-                while passage is not None and passage.stage is Stage.FORWARDED and not is_killed:
-                    is_killed = self._halted(blow, passage)
+                while passage.stage is Stage.FORWARDED and not is_killed:
+                    is_killed = self._halted(victim, blow.phase, passage)
                     time.sleep(0.0003)
             if is_killed:
-                world.start(blow.victim)
+                world.start(victim)
                 return blow.phase
         return self._anywhere(blow)
 
-    def _halted(self, blow: Blow, passage: Passage) -> bool:
+    def _halted(self, victim: str, wanted: Phase, passage: Passage) -> bool:
         """Whether the request is where the kill is wanted; then it was killed."""
         with self._world.frozen():
             time.sleep(0.003)  # an answer that was on its way is at the relay now, and a commit is done
             if passage.stage is not Stage.FORWARDED:
                 return False
             is_stored = self._world.database.holds(passage.batches)
-            if is_stored is (blow.phase is Phase.BEFORE_COMMIT):
+            if is_stored is (wanted is Phase.BEFORE_COMMIT):
                 return False
-            self._world.kill(blow.victim)
+            self._world.kill(victim)
             return True
 
     def _before_acknowledgement(self, blow: Blow) -> Phase:
         """The answer is held at the relay, the kill comes, and the agent never hears of it."""
-        world, own = self._world, self._agent_of(blow)
-        with world.relay.trap(Stage.ANSWERED, lambda one: bool(one.batches) and own in (None, one.agent)) as trap:
-            if trap.wait(CAUGHT_SECONDS) is None:
-                return self._anywhere(blow)
-            world.kill(blow.victim)
-            trap.release(lost=True)
-        world.start(blow.victim)
-        return Phase.BEFORE_ACKNOWLEDGEMENT
+        world = self._world
+        for _ in range(MOST_TRIES):
+            with world.relay.trap(Stage.ANSWERED, lambda one: bool(one.batches)) as trap:
+                passage = trap.wait(CAUGHT_SECONDS)
+                if passage is None:
+                    world.look()
+                    continue
+                victim = passage.agent if blow.victim == AGENT else blow.victim
+                world.kill(victim)
+                trap.release(lost=True)
+            world.start(victim)
+            return Phase.BEFORE_ACKNOWLEDGEMENT
+        return self._anywhere(blow)
 
     def _draining(self, blow: Blow) -> Phase:
-        """Nothing passes until an agent has more on its disk than two requests carry; then it drains, and the kill comes."""
+        """An agent sends what has piled up, and the kill comes."""
         world = self._world
-        agent = world.agent(self._agent_of(blow) or self._chance.choice(world.agents).host.name)
-        world.relay.gate.clear()
+        for _ in range(MOST_TRIES):
+            agent = self._chance.choice(world.agents)
+            victim = agent.host.name if blow.victim == AGENT else blow.victim
+            is_sending = self._piled_up(agent)
+            time.sleep(self._chance.random() * GROUP_SECONDS)
+            with world.frozen():
+                is_draining = is_sending and world.backlog(agent) > REQUEST_RECORDS
+                if is_draining:
+                    world.kill(victim)
+            if is_draining:
+                world.start(victim)
+                return Phase.DRAINING
+        return self._anywhere(blow)
+
+    def _piled_up(self, agent: Agent) -> bool:
+        """Let nothing pass until an agent has more on its disk than a request carries; whether it then sends."""
+        relay = self._world.relay
+        relay.gate.clear()
         try:
-            world.wait_for(lambda: world.backlog(agent) > 2 * REQUEST_RECORDS, f"a backlog of {agent.host.name}", CAUGHT_SECONDS)
+            what = f"a backlog of {agent.host.name}"
+            self._world.wait_for(lambda: self._world.backlog(agent) > ENOUGH_RECORDS, what, BACKLOG_SECONDS)
         finally:
-            with world.relay.trap(Stage.FORWARDED, lambda one: one.agent == agent.host.name) as trap:
-                world.relay.gate.set()
-                caught = trap.wait(CAUGHT_SECONDS)
-        time.sleep(self._chance.random() * GROUP_SECONDS)
-        world.kill(blow.victim)
-        is_draining = caught is not None and world.backlog(agent) > REQUEST_RECORDS
-        world.start(blow.victim)
-        return Phase.DRAINING if is_draining else Phase.ELSEWHERE
+            with relay.trap(Stage.FORWARDED, lambda one: one.agent == agent.host.name) as trap:
+                relay.gate.set()
+                is_sending = trap.wait(CAUGHT_SECONDS) is not None
+        return is_sending
 
     def _anywhere(self, blow: Blow) -> Phase:
         """The kill comes at any moment; what it hit is found out before anything more is let through."""
-        world, own = self._world, self._agent_of(blow)
-        if own is None:  # as a request comes, so that there is something to hit
-            with world.relay.trap(Stage.FORWARDED, lambda one: bool(one.batches)) as trap:
-                trap.wait(CAUGHT_SECONDS)
-            time.sleep(self._chance.random() * GROUP_SECONDS)
-        else:
-            time.sleep(self._chance.random())
-        if blow.victim == "server":
-            return self._anywhere_of_server()
-        with world.frozen():
-            under_way = [one for one in world.relay.under_way() if own in (None, one.agent)]
-            world.kill(blow.victim)
-            if own is None:
-                world.recover()
+        match blow.victim:
+            case "server":
+                self._as_a_request_comes()
+                return self._anywhere_of_server()
+            case "postgresql":
+                self._as_a_request_comes()
+                victim, whose = "postgresql", {agent.host.name for agent in self._world.agents}
+            case _:
+                time.sleep(self._chance.random())
+                victim = self._chance.choice(self._world.agents).host.name
+                whose = {victim}
+        with self._world.frozen():
+            under_way = [one for one in self._world.relay.under_way() if one.agent in whose]
+            self._world.kill(victim)
+            self._world.recover()
             phase = self._phase_of(under_way)
-        world.start(blow.victim)
+        self._world.start(victim)
         return phase
+
+    def _as_a_request_comes(self) -> None:
+        """So that there is something to hit."""
+        with self._world.relay.trap(Stage.FORWARDED, lambda one: bool(one.batches)) as trap:
+            trap.wait(CAUGHT_SECONDS)
+        time.sleep(self._chance.random() * GROUP_SECONDS)
 
     def _anywhere_of_server(self) -> Phase:
         world = self._world

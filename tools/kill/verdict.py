@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -14,8 +13,6 @@ from tools.kill.ledger import Identity, Ledger, SampleKey, named, rows_of
 
 Stored = Sequence[tuple[Identity, str, int, bytes]]
 Row = Mapping[str, Any]
-
-INTERVAL_NS = 100 * 10**6
 
 
 def batch_differences(ledger: Ledger, stored: Stored) -> Iterator[str]:
@@ -65,8 +62,8 @@ def usage_differences(ledger: Ledger, hosts: Sequence[Host], told: Mapping[str, 
     yield from _counter_differences("gap", want, Counter(_gap(row) for row in told["gaps"]))
     named_gaps = Counter((row["resource_id"], row["filled"]) for row in gaps if row["state"] != "closed")
     yield from _counter_differences("gap of `tally gaps`", Counter((name, filled) for name, _, _, filled in want.elements()), named_gaps)
-    wanted = Counter((name, code, at, boot) for name, result in results.items() for code, at, boot, _ in result.findings)
-    yield from _counter_differences("finding", wanted, Counter((f["resource_id"], f["code"], f["at_ns"], f["boot_id"]) for f in told["findings"]))
+    wanted = Counter((name, *finding[:3]) for name, result in results.items() for finding in result.findings)
+    yield from _counter_differences("finding", wanted, Counter(_finding(row) for row in told["findings"]))
     for host in hosts:
         for guest in host.guests:
             first = of[guest.resource_id]["samples"][0]["columns"]
@@ -101,12 +98,10 @@ def _gap(row: Row) -> tuple[Any, ...]:
     return row["resource_id"], int(row["from_ns"]), int(row["until_ns"]), row["filled"]
 
 
+def _finding(row: Row) -> tuple[Any, ...]:
+    return row["resource_id"], row["code"], int(row["at_ns"]), row["boot_id"]
+
+
 def _counter_differences(noun: str, want: Counter[tuple[Any, ...]], have: Counter[tuple[Any, ...]]) -> Iterator[str]:
     yield from (f"{noun} missing: {' '.join(map(str, row))}" for row in sorted((want - have).elements()))
     yield from (f"{noun} extra: {' '.join(map(str, row))}" for row in sorted((have - want).elements()))
-
-
-def gaps_of(text: str) -> list[dict[str, Any]]:
-    """What `tally gaps --json` printed."""
-    found: list[dict[str, Any]] = json.loads(text)
-    return found

@@ -18,6 +18,7 @@ from pathlib import Path
 READY_SECONDS = 60
 STOP_SECONDS = 30
 SHOWN_LINES = 30
+SHOWN_CHARACTERS = 500
 PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 LIBRARY = ctypes.CDLL(None)
 
@@ -74,6 +75,18 @@ class Process:
         self.started_at = time.monotonic()
 
     @property
+    def pid(self) -> int:
+        """Its process id.
+
+        Raises:
+            BrokenError: it was never started.
+
+        """
+        if self.child is None:
+            raise BrokenError(f"{self.name} was never started")
+        return self.child.pid
+
+    @property
     def running(self) -> bool:
         """Whether it was started and has not ended."""
         return self.child is not None and self.child.poll() is None
@@ -85,6 +98,18 @@ class Process:
         with suppress(ProcessLookupError):
             os.killpg(self.child.pid, signal.SIGKILL)
         self.child.wait()
+
+    def wait(self, seconds: float) -> int:
+        """Wait until it ends by itself. Its exit status.
+
+        Raises:
+            BrokenError: it goes on.
+
+        """
+        try:
+            return self.child.wait(seconds) if self.child else 0
+        except subprocess.TimeoutExpired:
+            raise BrokenError(f"{self.name} goes on after {seconds} s\n{self.tail()}") from None
 
     def stop(self) -> int:
         """End it as Ctrl-C does, and wait; killed when it does not. Its exit status."""
@@ -102,9 +127,9 @@ class Process:
         return self.child.returncode
 
     def tail(self) -> str:
-        """The end of its log."""
+        """The end of its log, without the far end of long lines."""
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
-        return "\n".join(f"  {self.name}: {line}" for line in lines[-SHOWN_LINES:])
+        return "\n".join(f"  {self.name}: {line[:SHOWN_CHARACTERS]}" for line in lines[-SHOWN_LINES:])
 
 
 def wait_ready(server: Process, url: str, seconds: float = READY_SECONDS) -> None:
