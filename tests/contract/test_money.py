@@ -14,6 +14,7 @@ from tallystick.model.billing.money import Money
 from tallystick.model.billing.price_book import BookState, Charge, Cycle, Fee, Filters, Plan, PriceBook
 from tallystick.model.findings import Finding, FindingCode, Severity
 from tallystick.rate.models.unit import UnitModel
+from tallystick.store.documents import Prepared, write_document
 from tallystick.store.records import Clash, NotFound
 from tallystick.store.store import Store
 from tests.contract.rows import PLACE, T
@@ -245,6 +246,13 @@ def test_a_run_is_finalized_once(store: Store) -> None:
     with store.write() as tx:
         assert [message.topic for message in store.outbox.due(tx)] == ["invoice.finalized"]
     assert [entry.action for entry in store.audit.entries(PLACE, subject=final.id)] == ["invoice.draft", "invoice.finalize"]
+
+
+def test_a_document_prepared_before_is_the_one_that_is_written() -> None:
+    one = invoice()
+    final = replace(one, id="other", state=DocumentState.FINALIZED, number="INV-1", issued_at_ns=T, lines=one.lines[:1])
+    assert Prepared(one).write(final) == write_document(final)
+    assert Prepared(one).write(one) == write_document(one)
 
 
 def test_numbers_have_no_gaps(store: Store) -> None:

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from tallystick.app.accounts import read_account
 from tallystick.app.clock import Clock, Ids
-from tallystick.invoice.assemble import assemble, finalize
+from tallystick.invoice.assemble import assemble, finalize, issue
 from tallystick.invoice.evidence import Frozen, evidence_of, freeze
 from tallystick.invoice.numbers import fiscal_year, number_text
 from tallystick.invoice.runs import ready, usage_window
@@ -20,6 +20,7 @@ from tallystick.model.access import Place
 from tallystick.model.billing.contracts import Run
 from tallystick.model.billing.invoices import DocumentState, Invoice
 from tallystick.rate.rate import rate
+from tallystick.store.documents import Prepared
 from tallystick.store.engine import Tx
 from tallystick.store.records import Fence
 from tallystick.store.store import Store
@@ -44,6 +45,16 @@ class Closed:
     invoice: Invoice | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Written:
+    """An invoice that only lacks its number, with all of it made that takes long: nobody waits meanwhile for the writers' turn."""
+
+    draft: Invoice
+    issued: Invoice
+    document: Prepared
+    evidence: bytes
+
+
 def close_period(store: Store, place: Place, run: Run, fence: Fence, *, clock: Clock, ids: Ids) -> Closed:
     """Close one run of one customer; once, whatever is tried again, by whatever worker.
 
@@ -64,25 +75,34 @@ def close_period(store: Store, place: Place, run: Run, fence: Fence, *, clock: C
     frozen = freeze(evidence)
     rated = rate(evidence.usage, evidence.contract, evidence.books, evidence.run)
     invoice = assemble(rated, evidence.contract, evidence.books, evidence.run, invoice_id=ids.new_id(), evidence_hash=frozen.hash)
-    return store.transact(lambda tx: _keep(tx, store, place, invoice, frozen, fence, clock.now_ns()))
+    if invoice.is_empty or invoice.state is DocumentState.PARKED:
+        return store.transact(lambda tx: _park(tx, store, place, invoice, frozen, fence))
+    written = _Written(draft=invoice, issued=issue(invoice, clock.now_ns()), document=Prepared(invoice), evidence=frozen.blob)
+    return store.transact(lambda tx: _finalize(tx, store, place, written, fence))
 
 
-def _keep(tx: Tx, store: Store, place: Place, invoice: Invoice, frozen: Frozen, fence: Fence, now_ns: int) -> Closed:
-    """Store what came of a run and mark its job done, in one transaction; the number is taken last."""
+def _park(tx: Tx, store: Store, place: Place, invoice: Invoice, frozen: Frozen, fence: Fence) -> Closed:
+    """Mark the job of a run done; what a person has to look at is stored with it."""
     store.jobs.done(tx, fence)
     if invoice.is_empty:
         return Closed(closing=Closing.NOTHING)
-    if invoice.state is DocumentState.PARKED:
-        return Closed(closing=Closing.PARKED, invoice=store.invoices.save_draft(tx, place, invoice, frozen.blob, actor=ACTOR))
-    prefix, year = invoice.seller.number_prefix, fiscal_year(invoice.seller, now_ns)
+    return Closed(closing=Closing.PARKED, invoice=store.invoices.save_draft(tx, place, invoice, frozen.blob, actor=ACTOR))
+
+
+def _finalize(tx: Tx, store: Store, place: Place, written: _Written, fence: Fence) -> Closed:
+    """Store the invoice of a run and mark its job done, in one transaction; the number is taken last."""
+    store.jobs.done(tx, fence)
+    seller = written.draft.seller
+    prefix, year = seller.number_prefix, fiscal_year(seller, written.issued.issued_at_ns or 0)
     finalized = store.invoices.finalize(
         tx,
         place,
-        invoice,
-        frozen.blob,
+        written.draft,
+        written.evidence,
         series=prefix,
         fiscal_year=year,
-        numbered=lambda counter: finalize(invoice, number_text(prefix, year, counter), now_ns),
+        numbered=lambda counter: finalize(written.issued, number_text(prefix, year, counter)),
         actor=ACTOR,
+        prepared=written.document,
     )
     return Closed(closing=Closing.FINALIZED, invoice=finalized)

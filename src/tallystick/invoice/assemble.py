@@ -59,25 +59,37 @@ def assemble(
     return replace(invoice, content_hash=content_hash(invoice))
 
 
-def finalize(invoice: Invoice, number: str, issued_at_ns: int) -> Invoice:
-    """The invoice with its number, issued and due: from here on it never changes.
+def issue(invoice: Invoice, issued_at_ns: int) -> Invoice:
+    """The invoice issued and due, all but its number: what takes long is done before a number is taken.
 
     It is due at the first instant of the local date `terms_days` after the one of issue, in the customer's zone.
 
     Raises:
-        ValueError: it is not a draft, the number is empty, or its content is not what its hash says.
+        ValueError: it is not a draft, or its content is not what its hash says.
 
     """
     if invoice.state is not DocumentState.DRAFT:
         raise ValueError(f"invoice {invoice.id}: state is {invoice.state}, only a draft is finalized")
-    if not number:
-        raise ValueError(f"invoice {invoice.id}: the number is empty")
     if content_hash(invoice) != invoice.content_hash:
         raise ValueError(f"invoice {invoice.id}: its content is not what its hash {invoice.content_hash} says")
     zone = invoice.customer.time_zone
     due = local_date(issued_at_ns, zone).toordinal() + invoice.seller.terms_days
     due_at_ns = day_start(local_date(issued_at_ns, zone).fromordinal(due), zone)
-    return replace(invoice, number=number, state=DocumentState.FINALIZED, issued_at_ns=issued_at_ns, due_at_ns=due_at_ns)
+    return replace(invoice, state=DocumentState.FINALIZED, issued_at_ns=issued_at_ns, due_at_ns=due_at_ns)
+
+
+def finalize(issued: Invoice, number: str) -> Invoice:
+    """The issued invoice with its number: from here on it never changes.
+
+    Raises:
+        ValueError: it is not issued, or the number is empty.
+
+    """
+    if issued.state is not DocumentState.FINALIZED:
+        raise ValueError(f"invoice {issued.id}: state is {issued.state}, only an issued one takes a number")
+    if not number:
+        raise ValueError(f"invoice {issued.id}: the number is empty")
+    return replace(issued, number=number)
 
 
 def _account_findings(contract: Contract, run: Run) -> tuple[Finding, ...]:

@@ -26,7 +26,20 @@ class DamagedDocument(ValueError):  # noqa: N818 (it is a state of the world, no
 
 def write_document(value: object) -> str:
     """The JSON of a model value: exact rationals as `n/d`, enums as their values, mappings in order of their keys."""
-    return json.dumps(_plain(value), ensure_ascii=False, separators=(",", ":"))
+    return _text(_plain(value))
+
+
+class Prepared:
+    """The document of a model value, all but written: of what was made of it by `replace`, only the fields that are new are left to do."""
+
+    def __init__(self, value: object) -> None:
+        self._value = value
+        self._plain = {name: _plain(member) for name, member in _members(value).items()}
+
+    def write(self, value: object) -> str:
+        """The JSON of a value of the same class, as `write_document` would write it."""
+        own = _members(self._value)
+        return _text({name: self._plain[name] if member is own[name] else _plain(member) for name, member in _members(value).items()})
 
 
 def read_document(kind: type[Value], text: str | bytes) -> Value:
@@ -41,6 +54,14 @@ def read_document(kind: type[Value], text: str | bytes) -> Value:
     except (KeyError, TypeError, ValueError) as error:
         raise DamagedDocument(f"stored {kind.__name__}: {error}") from error
     return found
+
+
+def _text(plain: object) -> str:
+    return json.dumps(plain, ensure_ascii=False, separators=(",", ":"))
+
+
+def _members(value: object) -> dict[str, object]:
+    return {field.name: getattr(value, field.name) for field in fields(cast("Any", value))}
 
 
 def _plain(value: object) -> object:

@@ -13,7 +13,7 @@ from backports import zstd
 from tallystick.model.access import Place
 from tallystick.model.billing.contracts import Run
 from tallystick.model.billing.invoices import DocumentState, Invoice
-from tallystick.store.documents import read_document, write_document
+from tallystick.store.documents import Prepared, read_document, write_document
 from tallystick.store.engine import Tx, Values
 from tallystick.store.records import Clash, NotFound
 from tallystick.store.registry import limited
@@ -61,7 +61,8 @@ class Invoices(Section):
         kept = invoice if there is None else replace(invoice, id=there.invoice.id)
         now_ns = self._clock.now_ns()
         self._keep_evidence(tx, seller_key, kept.evidence_hash, evidence, now_ns)
-        key = self._write(tx, seller_key, kept, None if there is None else there.row, now_ns)
+        document = _packed(write_document(kept))
+        key = self._write(tx, seller_key, kept, None if there is None else there.row, now_ns, document)
         self._write_lines(tx, seller_key, key, kept)
         if there is None or there.invoice.content_hash != kept.content_hash or there.invoice.state is not kept.state:
             details = {
@@ -84,8 +85,11 @@ class Invoices(Section):
         fiscal_year: int,
         numbered: Callable[[int], Invoice],
         actor: str,
+        prepared: Prepared | None = None,
     ) -> Invoice:
         """Freeze an invoice under the next number of its series: `numbered` makes the finalized document from that number.
+
+        `prepared` is the document of the invoice, where it was made before the transaction: it is most of the work.
 
         Everything else is written before, so that the counter's row is locked for the shortest time: call it last in `tx`.
         A number that was taken by a transaction that does not commit was never taken. If the run's invoice is finalized
@@ -103,7 +107,7 @@ class Invoices(Section):
         now_ns = self._clock.now_ns()
         named = invoice if there is None else replace(invoice, id=there.invoice.id)
         self._keep_evidence(tx, seller_key, named.evidence_hash, evidence, now_ns)
-        key = self._write(tx, seller_key, named, None if there is None else there.row, now_ns)
+        key = self._write(tx, seller_key, named, None if there is None else there.row, now_ns, document=b"")
         self._write_lines(tx, seller_key, key, named)
         details = {"total_minor": named.total.minor, "currency": named.currency, "content_hash": named.content_hash}
         append(tx, seller_key, now_ns, actor, "invoice.finalize", named.id, {**details, "evidence_hash": named.evidence_hash})
@@ -114,10 +118,11 @@ class Invoices(Section):
         same_content = (final.content_hash, final.evidence_hash, final.total) == (named.content_hash, named.evidence_hash, named.total)
         if final.state is not DocumentState.FINALIZED or final.number is None or not same_content:
             raise Clash(f"invoice {named.id!r}: what was numbered is not the invoice that was written")
+        document = _packed((prepared or Prepared(invoice)).write(final))
         tx.run(
             "UPDATE invoice SET state = ?, series = ?, fiscal_year = ?, number_value = ?, number = ?, issued_at_ns = ?, due_at_ns = ?,"
             " document = ? WHERE invoice_key = ?",
-            (final.state.value, series, fiscal_year, value, final.number, final.issued_at_ns, final.due_at_ns, _document(final), key),
+            (final.state.value, series, fiscal_year, value, final.number, final.issued_at_ns, final.due_at_ns, document, key),
         )
         return final
 
@@ -186,7 +191,7 @@ class Invoices(Section):
             (seller_key, evidence_hash, evidence, now_ns),
         )
 
-    def _write(self, tx: Tx, seller_key: int, invoice: Invoice, key: int | None, now_ns: int) -> int:
+    def _write(self, tx: Tx, seller_key: int, invoice: Invoice, key: int | None, now_ns: int, document: bytes) -> int:
         """Write the row of an invoice that has no number yet; its key."""
         columns = {
             "state": DocumentState.DRAFT.value if invoice.state is DocumentState.FINALIZED else invoice.state.value,
@@ -199,7 +204,7 @@ class Invoices(Section):
             "due_at_ns": invoice.due_at_ns,
             "content_hash": invoice.content_hash,
             "evidence_hash": invoice.evidence_hash,
-            "document": _document(invoice),
+            "document": document,
             "changed_at_ns": now_ns,
         }
         if key is not None:
@@ -269,8 +274,8 @@ def _ratio(value: Fraction) -> str:
     return f"{value.numerator}/{value.denominator}"
 
 
-def _document(invoice: Invoice) -> bytes:
-    return zstd.compress(write_document(invoice).encode())
+def _packed(document: str) -> bytes:
+    return zstd.compress(document.encode())
 
 
 def _invoice(row: Values) -> StoredInvoice:

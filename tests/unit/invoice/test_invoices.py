@@ -10,7 +10,7 @@ from fractions import Fraction
 import pytest
 
 from tallystick.invoice import evidence, explain
-from tallystick.invoice.assemble import assemble, finalize
+from tallystick.invoice.assemble import assemble, finalize, issue
 from tallystick.invoice.codec import decode, encode, from_json, to_json
 from tallystick.invoice.content import canonical, content_hash
 from tallystick.invoice.numbers import fiscal_year, number_text
@@ -53,24 +53,27 @@ def again(kept: Evidence, **changes: object) -> Invoice:
 
 def test_a_draft_is_finalized_once() -> None:
     invoice, _, _ = made()
-    final = finalize(invoice, "INV-2026-000001", parse_iso("2026-04-01T12:00:00Z"))
+    issued = issue(invoice, parse_iso("2026-04-01T12:00:00Z"))
+    final = finalize(issued, "INV-2026-000001")
     assert (final.state, final.number) == (DocumentState.FINALIZED, "INV-2026-000001")
     assert iso(final.due_at_ns or 0) == "2026-04-15T00:00:00Z"
     assert (final.content_hash, canonical(final)) == (invoice.content_hash, canonical(invoice))
     for wrong, said in ((final, "only a draft"), (replace(invoice, state=DocumentState.PARKED), "only a draft")):
         with pytest.raises(ValueError, match=said):
-            finalize(wrong, "INV-2026-000002", 0)
+            issue(wrong, 0)
     with pytest.raises(ValueError, match="the number is empty"):
-        finalize(invoice, "", 0)
+        finalize(issued, "")
+    with pytest.raises(ValueError, match="only an issued one"):
+        finalize(invoice, "INV-2026-000002")
     with pytest.raises(ValueError, match="is not what its hash"):
-        finalize(replace(invoice, total=Money(minor=1, currency="EUR")), "INV-2026-000002", 0)
+        issue(replace(invoice, total=Money(minor=1, currency="EUR")), 0)
 
 
 def test_it_is_due_on_a_date_of_the_customer() -> None:
     _, _, kept = made()
     customer = replace(kept.contract.customer, time_zone="America/New_York")
     draft = again(replace(kept, contract=replace(kept.contract, customer=customer)))
-    assert iso(finalize(draft, "N-1", parse_iso("2026-03-01T03:00:00Z")).due_at_ns or 0) == "2026-03-14T04:00:00Z"
+    assert iso(issue(draft, parse_iso("2026-03-01T03:00:00Z")).due_at_ns or 0) == "2026-03-14T04:00:00Z"
 
 
 def test_what_parks_an_invoice_beside_usage() -> None:
@@ -99,7 +102,7 @@ def test_equal_content_has_one_hash() -> None:
 
 def test_json_without_loss() -> None:
     invoice, _, _ = made()
-    final = finalize(invoice, "INV-2026-000001", parse_iso("2026-04-01T12:00:00.123456789Z"))
+    final = finalize(issue(invoice, parse_iso("2026-04-01T12:00:00.123456789Z")), "INV-2026-000001")
     text = to_json(final)
     assert from_json(text) == final
     document = json.loads(text)
