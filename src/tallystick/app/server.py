@@ -8,15 +8,15 @@ import signal
 import socket
 import ssl
 import sys
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
+from email.utils import formatdate
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from tallystick.app.clock import Clock, clock_of
+from tallystick.app.clock import Clock, SystemClock, clock_of
 from tallystick.app.logs import logger, set_up_logs
 from tallystick.app.serving.house import House, open_house
 from tallystick.app.serving.memory import collect_seldom, keep_freed_memory
@@ -39,7 +39,6 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 KEEP_ALIVE_SECONDS = 75
 """Longer than the minute between two batches of an agent, so that it keeps its connection."""
 END_SECONDS = 10
-TICK_SECONDS = 0.5
 CERTIFICATE_CHECK_SECONDS = 60
 BACKLOG = 2048
 GONE = ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 3))
@@ -53,6 +52,8 @@ class Server:
         self.house = house
         self._rpc: App = house.rpc
         self._rest: App = house.rest
+        self.on_request: Callable[[], object] = lambda: None
+        """Called with each request, before it is answered."""
         self.grpc: GrpcPort | None = None
         """A port of gRPC, if there is one: it begins and ends with the process."""
 
@@ -60,6 +61,7 @@ class Server:
         """Serve one request, or the lifespan of the process."""
         kind = scope["type"]
         if kind == "http":
+            self.on_request()
             await (self._rpc if is_rpc_path(scope["path"]) else self._rest)(scope, receive, send)
         elif kind == "lifespan":
             await self._lifespan(receive, send)
@@ -113,7 +115,6 @@ def run_server(settings: Settings) -> int:
     collect_seldom()
     for each_signal in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each_signal, _once_more)
-    log = logger("server")
     config = uvicorn.Config(
         app,
         loop="uvloop",
@@ -130,9 +131,13 @@ def run_server(settings: Settings) -> int:
     )
     addresses = [f"{name[0]}:{name[1]}" for name in (each.getsockname() for each in sockets)]
     more = {} if grpc is None else {"grpc": grpc.address}
-    log.info("listening", addresses=addresses, tls=settings.tls_certificate is not None, store=app.house.store.name, **more)
+
+    def ready() -> None:
+        told = {"addresses": addresses, "tls": settings.tls_certificate is not None, "store": app.house.store.name}
+        logger("server").info("listening", **told, **more)
+
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(_serve(_Uvicorn(config, app.house.ending), sockets, settings, grpc))
+        runner.run(_serve(_Uvicorn(config, app, ready), sockets, settings, grpc))
     return 0
 
 
@@ -164,18 +169,34 @@ def _once_more(_signal: int, _frame: FrameType | None) -> None:
 class _Uvicorn(uvicorn.Server):
     """Uvicorn, which waits for answers under way before it ends: streams are told, since they would go on."""
 
-    def __init__(self, config: uvicorn.Config, ending: threading.Event) -> None:
+    def __init__(self, config: uvicorn.Config, app: Server, ready: Callable[[], object]) -> None:
         super().__init__(config)
-        self._house_ends = ending
+        self._house_ends = app.house.ending
+        self._clock = SystemClock()  # whatever clock is replayed
+        self._ready = ready
+        self._dated_seconds = 0
         self._told: Callable[[], object] = lambda: None
+        app.on_request = self._date_answers
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to answer, and only then tell so."""
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
 
     async def main_loop(self) -> None:
-        """Look after the date of answers seldom, and end at once when told: uvicorn looks for both ten times a second."""
+        """Sleep until told to end: uvicorn wakes ten times a second to look for that and for the date of answers."""
         loop, told = asyncio.get_running_loop(), asyncio.Event()
         self._told = lambda: loop.call_soon_threadsafe(told.set)
         while not await self.on_tick(0):
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(told.wait(), TICK_SECONDS)
+            await told.wait()
+
+    def _date_answers(self) -> None:
+        """Set the date of the answers from here on: those under way share the list, too."""
+        seconds = self._clock.now_ns() // 10**9
+        if seconds != self._dated_seconds:
+            self._dated_seconds = seconds
+            self.server_state.default_headers[:] = [(b"date", formatdate(seconds, usegmt=True).encode())]
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A signal to end."""
