@@ -11,6 +11,7 @@ import subprocess
 import time
 from array import array
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -147,3 +148,50 @@ def test_a_full_disk_takes_everything_thinned_while_no_server_answers(disk: Path
     assert spool.thinner.thinned > count // 3
     assert send_all(spool, set(range(1, count + 1))) == list(range(1, count + 1))
     spool.close()
+
+
+@contextmanager
+def failing_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, Callable[[], None]]]:
+    """A disk, and what makes it read-only as the kernel does after an error: a real ext4; or else a stand-in, and one line that says so."""
+    folder, image = tmp_path / "disk", tmp_path / "image"
+    folder.mkdir()
+    with image.open("wb") as file:
+        file.truncate(8 * 2**20)
+    try:
+        subprocess.run(["mkfs.ext4", "-q", image], capture_output=True, check=True)
+        subprocess.run(["mount", "-o", "loop", image, folder], capture_output=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        print(f"no disk may be mounted here ({error}): a failure in the test stands in for it")
+        yield folder, lambda: refuse_writes(monkeypatch)
+        monkeypatch.undo()
+        return
+    yield folder, lambda: subprocess.run(["mount", "-o", "remount,abort", folder], check=True) and None
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def refuse_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(files.Appender, "append", refuse)
+    monkeypatch.setattr(files.Reserve, "give_up", refuse)
+
+
+def test_a_disk_that_becomes_read_only_gives_what_is_on_it_and_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tallystick.spool.spool.RETRY_SECONDS", 0.01)
+    with failing_disk(tmp_path, monkeypatch) as (disk, make_read_only):
+        spool = opened(disk)
+        for piece in range(20):
+            spool.batch("a", "b/1", 100, 511, rows(piece), urgent=True)
+        spool.tail(1, 3, "boot", {"b/1 a": (True, 1)}, [])
+        assert spool.flush(10)
+        make_read_only()
+        for piece in range(20, 30):
+            spool.batch("a", "b/1", 100, 511, rows(piece), urgent=True)
+        wait(lambda: spool.counts.write_errors > 3)
+        assert send_all(spool, set(range(1, 21))) == list(range(1, 21))
+        wait(lambda: spool.counts.write_errors > 6)
+        assert spool.backlog.first_at_ns() == 1000 + 20 * PIECE * 100, "what is in memory only holds back until when all is reported"
+        with pytest.raises(OSError, match="Read-only"):
+            spool.quarantine.keep_refused("batches", 0, b"x", {})
+        spool.close(0.1)

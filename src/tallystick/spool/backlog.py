@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Iterable, Sequence
@@ -9,16 +10,24 @@ from pathlib import Path
 
 from tallystick.spool.entries import Entry, entry_of
 from tallystick.spool.files import FILE_HEADER_BYTES
-from tallystick.spool.records import HEADER_BYTES, Record, RecordKind, scan
+from tallystick.spool.quarantine import Quarantine
+from tallystick.spool.records import HEADER_BYTES, Damage, Record, RecordKind, is_record, scan
+
+_LOST = (errno.ENOENT, errno.EIO, errno.ESTALE)
+"""What will not be better a second later."""
+
+
+class UnreadableError(Exception):
+    """Some records cannot be read from the disk any more. They were told and kept aside, and wait no longer: take others."""
 
 
 class BatchFile:
     """One file of batches and notices. Its `entries` are in memory only while it is the oldest, or is being written.
 
-    `is_kept`: it is not to be thinned: something of it may have been sent, or it is thinned already.
+    `is_kept`: it is not to be thinned: something of it may have been sent, or it is thinned already. `is_lost`: the disk gives it no more.
     """
 
-    __slots__ = ("acknowledged", "batches", "entries", "first_at_ns", "is_kept", "number", "path", "records", "size", "writing")
+    __slots__ = ("acknowledged", "batches", "entries", "first_at_ns", "is_kept", "is_lost", "number", "path", "records", "size", "writing")
 
     def __init__(self, number: int, path: Path, *, writing: bool) -> None:
         self.number = number
@@ -30,7 +39,7 @@ class BatchFile:
         self.records = 0
         self.batches = 0
         self.size = FILE_HEADER_BYTES
-        self.is_kept = False
+        self.is_kept = self.is_lost = False
 
     def add(self, entry: Entry) -> None:
         """Count one that waits."""
@@ -42,25 +51,50 @@ class BatchFile:
         self.size = max(self.size, entry.offset + entry.length)
         self.is_kept = self.is_kept or entry.is_thinned
 
-    def load(self) -> list[Entry]:
-        """Its waiting entries, read from the file again if they were let go."""
+    def load(self, quarantine: Quarantine) -> list[Entry]:
+        """Its waiting entries, read from the file again if they were let go. What is damaged since is kept aside, what is lost told."""
         if self.entries is None:
-            content = self.path.read_bytes()
-            self.entries = [entry for entry in entries_in(content, self.number) if entry.record_offset not in self.acknowledged]
-        return self.entries
+            try:
+                content = self.path.read_bytes()
+            except OSError as error:
+                self.lose(error, quarantine)
+                return []
+            found = tuple(scan(content, FILE_HEADER_BYTES))
+            records = (one for one in found if isinstance(one, Record) and one.offset not in self.acknowledged)
+            entries = [entry_of(one.kind, one.payload, self.number, one.offset, one.offset + HEADER_BYTES) for one in records]
+            if len(entries) < self.records:
+                for one in found:
+                    if isinstance(one, Damage):
+                        quarantine.keep_damaged(self.path.name, one.offset, content[one.offset : one.end], one.torn)
+            self.wait_for(entries)
+        return self.entries or []
 
+    def wait_for(self, entries: list[Entry]) -> None:
+        """These and no others wait."""
+        self.entries = entries
+        self.records = len(entries)
+        self.batches = sum(entry.kind is RecordKind.BATCH for entry in entries)
+        self.first_at_ns = min((entry.first_at_ns for entry in entries), default=2**63)
 
-def entries_in(content: bytes, number: int) -> Iterable[Entry]:
-    """The entries of a file of batches; damage in it was told of when the spool was opened."""
-    for found in scan(content, FILE_HEADER_BYTES):
-        if isinstance(found, Record):
-            yield entry_of(found.kind, found.payload, number, found.offset, found.offset + HEADER_BYTES)
+    def lose(self, error: OSError, quarantine: Quarantine) -> None:
+        """The disk does not give it any more: tell, and wait for nothing of it. It is not removed either.
+
+        Raises:
+            OSError: the error, if it may pass.
+
+        """
+        if error.errno not in _LOST:
+            raise error
+        quarantine.tell_unreadable(self.path, error)
+        self.wait_for([])
+        self.is_lost = True
 
 
 class Backlog:
     """What waits, shared by the thread that writes and the one that sends."""
 
-    def __init__(self) -> None:
+    def __init__(self, quarantine: Quarantine) -> None:
+        self._quarantine = quarantine
         self._changed = threading.Condition()
         self._files: list[BatchFile] = []
         self._acknowledged: list[tuple[int, int]] = []
@@ -102,11 +136,11 @@ class Backlog:
             return taken
 
     def take_finished(self) -> list[BatchFile]:
-        """Files with nothing left to send and not being written: they may be removed, and are no longer listed."""
+        """Files with nothing left to send and not being written: they may be removed, and are no longer listed. One that is lost stays."""
         with self._changed:
             finished = [file for file in self._files if not file.records and not file.writing]
             self._files = [file for file in self._files if file.records or file.writing]
-            return finished
+            return [file for file in finished if not file.is_lost]
 
     def end_writing(self) -> None:
         """Nothing more is written to the last file."""
@@ -165,7 +199,7 @@ class Backlog:
             taken: list[Entry] = []
             size = samples = 0
             for file in self._files:
-                for entry in file.load() if file.records else ():
+                for entry in file.load(self._quarantine) if file.records else ():
                     size += entry.length
                     samples += entry.samples
                     if taken and (len(taken) >= most or size > most_bytes or samples > most_samples):
@@ -177,21 +211,40 @@ class Backlog:
             return taken
 
     def read(self, entries: Sequence[Entry]) -> list[bytes]:
-        """Their pieces of a request, from the disk."""
+        """Their pieces of a request, from the disk, each held against its checksum: the disk may have changed what was written.
+
+        Raises:
+            UnreadableError: some are not there, or not what they were.
+            OSError: they cannot be read just now.
+
+        """
         with self._changed:
-            paths = {file.number: file.path for file in self._files}
-        pieces = []
+            files = {file.number: file for file in self._files}
+        pieces, damaged = [], []
         fd, number = -1, -1
         try:
             for entry in entries:
                 if entry.file != number:
                     if fd >= 0:
                         os.close(fd)
-                    fd, number = os.open(paths[entry.file], os.O_RDONLY | os.O_CLOEXEC), entry.file
-                pieces.append(os.pread(fd, entry.length, entry.offset))
+                    number, fd = entry.file, -1
+                    fd = os.open(files[number].path, os.O_RDONLY | os.O_CLOEXEC)
+                record = os.pread(fd, entry.offset + entry.length - entry.record_offset, entry.record_offset)
+                if is_record(record):
+                    pieces.append(record[entry.offset - entry.record_offset :])
+                else:
+                    self._quarantine.keep_damaged(files[number].path.name, entry.record_offset, record, torn=False)
+                    damaged.append(entry)
+        except OSError as error:
+            with self._changed:
+                files[number].lose(error, self._quarantine)
+            raise UnreadableError from error
         finally:
             if fd >= 0:
                 os.close(fd)
+        if damaged:
+            self.done(damaged)
+            raise UnreadableError
         return pieces
 
     def done(self, entries: Sequence[Entry]) -> None:
@@ -203,10 +256,7 @@ class Backlog:
                 if not own:
                     continue
                 file.acknowledged |= {entry.record_offset for entry in own}
-                file.records -= len(own)
-                file.batches -= sum(entry.kind is RecordKind.BATCH for entry in own)
-                file.entries = [entry for entry in file.load() if (entry.file, entry.record_offset) not in gone]
-                file.first_at_ns = min((entry.first_at_ns for entry in file.entries), default=2**63)
+                file.wait_for([entry for entry in file.load(self._quarantine) if (entry.file, entry.record_offset) not in gone])
             self._acknowledged += sorted(gone)
             self._changed.notify_all()
 

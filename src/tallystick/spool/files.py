@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -124,9 +125,16 @@ class Appender:
         return at
 
     def sync(self) -> None:
-        """Make durable what was appended."""
+        """Make durable what was appended.
+
+        Raises:
+            OSError: the disk does not take it, or somebody has removed the file.
+
+        """
         if self.dirty:
             os.fdatasync(self.fd)
+            if not os.fstat(self.fd).st_nlink:
+                raise FileNotFoundError(errno.ENOENT, "it was removed while it was written", str(self.path))
             self.dirty = False
             self._durable_size = self.size
 

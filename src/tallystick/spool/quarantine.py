@@ -26,6 +26,11 @@ class Quarantine:
         self.damaged += 1
         log.error("spool_record_damaged", extra={"file": name, "offset": offset, "bytes": len(content), "torn": torn, "kept": kept})
 
+    def tell_unreadable(self, path: Path, error: OSError) -> None:
+        """A whole file cannot be read: it stays where it is, if it is still there, and is tried again at the next start."""
+        self.damaged += 1
+        log.error("spool_file_unreadable", extra={"file": path.name, "error": str(error), "directory": str(path.parent)})
+
     def keep_refused(self, name: str, offset: int, content: bytes, reason: dict[str, object]) -> None:
         """Keep what the server refused, or holds with other content."""
         kept = self._keep(f"refused-{name}-{offset}", content, {"file": name, "offset": offset, **reason})

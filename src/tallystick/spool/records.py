@@ -38,7 +38,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Damage:
-    """Bytes [offset, end) that are no record; `torn`: they reach the end of the file, as a write does that was cut off."""
+    """Bytes [offset, end) that are no record; `torn`: a write that was cut off, fewer bytes at the end of the file than it says."""
 
     offset: int
     end: int
@@ -72,8 +72,20 @@ def scan(content: bytes, start: int) -> Iterator[Record | Damage]:
             continue
         after = _next_good(content, offset + 1)
         end = len(content) if after is None else after.offset
-        yield Damage(offset=offset, end=end, torn=after is None)
+        yield Damage(offset=offset, end=end, torn=after is None and _is_cut(content, offset))
         offset = end
+
+
+def _is_cut(content: bytes, offset: int) -> bool:
+    """Whether a record that begins at `offset` goes on after the end of the file. One that is whole and wrong was damaged later."""
+    begin = offset + HEADER_BYTES
+    return begin > len(content) or begin + _HEADER.unpack_from(content, offset)[2] > len(content)
+
+
+def is_record(content: bytes) -> bool:
+    """Whether bytes are one whole record with a good checksum."""
+    record = _record_at(content, 0)
+    return record is not None and record.end == len(content)
 
 
 def _next_good(content: bytes, start: int) -> Record | None:

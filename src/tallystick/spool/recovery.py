@@ -46,7 +46,10 @@ class OpenBatch:
 
 @dataclass(slots=True, kw_only=True)
 class Recovered:
-    """All that was found. `head` is the last look, None for a new spool; `damaged`: something in the middle of a file was lost."""
+    """All that was found. `head` is the last look, None for a new spool.
+
+    `damaged`: something was lost that may have been sent, so no number of this spool may be used for anything but what it was used for.
+    """
 
     quarantine: Quarantine
     spool_id: str = ""
@@ -59,6 +62,7 @@ class Recovered:
     newer: list[Path] = field(default_factory=list)
     last_number: int = 0
     damaged: bool = False
+    cut: bool = False
     written: set[Identity] = field(default_factory=set)
     parts: dict[Identity, list[TailPart]] = field(default_factory=dict)
     acknowledged: set[tuple[int, int]] = field(default_factory=set)
@@ -70,10 +74,16 @@ def recover(directory: Path, quarantine: Quarantine) -> Recovered:
     result = Recovered(quarantine=quarantine)
     for file in listed(directory):
         result.last_number = max(result.last_number, file.number)
-        content = file.path.read_bytes()
+        try:
+            content = file.path.read_bytes()
+        except OSError as error:  # it stays where it is, and is tried again at the next start
+            quarantine.tell_unreadable(file.path, error)
+            result.damaged = True
+            continue
         header = read_header(content)
         if header is not None and header.version > FORMAT_VERSION:
             result.newer.append(file.path)
+            result.damaged = True  # nobody knows which numbers stand in it
             log.error("spool_file_newer", extra={"file": file.path.name, "version": header.version, "known": FORMAT_VERSION})
             continue
         if header is None:
@@ -89,16 +99,19 @@ def recover(directory: Path, quarantine: Quarantine) -> Recovered:
         if identity[2] == result.spool_id:
             key = (identity[0], identity[1])
             result.sequences[key] = max(result.sequences.get(key, 0), identity[3])
-    for identity, pieces in result.parts.items():
-        closed = pieces[0].sequence <= result.sequences.get((identity[0], identity[1]), 0)
-        if identity not in result.written and (result.damaged or not closed):  # a damaged batch lives on in its tails
-            result.open_batches.append(_join(identity, pieces, result.since.get(identity)))
+    unwritten = [identity for identity in result.parts if identity not in result.written]
+    closed = {identity for identity in unwritten if identity[3] <= result.sequences.get((identity[0], identity[1]), 0)}
+    result.damaged = result.damaged or (result.cut and bool(closed))  # one that is missing was durable: it was not cut off
+    for identity in unwritten:
+        if result.damaged or identity not in closed:  # a damaged batch lives on in its tails
+            result.open_batches.append(_join(identity, result.parts[identity], result.since.get(identity)))
     return result
 
 
 def _set_aside(found: Damage, file: Numbered, content: bytes, result: Recovered) -> None:
     result.quarantine.keep_damaged(file.path.name, found.offset, content[found.offset : found.end], found.torn)
     result.damaged = result.damaged or not found.torn
+    result.cut = result.cut or file.stem == "batches"
 
 
 def _read_batches(file: Numbered, content: bytes, result: Recovered) -> None:
@@ -144,7 +157,7 @@ def _read_tails(file: Numbered, content: bytes, spool_id: str, result: Recovered
 def _forget_acknowledged(result: Recovered) -> None:
     """What was acknowledged before the end of the earlier run is not sent again."""
     for file in result.files:
-        own = [entry for entry in file.load() if (file.number, entry.record_offset) not in result.acknowledged]
+        own = [entry for entry in file.load(result.quarantine) if (file.number, entry.record_offset) not in result.acknowledged]
         fresh = BatchFile(file.number, file.path, writing=False)
         for entry in own:
             fresh.add(entry)

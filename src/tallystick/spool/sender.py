@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from tallystick.model.outcomes import Outcome, RefusalCode
 from tallystick.model.samples import FUTURE_LIMIT_NS
 from tallystick.proto.tallystick.v1 import ingest_pb2 as pb
-from tallystick.spool.backlog import Backlog
+from tallystick.spool.backlog import Backlog, UnreadableError
 from tallystick.spool.connection import Connection, Failure, FailureKind, ServerClock
 from tallystick.spool.entries import Entry
 from tallystick.spool.quarantine import Quarantine
@@ -160,6 +160,10 @@ class Sender:
     def _send_one(self) -> bool:
         """One request with what waits, and a heartbeat if one is due; whether the server answered it."""
         entries = self._backlog.take(self._most, MOST_BYTES, MOST_SAMPLES)
+        try:
+            pieces = self._backlog.read(entries)
+        except UnreadableError:
+            return False
         heartbeat = self._heartbeat_now or self._heartbeat_at <= self._now()
         rest = pb.SendRequest(confirmed_commands=self._confirmed)
         if heartbeat:
@@ -167,7 +171,7 @@ class Sender:
             rest.heartbeat.CopyFrom(self._heartbeat(entries))
         elif not entries:
             return True
-        body = b"".join((*self._backlog.read(entries), rest.SerializeToString()))
+        body = b"".join((*pieces, rest.SerializeToString()))
         sent_ns = self._rules.now_ns()
         answer = self._connection.send(body)
         if isinstance(answer, pb.SendResponse):
@@ -269,6 +273,8 @@ class Sender:
         path = self._backlog.path_of(entry.file)
         try:
             self._quarantine.keep_refused(path.name if path else "", entry.record_offset, self._backlog.read([entry])[0], reason)
+        except UnreadableError:
+            return True  # told and kept aside already
         except OSError as error:
             log.error("quarantine_failed", extra={"error": str(error), "directory": str(self._quarantine.directory), **reason})
             return False

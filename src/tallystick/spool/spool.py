@@ -118,9 +118,9 @@ class Spool:
         """
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.directory = directory
-        self.backlog = Backlog()
         self.counts = SpoolCounts()
         self.quarantine = Quarantine(directory / "quarantine")
+        self.backlog = Backlog(self.quarantine)
         try:
             self._lock_fd = lock(directory)
         except BlockingIOError:

@@ -101,8 +101,8 @@ class Thinner:
         if self._backlog.thinnable() is None and self._rewriting is None:
             return False
         self._tell("disk_full", self._backlog.size_bytes(), _THINS)
-        self._reserve.give_up()
         try:
+            self._reserve.give_up()
             number = self.thinned
             while self._step(AT_ONCE) and self.thinned == number:
                 pass
@@ -131,7 +131,11 @@ class Thinner:
             file = self._backlog.thinnable()
             if file is None:
                 return False
-            self._rewriting = _Rewriting(file)
+            try:
+                self._rewriting = _Rewriting(file)
+            except OSError:
+                self._backlog.keep(file)  # the next time another
+                raise
         rewriting = self._rewriting
         if rewriting.step(most):
             self._rewriting = None
