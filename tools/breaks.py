@@ -122,6 +122,9 @@ IMPORTS: tuple[tuple[str, str, str], ...] = (
     ("serve-no-money", "serve", "import tallystick.app"),
     ("render-values", "render", "import tallystick.store"),
     ("cli-over-rest", "app/cli/nouns", "import tallystick.store"),
+    ("no-simulation", "app", "import tallystick.sim"),
+    ("no-simulation", "spool", "import tallystick.sim.machine.disk"),
+    ("auditor-apart", "sim/audit", "import tallystick.meter.hours"),
     ("no-tests", "app", "import tests"),
     ("no-tests", "ingest", "import pytest"),
 )

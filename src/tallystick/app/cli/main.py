@@ -8,7 +8,7 @@ from collections.abc import Callable
 import typer
 
 from tallystick import __version__
-from tallystick.app.cli import agent, doctor, processes, retention, stores
+from tallystick.app.cli import agent, doctor, processes, retention, simulate, stores
 from tallystick.app.cli.client import RefusedError
 from tallystick.app.cli.nouns import absences, conflicts, customers, invoices, keys, prices, resources, subscriptions, too_late, usage
 from tallystick.app.cli.output import FAILED, refused
@@ -24,7 +24,14 @@ app = typer.Typer(
 )
 
 BEFORE: tuple[Callable[..., None], ...] = (processes.up, processes.init, processes.serve, processes.worker)
-AFTER: tuple[Callable[..., None], ...] = (invoices.estimate, invoices.explain, processes.check, doctor.doctor, processes.migrate)
+AFTER: tuple[Callable[..., None], ...] = (
+    invoices.estimate,
+    invoices.explain,
+    processes.check,
+    doctor.doctor,
+    processes.migrate,
+    simulate.simulate,
+)
 
 for command in BEFORE:
     app.command()(command)

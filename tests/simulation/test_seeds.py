@@ -1,0 +1,21 @@
+"""Worlds of fixed seeds, and of those that once found something: nothing may be wrong in any."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tallystick.sim.run import one
+
+FRESH = range(1, 25)
+KEPT = [int(line.split()[0]) for line in (Path(__file__).parent / "seeds.txt").read_text().splitlines() if line and line[0] != "#"]
+
+
+@pytest.mark.parametrize("seed", sorted({*FRESH, *KEPT}))
+def test_nothing_is_wrong_in_a_world(seed: int) -> None:
+    assert one(seed).wrong == []
+
+
+def test_a_seed_is_the_same_world_each_time() -> None:
+    assert one(7) == one(7)
