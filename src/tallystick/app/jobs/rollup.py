@@ -20,6 +20,7 @@ from tallystick.meter.days import Owned
 from tallystick.meter.hours import hours_of, prepare
 from tallystick.meter.planes import decode
 from tallystick.meter.samples import Samples
+from tallystick.meter.together.ordinary import ordinary_hours
 from tallystick.model.access import Place
 from tallystick.model.instants import HOUR_NS, hour_start
 from tallystick.model.outcomes import Refusal
@@ -135,8 +136,10 @@ def _compute(store: Store, stretches: Sequence[Stretch], horizon: DiskHorizon, n
     keys = [each.marks[0].resource_key for each in stretches]
     with store.read() as tx:
         timelines = store.batches.timelines(place, keys, from_ns, until_ns, tx=tx)
-        prepared = [prepare(timeline, from_ns, until_ns) for timeline in timelines]
-        needed = {key for each in prepared for key in each.needs()}
+        held_until_ns = [disk_until_ns(timeline, horizon, now_ns) for timeline in timelines]
+        results = ordinary_hours(timelines, from_ns, until_ns, held_until_ns)
+        prepared = {number: prepare(timelines[number], from_ns, until_ns) for number, result in enumerate(results) if result is None}
+        needed = {key for each in prepared.values() for key in each.needs()}
         parts = _halves(stretches) if len(needed) > BATCHES_OPENED_AT_ONCE else ()
         samples, gone = open_samples(store, needed, tx) if needed and not parts else ({}, frozenset())
         zones = Zones.read(store, place, keys, tx)
@@ -148,11 +151,11 @@ def _compute(store: Store, stretches: Sequence[Stretch], horizon: DiskHorizon, n
     if parts:
         return
     pieces: list[_Piece] = []
-    for stretch, each in zip(stretches, prepared, strict=True):
-        timeline = each.timeline
-        held_until_ns = disk_until_ns(timeline, horizon, now_ns)
-        result = with_causes(store, place, stretch.marks[0].resource_key, timeline, hours_of(each, held_until_ns, samples, gone=gone))
-        silent = _silent_from_ns(timeline) if horizon is DiskHorizon.RESOURCE and until_ns >= held_until_ns else None
+    for number, (stretch, timeline, ordinary) in enumerate(zip(stretches, timelines, results, strict=True)):
+        held_ns = held_until_ns[number]
+        result = ordinary or hours_of(prepared[number], held_ns, samples, gone=gone)
+        result = with_causes(store, place, stretch.marks[0].resource_key, timeline, result)
+        silent = _silent_from_ns(timeline) if horizon is DiskHorizon.RESOURCE and until_ns >= held_ns else None
         for start in range(0, len(stretch.marks), HOURS_KEPT_AT_ONCE):
             marks = stretch.marks[start : start + HOURS_KEPT_AT_ONCE]
             pieces.append(_Piece(marks=marks, result=result, silent_from_ns=silent if start == 0 else None))

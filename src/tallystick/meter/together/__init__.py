@@ -1,0 +1,1 @@
+"""Many resources counted at once: pure."""
