@@ -13,15 +13,15 @@ ROOT = Path(__file__).resolve().parents[2]
 PHASES = ("before commit", "after commit", "before the acknowledgement", "while draining")
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("store", ["sqlite", "postgresql"])
 def test_kills_in_every_phase_lose_and_double_nothing(store: str) -> None:
     ran = subprocess.run(
-        [sys.executable, "-m", "tools.kill", "--kills", "5", "--store", store, "--seed", "1", "--verbose"],
+        [sys.executable, "-m", "tools.kill", "--kills", "5", "--store", store, "--seed", "1", "--limit-seconds", "150", "--verbose"],
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=220,
+        timeout=290,
         check=False,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr

@@ -15,6 +15,7 @@ MOST_TRIES = 60
 CAUGHT_SECONDS = 6.0
 """An agent sends ten times a second; one that does not has met five failures in a row, and rests for half a minute."""
 BACKLOG_SECONDS = 20.0
+"""A host that is slow to fill its disk is not waited for any longer: its agent has a patience of its own."""
 REQUEST_RECORDS = 60
 """What one request of an agent carries at most: with more on its disk it is draining."""
 ENOUGH_RECORDS = 100
@@ -150,17 +151,15 @@ class Striker:
         return self._anywhere(blow)
 
     def _piled_up(self, agent: Agent) -> bool:
-        """Let nothing pass until an agent has more on its disk than a request carries; whether it then sends."""
+        """Let nothing pass until an agent has more on its disk than a request carries; whether it sends after that."""
         relay = self._world.relay
         relay.gate.clear()
-        try:
-            what = f"a backlog of {agent.host.name}"
-            self._world.wait_for(lambda: self._world.backlog(agent) > ENOUGH_RECORDS, what, BACKLOG_SECONDS)
-        finally:
-            with relay.trap(Stage.FORWARDED, lambda one: one.agent == agent.host.name) as trap:
-                relay.gate.set()
-                is_sending = trap.wait(CAUGHT_SECONDS) is not None
-        return is_sending
+        until = time.monotonic() + BACKLOG_SECONDS
+        while self._world.backlog(agent) <= ENOUGH_RECORDS and time.monotonic() < until:
+            time.sleep(0.15)
+        with relay.trap(Stage.FORWARDED, lambda one: one.agent == agent.host.name) as trap:
+            relay.gate.set()
+            return trap.wait(CAUGHT_SECONDS) is not None
 
     def _anywhere(self, blow: Blow) -> Phase:
         """The kill comes at any moment; what it hit is found out before anything more is let through."""

@@ -150,12 +150,12 @@ class World:
         match victim:
             case "server":
                 self.server.start()
-                wait_ready(self.server, self.rest.url)
+                wait_ready(self.server, self.rest.url, SETTLED_SECONDS)
             case "worker":
                 self.worker.start()
             case "postgresql":
                 self.recover()
-                wait_ready(self.server, self.rest.url)
+                wait_ready(self.server, self.rest.url, SETTLED_SECONDS)
             case name:
                 self.agent(name).process.start()
 
