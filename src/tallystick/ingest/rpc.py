@@ -8,18 +8,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from connectrpc.code import Code
+from connectrpc.method import IdempotencyLevel, MethodInfo, StreamType
 
 from tallystick.ingest.callers import CALLER, RETRY_AFTER_SECONDS, TICKET, Authenticator
-from tallystick.ingest.codecs import CODECS, COMPRESSIONS
+from tallystick.ingest.codecs import CODECS, COMPRESSIONS, Binary
 from tallystick.ingest.daemon import DaemonService
 from tallystick.ingest.native import NativeService
 from tallystick.ingest.sources.collector import CollectorService
+from tallystick.ingest.spoken.plain import Plain
 from tallystick.ingest.spoken.refusals import GRPC, GRPC_WEB, Refuser
 from tallystick.ingest.spoken.web_text import WEB_TEXT, as_binary
 from tallystick.ingest.submission import Clock, Observer
 from tallystick.model.access import WRITES_USAGE, Admission, Busy, Denied, Grant, Role, Ticket
 from tallystick.proto.billing.collector.v1.collector_connect import BillingCollectorServiceASGIApplication
 from tallystick.proto.billing.v1.billing_connect import BillingServiceASGIApplication
+from tallystick.proto.tallystick.v1 import ingest_pb2 as wire
 from tallystick.proto.tallystick.v1.ingest_connect import IngestServiceASGIApplication
 from tallystick.store.engine import STORE_AWAY
 
@@ -65,7 +68,20 @@ class Service:
 
 def native(handlers: NativeService) -> Service:
     """The product's own protocol."""
-    return Service(path=NATIVE_SERVICE, methods=("Send",), application=IngestServiceASGIApplication, handlers=handlers)
+
+    def application(service: NativeService, **options: Any) -> App:  # noqa: ANN401 (the library's own)
+        method = MethodInfo(
+            name="Send",
+            service_name=NATIVE_SERVICE.strip("/"),
+            input=wire.SendRequest,
+            output=wire.SendResponse,
+            idempotency_level=IdempotencyLevel.UNKNOWN,
+            stream_type=StreamType.UNARY,
+        )
+        library: App = IngestServiceASGIApplication(service, **options)
+        return Plain(library, method, service.send, Binary(), options["read_max_bytes"])
+
+    return Service(path=NATIVE_SERVICE, methods=("Send",), application=application, handlers=handlers)
 
 
 def daemon(handlers: DaemonService) -> Service:
