@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tallystick.model.instants import cell_start
 from tallystick.model.samples import SampleSource, boot_of
 from tallystick.store.batches.reach import STRUCTURAL, Extent, Known, Notice
-from tallystick.store.engine import Tx, Values
+from tallystick.store.engine import Tx, Values, integers
 
 SIZED = "(deleted = 1 OR vcpus IS NOT NULL OR memory_bytes IS NOT NULL OR disk_bytes IS NOT NULL OR gpus IS NOT NULL)"
 """The facts that usage depends on: an assignment years before the first sample makes no hour dirty."""
@@ -114,6 +114,36 @@ def next_cell(tx: Tx, scope_key: int, resource_key: int, at_ns: int, boot_key: i
         (scope_key, resource_key, cell_start(at_ns), at_ns, boot_key),
     )
     return None if row is None else int(row[0])
+
+
+AROUND = (
+    "SELECT (SELECT s.cell_ns FROM segment s WHERE s.scope_key = ? AND s.resource_key = n.resource_key AND s.cell_ns <= n.first_at_ns"
+    " AND s.first_at_ns < n.first_at_ns AND s.boot_key = n.boot_key ORDER BY s.cell_ns DESC LIMIT 1),"
+    " (SELECT s.cell_ns FROM segment s WHERE s.scope_key = ? AND s.resource_key = n.resource_key AND s.cell_ns >= n.last_cell_ns"
+    " AND s.last_at_ns > n.last_at_ns AND s.boot_key = n.boot_key ORDER BY s.cell_ns LIMIT 1)"
+    " FROM unnest(?::int[], ?::int[], ?::bigint[], ?::bigint[], ?::bigint[]) WITH ORDINALITY"
+    " AS n (resource_key, boot_key, first_at_ns, last_at_ns, last_cell_ns, place) ORDER BY n.place"
+)
+
+
+def cells_around(tx: Tx, scope_key: int, spans: Sequence[tuple[int, int, int, int]]) -> list[tuple[int | None, int | None]]:
+    """The previous cell and the next one of each span (resource, boot, first and last instant) in its boot.
+
+    On PostgreSQL all of them in one statement: each by itself would cost as much there as a batch.
+    """
+    if not spans:
+        return []
+    if tx.is_sqlite:
+        return [
+            (previous_cell(tx, scope_key, key, first_at_ns, boot_key), next_cell(tx, scope_key, key, last_at_ns, boot_key))
+            for key, boot_key, first_at_ns, last_at_ns in spans
+        ]
+    columns = [integers([each[number] for each in spans]) for number in range(4)]
+    found = tx.rows(AROUND, (scope_key, scope_key, *columns, integers([cell_start(each[3]) for each in spans])))
+    return [
+        (_kept_cell(tx, scope_key, span[0], span[2], span[1]) if before is None else before, after)
+        for span, (before, after) in zip(spans, found, strict=True)
+    ]
 
 
 def settle_intervals(tx: Tx, scope_key: int, resource_key: int, extent: Extent) -> None:

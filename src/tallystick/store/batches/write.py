@@ -10,7 +10,7 @@ from tallystick.model.outcomes import BatchResult, Outcome
 from tallystick.model.samples import SampleSource, boot_name
 from tallystick.model.timeline import PayloadForm, StorableBatch
 from tallystick.store.batches.identities import FORMS, Candidate, insert_identities, settle_known
-from tallystick.store.batches.known import extent_of, extents_of, known_of, next_cell, previous_cell, settle_intervals
+from tallystick.store.batches.known import cells_around, extent_of, extents_of, known_of, settle_intervals
 from tallystick.store.batches.marks import Marks, lock_resources, trace_hours
 from tallystick.store.batches.reach import Extent, Known, reach_of_first_sample
 from tallystick.store.engine import CopyRow, Tx, integers
@@ -223,10 +223,9 @@ def _mark_reaches(tx: Tx, scope_key: int, writing: _Writing) -> None:
         writing.marks.add(candidate.resource_key, *reach_of_first_sample(of(candidate), boot_id, candidate.batch.first_at_ns))
     for candidate, from_ns in writing.to_the_end:
         writing.marks.add(candidate.resource_key, from_ns, max(from_ns, of(candidate).end_ns()))
-    for candidate, to_the_end in writing.inside:
+    spans = [(each.resource_key, each.boot_key, each.batch.first_at_ns, each.batch.last_at_ns) for each, _ in writing.inside]
+    for (candidate, to_the_end), (before, after) in zip(writing.inside, cells_around(tx, scope_key, spans), strict=True):
         key, batch = candidate.resource_key, candidate.batch
-        before = previous_cell(tx, scope_key, key, batch.first_at_ns, candidate.boot_key)
-        after = next_cell(tx, scope_key, key, batch.last_at_ns, candidate.boot_key)
         from_ns = batch.first_at_ns if before is None else before
         until_ns = batch.last_at_ns if after is None else after
         event_at_ns = writing.resources[key].event_at_ns
