@@ -133,7 +133,7 @@ def exchanged(
             runs += sign * part.runs
             unknown_ns += sign * part.unknown_ns if isinstance(part, UsagePeriod) else 0
     highest_fell = _peak(after) < _peak(before) == _peak([whole])
-    if before and (highest_fell or _meters(before) - _meters(after)):
+    if before and (highest_fell or any(old - new for old, new in zip(_meters(before), _meters(after), strict=True))):
         return None
     peak = max(_peak(after), _peak([whole]))
     return UsagePeriod(
@@ -152,9 +152,9 @@ def exchanged(
     )
 
 
-def _meters(parts: Sequence[HourTotals | UsagePeriod]) -> set[tuple[str, bool]]:
+def _meters(parts: Sequence[HourTotals | UsagePeriod]) -> tuple[set[str], set[str]]:
     """The meters of some part, and those of which something is estimated."""
-    return {(meter, of is part.estimated) for part in parts for of in (part.totals, part.estimated) for meter in of}
+    return set().union(*[part.totals for part in parts]), set().union(*[part.estimated for part in parts])
 
 
 def _peak(parts: Sequence[HourTotals | UsagePeriod]) -> int:

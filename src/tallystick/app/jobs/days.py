@@ -32,7 +32,11 @@ class Zones:
     @staticmethod
     def read(store: Store, place: Place, resource_keys: Sequence[int], tx: Tx) -> Zones:
         """The zones of these resources, from a snapshot."""
-        attributes = store.registry.attributes(place, resource_keys, tx=tx)
+        return Zones.of(store, place, store.registry.attributes(place, resource_keys, tx=tx), tx)
+
+    @staticmethod
+    def of(store: Store, place: Place, attributes: Mapping[str, tuple[Attributes, ...]], tx: Tx) -> Zones:
+        """The zones of resources of which is known what holds of them."""
         owners = frozenset(each.customer_id for timeline in attributes.values() for each in timeline) - {UNASSIGNED}
         customers = store.registry.customers(place, customers=owners, tx=tx) if owners else []
         return Zones(

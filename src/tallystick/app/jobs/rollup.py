@@ -22,6 +22,7 @@ from tallystick.meter.planes import decode
 from tallystick.meter.samples import Samples
 from tallystick.meter.together.ordinary import ordinary_hours
 from tallystick.model.access import Place
+from tallystick.model.attributes import attributes
 from tallystick.model.instants import HOUR_NS, hour_start
 from tallystick.model.outcomes import Refusal
 from tallystick.model.samples import BOUNDARIES
@@ -142,7 +143,7 @@ def _compute(store: Store, stretches: Sequence[Stretch], horizon: DiskHorizon, n
         needed = {key for each in prepared.values() for key in each.needs()}
         parts = _halves(stretches) if len(needed) > BATCHES_OPENED_AT_ONCE else ()
         samples, gone = open_samples(store, needed, tx) if needed and not parts else ({}, frozenset())
-        zones = Zones.read(store, place, keys, tx)
+        zones = Zones.of(store, place, {timeline.resource_id: attributes(timeline.facts) for timeline in timelines}, tx)
         unsaid = store.retention.not_remembered(needed, tx=tx) if samples else []
     if unsaid:
         store.transact(lambda tx: store.retention.need_payloads(tx, unsaid))

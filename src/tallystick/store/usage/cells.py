@@ -52,8 +52,13 @@ def write_cells(cells: Mapping[str, Cells], estimated: Mapping[str, Cells], runs
 def _written(number: int, values: Cells) -> bytes:
     if len(values) != CELLS_PER_HOUR:
         raise ValueError(f"an hour has {CELLS_PER_HOUR} cells, not {len(values)}")
-    width = max(max(values).bit_length(), min(values).bit_length()) // 8 + 1
-    return bytes((number, width)) + b"".join([value.to_bytes(width, "little", signed=True) for value in values])
+    low, high = min(values), max(values)
+    width = max(low.bit_length(), high.bit_length()) // 8 + 1
+    if low == high:  # of what is declared, and of time without a gap
+        written = low.to_bytes(width, "little", signed=True) * CELLS_PER_HOUR
+    else:
+        written = b"".join([value.to_bytes(width, "little", signed=True) for value in values])
+    return bytes((number, width)) + written
 
 
 def read_cells(block: bytes) -> tuple[dict[str, Cells], dict[str, Cells], tuple[int, ...]]:

@@ -12,6 +12,7 @@ from tallystick.store.tables.columns import LIMB_BITS, METERS, integral_names
 LIMB = (1 << LIMB_BITS) - 1
 PLACES = (*((meter, False) for meter in METERS), *((meter, True) for meter in ESTIMATED_METERS))
 """Meter, and whether it is the estimated part, of each exact column in order."""
+_NOT_ESTIMATED = (None,) * len(ESTIMATED_METERS)
 
 
 def columns(tx: Tx) -> tuple[str, ...]:
@@ -22,10 +23,13 @@ def columns(tx: Tx) -> tuple[str, ...]:
 
 def written(tx: Tx, totals: Mapping[str, int], estimated: Mapping[str, int]) -> tuple[Any, ...]:
     """The values of the exact columns; None for what was not measured."""
-    values = [(estimated if is_estimated else totals).get(meter) for meter, is_estimated in PLACES]
+    values = [*map(totals.get, METERS), *(map(estimated.get, ESTIMATED_METERS) if estimated else _NOT_ESTIMATED)]
     if not tx.is_sqlite:
         return tuple(values)
-    return tuple(limb for value in values for limb in ((None, None) if value is None else (value >> LIMB_BITS, value & LIMB)))
+    limbs: list[int | None] = []
+    for value in values:
+        limbs += (None, None) if value is None else (value >> LIMB_BITS, value & LIMB)
+    return tuple(limbs)
 
 
 def read(tx: Tx, row: Sequence[Any]) -> tuple[dict[str, int], dict[str, int]]:
