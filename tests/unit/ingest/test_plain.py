@@ -89,6 +89,7 @@ def test_both_ways_answer_the_same(body: Sequence[bytes], failure: Exception | N
         ([(b"content-type", b"application/proto"), (b"connect-protocol-version", b"2")], GOOD),
         ([*PLAIN_HEADERS, THROUGH_THE_LIBRARY], GOOD),
     ],
+    ids=["json", "compressed", "answer compressed", "two encodings", "another version", "asked for"],  # a compressed body tells the time
 )
 def test_what_is_not_plain_goes_to_the_library(
     headers: Sequence[tuple[bytes, bytes]], body: bytes, monkeypatch: pytest.MonkeyPatch
