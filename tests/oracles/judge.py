@@ -9,15 +9,15 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import Any
 
-from tallystick.model.billing.money import Rounding, decimal_text, rounded
+from tallystick.model.billing.money import Rounding, decimal_text, minor_digits, rounded
 from tests.oracles.cases import Case
 from tests.oracles.skips import reason_of
-from tests.oracles.values import plain
+from tests.oracles.values import UNNAMED_CURRENCY, plain
 
 Adapter = Callable[[Mapping[str, Any], Mapping[str, Any]], Mapping[str, object]]
 """From the inputs and the policy of a case to the names of its result: it renames and converts, and calls the product."""
 
-ROUNDED = re.compile(r"(?P<mode>half up|half even|ceil|floor)?[^0-9]*\b(?P<digits>[0-9]+) decimals")
+ROUNDED = re.compile(r"(?P<mode>half up|half even|ceil|floor)?[^0-9]*\b((?P<digits>[0-9]+) decimals|to cents\b)")
 ROUNDINGS = {"half up": Rounding.HALF_UP, "half even": Rounding.HALF_EVEN, "ceil": Rounding.CEILING, "floor": Rounding.FLOOR}
 
 
@@ -83,7 +83,10 @@ def as_number(value: object) -> Fraction | None:
 def as_rounded(value: Fraction, rounding: str) -> Fraction:
     """An exact value at the decimals at which the case's source was rounded, where it says so."""
     named = ROUNDED.search(rounding)
-    return value if named is None else rounded(value, int(named["digits"]), ROUNDINGS.get(named["mode"], Rounding.HALF_UP))
+    if named is None:
+        return value
+    digits = minor_digits(UNNAMED_CURRENCY) if named["digits"] is None else int(named["digits"])
+    return rounded(value, digits, ROUNDINGS.get(named["mode"], Rounding.HALF_UP))
 
 
 def shown(value: object) -> str:

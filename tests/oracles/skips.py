@@ -64,6 +64,33 @@ POLICIES: tuple[Skip, ...] = (
         reason="days of a part are the local dates that it touches, not its length rounded up (billing.md, Proration `daily`)",
     ),
     Skip(
+        topic="charge",
+        kind="graduated",
+        words={"zero_usage_first_tier_flat": "charged"},
+        reason="a tier adds its flat fee once it is reached, and nothing reaches none (billing.md, `graduated`)",
+    ),
+    Skip(
+        topic="charge",
+        kind="graduated_percentage",
+        words={"zero_usage_first_tier_flat": "charged"},
+        reason="a tier adds its flat fee once it is reached, and nothing reaches none (billing.md, `graduated_percentage`)",
+    ),
+    Skip(
+        topic="charge",
+        kind="graduated_prorated",
+        reason="usage is never prorated, and a tier is one of the period's whole quantity (billing.md, Subscriptions and periods)",
+    ),
+    Skip(
+        topic="charge",
+        kind="rule_groups",
+        reason="the first charge that matches prices a quantity by its one model: rules of groups do not add up (billing.md, Price book)",
+    ),
+    Skip(
+        topic="charge",
+        kind="volume_prorated",
+        reason="usage is never prorated: what chooses the tier is what is charged (billing.md, Subscriptions and periods)",
+    ),
+    Skip(
         topic="idempotency",
         kind="acceptance_window",
         reason="how late an event may be is unlimited (metering.md, Samples)",

@@ -42,9 +42,7 @@ class GroupUsage:
 
 def price_charge(subscription: Subscription, groups: Sequence[GroupUsage], terms: Terms) -> tuple[Line, ...]:
     """The lines of one charge in order of groups, versions and tiers; their amounts add up to its one rounding."""
-    drafts = tuple(draft for usage in groups for draft in _priced(usage, terms))
-    for adjust in AMOUNT_ADJUSTMENTS:
-        drafts = adjust(drafts, terms)
+    drafts = drafts_of(groups, terms)
     if not drafts:
         return ()
     plan = drafts[-1].piece.span.plan
@@ -53,6 +51,14 @@ def price_charge(subscription: Subscription, groups: Sequence[GroupUsage], terms
     exact = exact_text(sum(amounts, Fraction(0)))
     once = f"the charge's {exact} rounded once, {plan.rounding}, is {total.text} {total.currency}"
     return tuple(_line(subscription, draft, part, once) for draft, part in zip(drafts, parts, strict=True))
+
+
+def drafts_of(groups: Sequence[GroupUsage], terms: Terms) -> tuple[Draft, ...]:
+    """The lines of a charge before their rounding: allowances, then the model, then what sees its amounts."""
+    drafts = tuple(draft for usage in groups for draft in _priced(usage, terms))
+    for adjust in AMOUNT_ADJUSTMENTS:
+        drafts = adjust(drafts, terms)
+    return drafts
 
 
 def _priced(usage: GroupUsage, terms: Terms) -> list[Draft]:

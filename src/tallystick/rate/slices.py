@@ -8,6 +8,9 @@ from fractions import Fraction
 from tallystick.model.billing.invoices import Share, Step, UsagePart
 from tallystick.model.billing.price_book import Charge, PriceSpan
 
+PACKAGE = "package"
+"""The unit of a quantity that was counted in packages."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from fractions import Fraction
 
+from tallystick.model.billing.money import Rounding, rounded
 from tallystick.model.instants import HOUR_NS
 
 GIB = 2**30
@@ -19,6 +21,10 @@ class PriceUnit:
     name: str
     base: int
     monthly: bool = False
+
+    def of(self, amount: Fraction) -> Fraction:
+        """An amount of base units in this unit; of a monthly one, in units that are held for a nanosecond."""
+        return amount / self.base
 
 
 CORE_HOUR = PriceUnit(name="core-hour", base=HOUR_NS)
@@ -85,3 +91,23 @@ def divisor(unit: PriceUnit, month_ns: int, month_hours: Fraction | None) -> Fra
     if not unit.monthly:
         return Fraction(unit.base)
     return Fraction(unit.base) * (month_ns if month_hours is None else month_hours * HOUR_NS)
+
+
+class Conversion(StrEnum):
+    """How a measured quantity becomes the one that is billed."""
+
+    MULTIPLY = "multiply"
+    DIVIDE = "divide"
+
+
+def converted(quantity: Fraction, conversion: Conversion, factor: Fraction, rounding: Rounding | None = None) -> Fraction:
+    """A quantity in another unit, exact or whole: 1,400 divided by 1,000 are 1.4, by ceiling 2.
+
+    Raises:
+        ValueError: a factor that is not above 0.
+
+    """
+    if factor <= 0:
+        raise ValueError(f"factor {factor} is not above 0")
+    exact = quantity * factor if conversion is Conversion.MULTIPLY else quantity / factor
+    return exact if rounding is None else rounded(exact, 0, rounding)

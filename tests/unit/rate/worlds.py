@@ -16,10 +16,12 @@ from tallystick.model.instants import CELLS_PER_HOUR, DAY_NS, HOUR_NS, LATEST_NS
 from tallystick.model.resources import SIZES, Attributes
 from tallystick.model.usage import Filled, Gap, UsageHour
 from tallystick.rate.models.graduated import GraduatedModel
+from tallystick.rate.models.graduated_percentage import GraduatedPercentageModel
 from tallystick.rate.models.model import QuantityModel
 from tallystick.rate.models.package import Counted, PackageModel
 from tallystick.rate.models.registry import MODELS
 from tallystick.rate.models.stairstep import StairstepModel
+from tallystick.rate.models.threshold import Threshold, ThresholdModel
 from tallystick.rate.models.tiers import Tier
 from tallystick.rate.models.unit import UnitModel
 from tallystick.rate.models.volume import VolumeModel
@@ -47,16 +49,20 @@ class World:
     run: Run
 
 
+sizes = st.integers(1, 3 * 10**7).map(lambda value: Fraction(value, 1000))
 prices = st.integers(0, 10**13).map(lambda value: Fraction(value, 10**12))
 cells = st.tuples(*[st.integers(0, 2**63)] * CELLS_PER_HOUR) | st.just((0,) * CELLS_PER_HOUR)
 
 
 @st.composite
 def ladders(draw: st.DrawFn) -> tuple[Tier, ...]:
-    """Up to three tiers, within the quantities that three resources use, with flat fees."""
-    bounds = sorted(draw(st.sets(st.integers(1, 3 * 10**7).map(lambda value: Fraction(value, 1000)), max_size=2)))
+    """Up to three tiers, within the quantities that three resources use, with flat fees, packages and caps."""
+    bounds = sorted(draw(st.sets(sizes, max_size=2)))
     flats = st.just(Fraction(0)) | prices
-    return tuple(Tier(up_to=bound, price=draw(prices), flat=draw(flats)) for bound in (*bounds, None))
+    return tuple(
+        Tier(up_to=bound, price=draw(prices), flat=draw(flats), size=draw(st.none() | sizes), cap=draw(st.none() | prices))
+        for bound in (*bounds, None)
+    )
 
 
 @st.composite
@@ -69,8 +75,15 @@ def models(draw: st.DrawFn) -> QuantityModel:
     if kind == UnitModel.NAME:
         return UnitModel(price=draw(prices))
     if kind == StairstepModel.NAME:
-        return StairstepModel(tiers=tuple(replace(tier, price=Fraction(0)) for tier in draw(ladders())))
-    return draw(st.sampled_from([GraduatedModel, VolumeModel]))(tiers=draw(ladders()))
+        return StairstepModel(tiers=tuple(Tier(up_to=tier.up_to, flat=tier.flat) for tier in draw(ladders())))
+    if kind == VolumeModel.NAME:
+        return VolumeModel(tiers=tuple(replace(tier, cap=None) for tier in draw(ladders())))
+    if kind == GraduatedPercentageModel.NAME:
+        return GraduatedPercentageModel(tiers=tuple(replace(tier, size=None) for tier in draw(ladders())))
+    if kind == ThresholdModel.NAME:
+        levels = sorted(draw(st.sets(sizes, min_size=1, max_size=2)))
+        return ThresholdModel(price=draw(prices), thresholds=tuple(Threshold(level=each, multiplier=draw(prices)) for each in levels))
+    return GraduatedModel(tiers=draw(ladders()))
 
 
 @st.composite

@@ -217,6 +217,11 @@ def round_parts(amounts: Sequence[Fraction], currency: str, rounding: Rounding =
     return total, tuple(Money(minor=sign * part, currency=currency) for part in parts)
 
 
+def percent_of(amount: Money, percent: Fraction, rounding: Rounding = Rounding.HALF_UP) -> Money:
+    """A share of an amount that is shown, rounded once: 20 % of 19.29 are 3.86."""
+    return round_minor(amount.exact * percent / 100, amount.currency, rounding)
+
+
 def largest_remainder(total: int, weights: Sequence[Fraction]) -> tuple[int, ...]:
     """Whole parts of `total` in proportion to `weights`, which add up to it; ties go to the earlier part.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import ClassVar, Self
 
 from tallystick.model.billing.invoices import Step
@@ -14,7 +15,7 @@ from tallystick.model.billing.money import exact_text
 from tallystick.rate.books.reader import Fields
 from tallystick.rate.models.model import QuantityModel
 from tallystick.rate.models.tiers import Part, Tier, parts_between, read_tiers, scaled, write_tiers
-from tallystick.rate.slices import Position, Priced, Slice
+from tallystick.rate.slices import PACKAGE, Position, Priced, Slice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +29,7 @@ class GraduatedModel(QuantityModel):
 
     @classmethod
     def read(cls, fields: Fields) -> Self:
-        """`tiers`, each with `up_to`, `price`, and perhaps `flat`."""
+        """`tiers`, each with `up_to`, `price`, and perhaps `flat`, `size` and `cap`."""
         return cls(tiers=read_tiers(fields))
 
     def write(self) -> Mapping[str, object]:
@@ -39,21 +40,35 @@ class GraduatedModel(QuantityModel):
         """The ladder goes on where the slice before it ended."""
         tiers = scaled(self.tiers, position.active)
         parts = list(parts_between(tiers, position.before, position.before + piece.quantity))
-        return tuple(_of_part(part, piece) for part in parts) or (_nothing(tiers[0], piece),)
+        nothing = Part(ordinal=1, tier=tiers[0], from_quantity=Fraction(0), to_quantity=Fraction(0))
+        return tuple(_of_part(part, piece, self.NAME) for part in parts or [nothing])
 
 
-def _of_part(part: Part, piece: Slice) -> Priced:
-    tier, quantity = part.tier, part.quantity
+def _of_part(part: Part, piece: Slice, name: str) -> Priced:
+    tier, quantity, counted, amount = part.tier, part.quantity, part.counted, part.amount
     unit, currency = piece.charge.per, piece.span.plan.currency
-    fixed = tier.flat if part.enters else tier.flat * 0
-    amount = quantity * tier.price + fixed
+    fixed = amount - counted * tier.price
     bounds = f"{exact_text(part.from_quantity)} to {exact_text(part.to_quantity)} {unit}"
-    in_tier = Step(name="tier", text=f"tier {part.ordinal}: from {bounds}", before=piece.quantity, after=quantity, unit=unit)
-    text = f"{exact_text(quantity)} {unit} x {exact_text(tier.price)} {currency}" + (f" + {exact_text(fixed)} flat" if fixed else "")
-    step = Step(name=GraduatedModel.NAME, text=text, before=quantity, after=amount, unit=currency)
-    return Priced(tier=part.ordinal, quantity=quantity, unit_price=tier.price, fixed=fixed, amount=amount, steps=(in_tier, step))
+    steps = [Step(name="tier", text=f"tier {part.ordinal}: from {bounds}", before=piece.quantity, after=quantity, unit=unit)]
+    if tier.size is not None:
+        text = f"{exact_text(counted)} packages begun of {exact_text(tier.size)} {unit}"
+        steps.append(Step(name="packages", text=text, before=quantity, after=counted, unit=PACKAGE))
+    priced_in = unit if tier.size is None else PACKAGE
+    text = f"{exact_text(counted)} {priced_in} x {exact_text(tier.price)} {currency}{_fixed(fixed, tier)}"
+    steps.append(Step(name=name, text=text, before=counted, after=amount, unit=currency))
+    return Priced(
+        tier=part.ordinal,
+        quantity=counted,
+        unit="" if tier.size is None else PACKAGE,
+        unit_price=tier.price,
+        fixed=fixed,
+        amount=amount,
+        steps=tuple(steps),
+    )
 
 
-def _nothing(tier: Tier, piece: Slice) -> Priced:
-    """Nothing lies in any tier: the line of the first says so, and its flat fee is not reached."""
-    return _of_part(Part(ordinal=1, tier=tier, from_quantity=piece.quantity, to_quantity=piece.quantity, enters=False), piece)
+def _fixed(fixed: Fraction, tier: Tier) -> str:
+    """What is due beside the price: a flat fee, or what the cap of the tier takes off."""
+    if fixed and (tier.cap is not None and fixed != tier.flat):
+        return f" {'-' if fixed < 0 else '+'} {exact_text(abs(fixed))}: never more than {exact_text(tier.cap)} in the tier"
+    return f" + {exact_text(fixed)} flat" if fixed else ""

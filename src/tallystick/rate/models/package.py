@@ -15,7 +15,7 @@ from tallystick.model.billing.invoices import Step
 from tallystick.model.billing.money import exact_text
 from tallystick.rate.books.reader import Fields
 from tallystick.rate.models.model import QuantityModel
-from tallystick.rate.slices import Position, Priced, Slice
+from tallystick.rate.slices import PACKAGE, Position, Priced, Slice
 
 
 class Counted(StrEnum):
@@ -62,7 +62,7 @@ class PackageModel(QuantityModel):
         unit, currency = piece.charge.per, piece.span.plan.currency
         amount = opened * self.price
         said = f"{'begun' if self.counted is Counted.UP else 'completed'} of {exact_text(self.size)} {unit}"
-        counted = Step(name="packages", text=f"{opened} packages {said}", before=piece.quantity, after=opened, unit="package")
+        counted = Step(name="packages", text=f"{opened} packages {said}", before=piece.quantity, after=opened, unit=PACKAGE)
         text = f"{opened} x {exact_text(self.price)} {currency}"
         step = Step(name=self.NAME, text=text, before=opened, after=amount, unit=currency)
-        return (Priced(tier=1, quantity=opened, unit="package", unit_price=self.price, amount=amount, steps=(counted, step)),)
+        return (Priced(tier=1, quantity=opened, unit=PACKAGE, unit_price=self.price, amount=amount, steps=(counted, step)),)

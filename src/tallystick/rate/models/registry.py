@@ -6,14 +6,17 @@ from collections.abc import Mapping
 
 from tallystick.model.billing.price_book import PriceModel
 from tallystick.rate.models.graduated import GraduatedModel
+from tallystick.rate.models.graduated_percentage import GraduatedPercentageModel
 from tallystick.rate.models.model import QuantityModel
 from tallystick.rate.models.package import PackageModel
 from tallystick.rate.models.stairstep import StairstepModel
+from tallystick.rate.models.threshold import ThresholdModel
 from tallystick.rate.models.unit import UnitModel
 from tallystick.rate.models.volume import VolumeModel
 
 MODELS: Mapping[str, type[QuantityModel]] = {
-    each.NAME: each for each in (UnitModel, PackageModel, GraduatedModel, VolumeModel, StairstepModel)
+    each.NAME: each
+    for each in (UnitModel, PackageModel, GraduatedModel, GraduatedPercentageModel, VolumeModel, StairstepModel, ThresholdModel)
 }
 
 

@@ -13,8 +13,8 @@ from tallystick.model.billing.invoices import Step
 from tallystick.model.billing.money import exact_text
 from tallystick.rate.books.reader import Fields
 from tallystick.rate.models.model import QuantityModel
-from tallystick.rate.models.tiers import Tier, read_tiers, scaled, tier_of, write_tiers
-from tallystick.rate.slices import Position, Priced, Slice
+from tallystick.rate.models.tiers import VOLUME_KEYS, Tier, read_tiers, scaled, tier_of, write_tiers
+from tallystick.rate.slices import PACKAGE, Position, Priced, Slice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,23 +28,39 @@ class VolumeModel(QuantityModel):
 
     @classmethod
     def read(cls, fields: Fields) -> Self:
-        """`tiers`, each with `up_to`, `price`, and perhaps `flat`."""
-        return cls(tiers=read_tiers(fields))
+        """`tiers`, each with `up_to`, `price`, and perhaps `flat` and `size`."""
+        return cls(tiers=read_tiers(fields, VOLUME_KEYS))
 
     def write(self) -> Mapping[str, object]:
         """`tiers`."""
-        return {"tiers": write_tiers(self.tiers)}
+        return {"tiers": write_tiers(self.tiers, VOLUME_KEYS)}
 
     def priced(self, piece: Slice, position: Position) -> tuple[Priced, ...]:
         """The slice at its version's price for the whole period's quantity, and its share of the flat fee."""
         ordinal, tier = tier_of(scaled(self.tiers, position.active), position.total)
         unit, currency = piece.charge.per, piece.span.plan.currency
+        counted = tier.counted(position.before + piece.quantity) - tier.counted(position.before)
+        steps = []
+        if tier.size is not None:
+            begun = f"{exact_text(counted)} packages begun of {exact_text(tier.size)} {unit}"
+            steps.append(Step(name="packages", text=begun, before=piece.quantity, after=counted, unit=PACKAGE))
+            unit = PACKAGE
         fixed = tier.flat * position.share(piece.quantity)
-        amount = piece.quantity * tier.price + fixed
-        chosen = f"tier {ordinal} by {exact_text(position.total)} {unit} in the period"
-        text = f"{chosen}: {exact_text(piece.quantity)} {unit} x {exact_text(tier.price)} {currency}"
+        amount = counted * tier.price + fixed
+        chosen = f"tier {ordinal} by {exact_text(position.total)} {piece.charge.per} in the period"
+        text = f"{chosen}: {exact_text(counted)} {unit} x {exact_text(tier.price)} {currency}"
         if fixed:
             part = "" if fixed == tier.flat else f" x {position.share(piece.quantity)}"
             text += f" + {exact_text(tier.flat)}{part} flat"
-        step = Step(name=self.NAME, text=text, before=piece.quantity, after=amount, unit=currency)
-        return (Priced(tier=ordinal, quantity=piece.quantity, unit_price=tier.price, fixed=fixed, amount=amount, steps=(step,)),)
+        steps.append(Step(name=self.NAME, text=text, before=counted, after=amount, unit=currency))
+        return (
+            Priced(
+                tier=ordinal,
+                quantity=counted,
+                unit="" if tier.size is None else PACKAGE,
+                unit_price=tier.price,
+                fixed=fixed,
+                amount=amount,
+                steps=tuple(steps),
+            ),
+        )

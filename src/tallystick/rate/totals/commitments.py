@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 
 from tallystick.model.billing.invoices import LineKind, Step
 from tallystick.model.billing.money import Money, exact_text
 from tallystick.model.billing.price_book import Commitment
 from tallystick.rate.totals.bill import Bill
+from tallystick.rate.totals.bounds import bounded
 
 
 def settled(bill: Bill) -> Bill:
@@ -19,16 +21,13 @@ def settled(bill: Bill) -> Bill:
 
 def _settled(bill: Bill, commitment: Commitment) -> Bill:
     ids, used = bill.of(commitment.charges)
-    share = bill.active if commitment.prorate else 1
+    share = bill.active if commitment.prorate else Fraction(1)
     part = "" if share == 1 else f" x {share} of the period"
-    agreed, word = None, ""
-    if commitment.minimum is not None and used < commitment.minimum * share:
-        agreed, word = commitment.minimum, "minimum"
-    elif commitment.maximum is not None and used > commitment.maximum * share:
-        agreed, word = commitment.maximum, "maximum"
-    if agreed is None:
+    found = bounded(used, minimum=commitment.minimum, maximum=commitment.maximum, share=share)
+    word, agreed = ("maximum", commitment.maximum) if found.off else ("minimum", commitment.minimum)
+    exact = found.total - used
+    if agreed is None or not exact:
         return bill
-    exact = agreed * share - used
     text = f"{word} {exact_text(agreed)} {bill.currency}{part} - {exact_text(used)} for {', '.join(ids) or 'nothing'}"
     step = Step(name=word, text=text, before=used, after=exact, unit=bill.currency)
     line = bill.line(LineKind.COMMITMENT, commitment.id, commitment.name, exact, (step,))

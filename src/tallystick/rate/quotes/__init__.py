@@ -1,0 +1,1 @@
+"""What figures would cost without a customer: price models and capacities on bare numbers."""
