@@ -125,14 +125,14 @@ class Spool:
             self._lock_fd = lock(directory)
         except BlockingIOError:
             raise SpoolInUseError(f"spool_directory {directory}: another agent uses it") from None
-        self._file_bytes = file_bytes
+        self._file_bytes = min(file_bytes, max(4096, limit_bytes // 16))  # what is written is not thinned: it is a small part
         self._trace_of = trace_of
         self._encoders = (PlanesEncoder(), TailEncoder())
         self._work: queue.SimpleQueue[list[_Work] | None] = queue.SimpleQueue()
         self._held: list[_Work] = []
         self._unwritten = 0
         self._unwritten_bytes = 0
-        self._tail_waits = False
+        self._tail_waits = self._is_given_up = False
         self._tokens = 0
         found = recover(directory, self.quarantine)
         self.newer = tuple(found.newer)
@@ -243,6 +243,7 @@ class Spool:
         self._work.put(None)
         self._thread.join(seconds)
         if self._thread.is_alive():
+            self._is_given_up = True
             log.error("spool_not_written", extra={"waiting": self._unwritten, "directory": str(self.directory)})
         os.close(self._lock_fd)
 
@@ -275,7 +276,7 @@ class Spool:
                 except queue.Empty:
                     break
             while not self._try(batch):
-                if ending:
+                if ending or self._is_given_up:
                     return
                 if not self.thinner.make_room():
                     time.sleep(RETRY_SECONDS)

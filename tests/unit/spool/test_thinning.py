@@ -62,11 +62,11 @@ def test_the_oldest_are_thinned_until_the_rest_fits_and_all_go_in_order(tmp_path
     assert spool.backlog.size_bytes() < limit + 2 * FILE_BYTES
     assert sum(path.stat().st_size for path in tmp_path.glob("batches-*")) < limit + 3 * FILE_BYTES
     assert not spool.is_stalled
-    thinned = spool.thinner.thinned
-    assert COUNT // 3 < thinned < COUNT
     assert spool.backlog.depth() == COUNT
     assert [record.message for record in caplog.records] == ["spool_full"], "one alarm, not one for each"
     spool.close()
+    thinned = spool.thinner.thinned
+    assert COUNT // 3 < thinned < COUNT
     again = opened(tmp_path, limit)
     assert (again.quarantine.damaged, again.backlog.depth()) == (0, COUNT)
     found = waiting(again)

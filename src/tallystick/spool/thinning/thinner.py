@@ -69,7 +69,7 @@ class Thinner:
         self._limit_bytes = limit_bytes
         self._rewriting: _Rewriting | None = None
         self._told: set[str] = set()
-        self.thinned = 0
+        self.thinned = self._looked_at = 0
         self.is_exhausted = False
         """Whether the spool is over its limit and nothing is left to thin: then no more samples should be taken."""
         for left in directory.glob("*.thinned"):
@@ -86,13 +86,18 @@ class Thinner:
             self.is_exhausted = False
             return
         self._tell("spool_full", size, _THINS)
+        left, is_left = max(AT_ONCE, 2 * written), True
         try:
-            is_left = self._step(max(AT_ONCE, 2 * written))
+            while is_left and left > 0 and self._backlog.size_bytes() > self._limit_bytes:
+                before = self._looked_at
+                is_left = self._step(left)
+                left -= self._looked_at - before
         except OSError as error:
             self._rewriting = None
             log.error("thinning_failed", extra={"error": str(error), "directory": str(self._directory)})
             return
         self.is_exhausted = not is_left
+        size = self._backlog.size_bytes()
         if self.is_exhausted:
             self._tell("spool_exhausted", size, "nothing is left to thin and ticks pause: detail is lost, and no counter")
 
@@ -137,7 +142,10 @@ class Thinner:
                 self._backlog.keep(file)  # the next time another
                 raise
         rewriting = self._rewriting
-        if rewriting.step(most):
+        before = len(rewriting.entries)
+        is_whole = rewriting.step(most)
+        self._looked_at += 1 + len(rewriting.entries) - before
+        if is_whole:
             self._rewriting = None
             self._replace(rewriting)
         return True
