@@ -18,7 +18,7 @@ TESTS ?= tests
 BENCHES ?= $(basename $(notdir $(shell grep -l '^if __name__ ==' bench/*.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run first-bill replay replay-all upgrade-test kill-test oracles bench test check gates format lock clean
+.PHONY: help setup run first-bill replay replay-all upgrade-test kill-test absence-test oracles bench test check gates format lock clean
 .SUFFIXES:
 
 help: ## list what can be made
@@ -48,6 +48,9 @@ upgrade-test: $(RUN_READY) $(POSTGRESQL_READY) ## upgrade servers of an earlier 
 kill-test: $(RUN_READY) ## kill agents, server, worker and PostgreSQL with -9 and lose nothing: make kill-test KILLS=200 [STORE=sqlite|postgresql] [SEED=n]
 	@if [ "$(STORE)" = postgresql ]; then $(MAKE) --no-print-directory $(POSTGRESQL_READY); fi
 	@$(BIN)/python -m tools.kill --kills $(or $(KILLS),200) --store "$(or $(STORE),sqlite)" --seed $(or $(SEED),1)
+
+absence-test: $(RUN_READY) ## keep the server away for a day at 200 resources, then bill it to the unit: HOURS=n RESOURCES=n LIMIT_MIB=n (needs 6 GiB of disk)
+	@$(BIN)/python -m tools.live.absence --resources $(or $(RESOURCES),200) --hours $(or $(HOURS),24) $(if $(LIMIT_MIB),--limit-mib $(LIMIT_MIB))
 
 oracles: $(RUN_READY) ## run cases whose results come from elsewhere through the product's pure functions: make oracles CASES=dir (ONLY=topic/kind)
 	@test -n "$(CASES)" || { echo "say which cases to run: make oracles CASES=dir" >&2; exit 2; }

@@ -225,6 +225,9 @@ def differences(host: Host, client: Client, connection: Watched) -> list[str]:
             told.append(f"{name}: sent out of order or twice: {len(sequences)} of {batches} batches")
     if host.spool.quarantine.damaged or host.spool.quarantine.refused:
         told.append(f"{host.spool.quarantine.damaged} damaged, {host.spool.quarantine.refused} refused")
+    is_warned = any("thinned" in warning for agent in client.pages("/v1/agents", usage.ALL) for warning in agent["warnings"])
+    if is_warned != (connection.thinned > 0):
+        told.append(f"{connection.thinned} batches arrived thinned, and the server's warning of it is {is_warned}")
     if host.spool.thinner.thinned != connection.thinned:
         told.append(f"{host.spool.thinner.thinned} batches were thinned, {connection.thinned} arrived so")
     return told

@@ -43,12 +43,17 @@ class Retry:
         self._until = now + seconds
 
     def failed(self, now: float, asked_seconds: float | None = None) -> None:
-        """A request failed; `asked_seconds` is the server's Retry-After, which is obeyed up to an hour."""
+        """A request failed; `asked_seconds` is the server's Retry-After, which is obeyed up to an hour.
+
+        Jitter comes on top of it, else a thousand agents that a proxy has told the same number would all be back in the same second.
+        """
         self.failures += 1
         longest = min(LONGEST_SECONDS, FIRST_SECONDS * 2.0 ** min(self.failures, 20))
-        wait = self._jitter() * longest
+        jitter = self._jitter()
+        wait = jitter * longest
         if self.is_open:
             wait = OPEN_SECONDS + wait
         if asked_seconds is not None:
-            wait = max(wait, min(asked_seconds, LONGEST_ASKED_SECONDS))
+            asked = min(asked_seconds, LONGEST_ASKED_SECONDS)
+            wait = max(wait, asked + jitter * min(longest, max(1.0, asked)))
         self._until = now + wait

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import http.client
+import random
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import cast
@@ -13,7 +15,7 @@ import pytest
 from tallystick.model.samples import LifecycleEvent, LifecycleKind
 from tallystick.proto.tallystick.v1 import ingest_pb2 as pb
 from tallystick.spool.connection import Connection, Failure, FailureKind, ServerClock, failure_of
-from tallystick.spool.retry import OPEN_AFTER_FAILURES, OPEN_SECONDS, Retry
+from tallystick.spool.retry import LONGEST_SECONDS, OPEN_AFTER_FAILURES, OPEN_SECONDS, Retry
 from tallystick.spool.sender import MOST_RECORDS, Pulse, Sender, SenderRules
 from tallystick.spool.spool import Spool
 
@@ -178,6 +180,22 @@ def test_retry_after_is_obeyed() -> None:
     assert retry.waiting_seconds(87.0) == 0.0
     retry.failed(10.0, 10**9)
     assert retry.waiting_seconds(10.0) == 3600.0
+
+
+@pytest.mark.parametrize(
+    ("failures", "asked", "most"), [(1, 10.0, 550), (1, None, 550), (5, None, 60), (5, 30.0, 60), (9, None, 40), (9, 100.0, 40)]
+)
+def test_a_thousand_agents_that_failed_together_come_back_apart(failures: int, asked: float | None, most: int) -> None:
+    waits = []
+    for agent in range(1000):
+        retry = Retry(random.Random(agent).random)
+        for _ in range(failures):
+            retry.failed(0.0, asked)
+        waits.append(retry.waiting_seconds(0.0))
+    assert min(waits) >= (asked or 0.0)
+    assert max(waits) <= OPEN_SECONDS + LONGEST_SECONDS + (asked or 0.0)
+    at_once = Counter(int(2 * wait) for wait in waits)
+    assert max(at_once.values()) <= most, "in one half of a second"
 
 
 def test_too_large_a_request_is_split(stage: Stage) -> None:

@@ -48,13 +48,15 @@ class AgentLimits:
         return "late" if agent.reported_until_ns and agent.received_at_ns - agent.reported_until_ns > LATE_NS else "alive"
 
     def warnings(self, agent: Agent) -> tuple[str, ...]:
-        """What is wrong with its clock, a sentence each."""
+        """What is wrong with its clock or its spool, a sentence each."""
         found = []
         offset_ns = agent.clock_offset_ns
         if offset_ns is not None and abs(offset_ns) > self.clock_offset_ns:
             found.append(f"its clock is {abs(offset_ns) // 10**6} ms {'ahead of' if offset_ns > 0 else 'behind'} the server's")
         if agent.clock_synchronised is False:
             found.append("its kernel says that its clock is not synchronised")
+        if agent.thinned_batches:
+            found.append(f"its spool or disk was full: {agent.thinned_batches} batches were thinned since its start")
         return tuple(found)
 
 

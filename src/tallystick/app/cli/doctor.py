@@ -106,9 +106,10 @@ def of_the_agents(client: Client) -> Iterator[Examined]:
     if agents is not None:
         found = ", ".join(f"{agent['agent_id']} {agent['state']} at {agent['heartbeat_at']}" for agent in agents)
         yield Examined(name="agents", fine=bool(agents), found=found or "none has reported", advice="start one with `tally agent run`")
-        clocks = [f"{agent['agent_id']}: {sentence}" for agent in agents for sentence in agent["warnings"]]
-        if clocks:
-            yield Examined(name="clocks", fine=False, found="; ".join(clocks), advice="let chrony or ntpd set the clock of that host")
+        told = [f"{agent['agent_id']}: {sentence}" for agent in agents for sentence in agent["warnings"]]
+        if told:
+            advice = "let chrony or ntpd set a clock that is off; give a spool that was full more room, and find out why nothing was sent"
+            yield Examined(name="agents' warnings", fine=False, found="; ".join(told), advice=advice)
     absent = listed(client, "/v1/absences", open=True)
     if absent is not None:
         found = ", ".join(f"{one['kind']} {one['subject']} since {one['since']} ({one['cause']})" for one in absent[:SHOWN])
