@@ -1,6 +1,6 @@
 """A server that is away for a day while agents measure: everything is billed once, and to the unit, when it is back.
 
-    python -m tools.live.absence [--resources 200] [--hours 24] [--limit-mib MIB]
+    python -m tools.live.absence [--resources 200] [--hours 24] [--limit-mib MIB] [--bytes-per-second B]
 
 The product's own spool is given the samples of so many resources at 10 Hz, in batches of a minute with a moved clock, faster than real
 time, while no server answers. Then `tally serve` starts, and the product's own sender drains the spool while further minutes are measured.
@@ -86,11 +86,12 @@ class Law:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Absence:
-    """How many resources are measured for how many hours, and what the spool may hold."""
+    """How many resources are measured for how many hours, and what the spool may hold; and what the server takes of a key (0: as usual)."""
 
     resources: int
     hours: int
     limit_bytes: int = 2**63
+    bytes_per_second: int = 0
 
 
 class Watched(Connection):
@@ -99,11 +100,13 @@ class Watched(Connection):
     def __init__(self, endpoint: str, key: str) -> None:
         super().__init__(endpoint, lambda: key, "absence")
         self.sequences: dict[str, list[int]] = {}
+        self.asked: list[float] = []
         self.thinned = self.requests = 0
 
     def send(self, body: bytes) -> pb.SendResponse | Failure:
         """Send it, and note what was taken."""
         answer = super().send(body)
+        self.asked += [answer.retry_after_seconds or 0] if isinstance(answer, Failure) else []
         if isinstance(answer, pb.SendResponse):
             self.requests += 1
             for batch in pb.SendRequest.FromString(body).batches:
@@ -278,7 +281,9 @@ def live_through(folder: Path, absence: Absence, say: Callable[[str], None]) -> 
     samples = depth * A_BATCH
     say(f"{depth} batches, {samples} samples of {absence.hours} h in {took:.1f} s, {absence.hours * 3600 / took:.0f} times real time")
     say(f"{size / MIB:.1f} MiB on disk, {thinned} batches thinned, ticks paused for {host.paused} minutes")
-    with running(folder, f"sqlite:///{folder / 'tallystick.db'}", 1, host.now_ns + MINUTE_NS) as fleet:
+    store_url, now_ns = f"sqlite:///{folder / 'tallystick.db'}", host.now_ns + MINUTE_NS
+    limited = {"TALLY_KEY_BYTES_PER_SECOND": str(absence.bytes_per_second)} if absence.bytes_per_second else None
+    with running(folder, store_url, 1, now_ns, settings=limited) as fleet:
         member = fleet.members[0]
         connection = Watched(member.url, fleet.key)
         client = fleet.client()
@@ -286,6 +291,7 @@ def live_through(folder: Path, absence: Absence, say: Callable[[str], None]) -> 
         fresh = drain(host, fleet, connection)
         took = time.monotonic() - began
         say(f"drained in {took:.1f} s with {fresh} minutes more measured meanwhile: {samples / took:.0f} samples a second")
+        say(f"{connection.requests} requests; {len(connection.asked)} were refused for now, to wait {sum(connection.asked):.0f} s in all")
         wait_computed(fleet, client)
         found = differences(host, client, connection)
         hours = sum(1 for _ in wanted(host))
@@ -300,10 +306,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--resources", type=int, default=200)
     parser.add_argument("--hours", type=int, default=24)
     parser.add_argument("--limit-mib", type=int, help="what the spool may hold; beyond it old batches are thinned")
+    parser.add_argument("--bytes-per-second", type=int, default=0, help="what the server takes of the agent's key in a second")
     parser.add_argument("--folder", type=Path, help="where spool and store are made; a temporary one by default")
     options = parser.parse_args(arguments)
     logging.basicConfig(level="ERROR", format="%(message)s")
-    absence = Absence(resources=options.resources, hours=options.hours, limit_bytes=options.limit_mib * MIB if options.limit_mib else 2**63)
+    absence = Absence(
+        resources=options.resources,
+        hours=options.hours,
+        limit_bytes=options.limit_mib * MIB if options.limit_mib else 2**63,
+        bytes_per_second=options.bytes_per_second,
+    )
     with tempfile.TemporaryDirectory(prefix="tallystick-absence-", dir=options.folder) as name:
         try:
             found = live_through(Path(name), absence, lambda line: print(line, flush=True))

@@ -6,7 +6,7 @@ import random
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,12 +60,14 @@ class Member:
 class Fleet:
     """The servers of one store. `resent` are the lines of deliveries whose answer was lost and that were sent again."""
 
-    def __init__(self, folder: Path, store_url: str, count: int, began_ns: int, source: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, store_url: str, count: int, began_ns: int, source: Path | None = None, settings: Mapping[str, str] | None = None
+    ) -> None:
         """Make the store and its admin key; nothing runs yet. `source` is the `src` of the release that runs: None is this one."""
         self.members: list[Member] = []
         self.resent: set[int] = set()
         self.kills = 0
-        self.source = source
+        self.source, self.settings = source, settings or {}
         environments = [self._environment(folder, number, store_url, began_ns) for number in range(count)]
         made = subprocess.run(
             [sys.executable, "-m", "tallystick", "init"],
@@ -96,6 +98,7 @@ class Fleet:
             "TALLY_INGEST_GROUP_MS": "0",  # one request at a time: there is nothing to wait for
             "TALLY_STORE_URL": store_url,
             **({"PYTHONPATH": str(self.source)} if self.source else {}),
+            **self.settings,
         }
         return given, port, clock_file
 
@@ -171,9 +174,11 @@ class Fleet:
 
 
 @contextmanager
-def running(folder: Path, store_url: str, count: int, began_ns: int, source: Path | None = None) -> Iterator[Fleet]:
-    """A store with its servers, all ready."""
-    fleet = Fleet(folder, store_url, count, began_ns, source)
+def running(
+    folder: Path, store_url: str, count: int, began_ns: int, source: Path | None = None, settings: Mapping[str, str] | None = None
+) -> Iterator[Fleet]:
+    """A store with its servers, all ready. `settings` are TALLY_ variables beside the usual ones."""
+    fleet = Fleet(folder, store_url, count, began_ns, source, settings)
     try:
         for member in fleet.members:
             member.process.start()
