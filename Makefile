@@ -11,6 +11,7 @@ RUN_READY := $(VENV)/.ready-run
 TEST_READY := $(VENV)/.ready-test
 CHECK_READY := $(VENV)/.ready-check
 POSTGRESQL_READY := $(VENV)/.ready-postgresql
+FUZZ_READY := $(VENV)/.ready-fuzz
 
 JOBS ?= 2
 REPLAYED = $(if $(SERVERS),--servers $(SERVERS)) $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED))
@@ -18,7 +19,7 @@ TESTS ?= tests
 BENCHES ?= $(basename $(notdir $(shell grep -l '^if __name__ ==' bench/*.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run first-bill replay replay-all upgrade-test kill-test absence-test oracles bench test check gates format lock clean
+.PHONY: help setup run first-bill replay replay-all upgrade-test kill-test absence-test oracles bench test fuzz check gates format lock clean
 .SUFFIXES:
 
 help: ## list what can be made
@@ -62,6 +63,9 @@ bench: $(TEST_READY) ## measure what it costs; `make -s bench` prints only lines
 test: $(TEST_READY) $(POSTGRESQL_READY) ## run every test (TESTS=path runs some), under 8 minutes on 2 cores
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -q $(TESTS)
 
+fuzz: $(FUZZ_READY) ## fuzz the decoders, guided by coverage, each for SECONDS=20 (ONLY=target)
+	@$(BIN)/python -m tools.fuzz --seconds $(or $(SECONDS),20) $(if $(ONLY),--only $(ONLY))
+
 check: $(CHECK_READY) ## lint, types, import contracts, wire messages, house rules, docs
 	@$(BIN)/python -m tools.check
 
@@ -76,6 +80,7 @@ lock: $(CHECK_READY) ## choose versions anew within the bounds of pyproject.toml
 	@$(LOCK) $(if $(UPGRADE),--upgrade) --extra server --extra build --extra tracing --extra parquet --extra test -c requirements/run.lock pyproject.toml -o requirements/test.lock
 	@$(LOCK) $(if $(UPGRADE),--upgrade) --extra server --extra build --extra tracing --extra parquet --extra test --extra dev -c requirements/test.lock pyproject.toml -o requirements/check.lock
 	@$(LOCK) $(if $(UPGRADE),--upgrade) --extra server --extra build --extra tracing --extra parquet --extra test --extra test-postgresql -c requirements/test.lock pyproject.toml -o requirements/postgresql.lock
+	@$(LOCK) $(if $(UPGRADE),--upgrade) --extra server --extra build --extra tracing --extra parquet --extra test --extra fuzz -c requirements/test.lock pyproject.toml -o requirements/fuzz.lock
 
 clean: ## remove what was installed and built here
 	rm -rf $(VENV) build dist out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -101,6 +106,11 @@ $(TEST_READY): requirements/test.lock $(RUN_READY)
 $(CHECK_READY): requirements/check.lock $(TEST_READY)
 	@echo "installing what the checks need" >&2
 	@$(INSTALL) -r requirements/check.lock >&2
+	@touch $@
+
+$(FUZZ_READY): requirements/fuzz.lock $(TEST_READY)
+	@echo "installing the fuzzer" >&2
+	@$(INSTALL) -r requirements/fuzz.lock >&2
 	@touch $@
 
 $(POSTGRESQL_READY): requirements/postgresql.lock tools/postgresql.sh $(RUN_READY)

@@ -100,6 +100,8 @@ def _header(batch: bytes, max_bytes: int) -> _Header | Refusal:
     firsts, widths = found[0::2], found[1::2]
     if max(widths) > _VALUE_BYTES:
         return _damaged("more than 8 planes")
+    if count == 1:  # planes of no bytes, however many are told
+        widths = (0,) * columns
     if columns != len(COLUMNS):
         firsts, widths = _spread(firsts, mask), _spread(widths, mask)
     return _Header(count, mask, firsts, widths, frame_at)

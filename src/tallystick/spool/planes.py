@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Sequence
 from itertools import accumulate
 
-from backports.zstd import ZstdCompressor, decompress
+from backports.zstd import ZstdCompressor, ZstdDecompressor
 
 WIDTH = 9
 """Columns of a row: those of `model.samples.COLUMNS`, in their order; what a source has not is 0 and left out of the presence mask."""
@@ -113,20 +113,31 @@ def decode(planes: bytes, interval_ns: int) -> dict[int, array[int]]:
             heads.append((column, *_COLUMN.unpack_from(planes, at)))
             at += _COLUMN.size
     length = steps * sum(width for _, _, width in heads)
-    content = decompress(planes[at:]) if length else b""
+    content = ZstdDecompressor().decompress(planes[at:], length + 1) if length else b""
     if len(content) != length:
         raise ValueError(f"planes of {len(content)} bytes, expected {length}")
     columns, low = {}, 0
     for column, first, width in heads:
         own = [content[low + plane * steps : low + (plane + 1) * steps] for plane in range(width)]
         low += width * steps
-        residuals = _residuals(own, steps)
-        if column == 0:
-            line = range(first + interval_ns, first + interval_ns * samples, interval_ns)
-            columns[0] = array("q", [first, *((value + residual) % 2**64 for value, residual in zip(line, residuals, strict=True))])
-        else:
-            columns[column] = array("q", accumulate(residuals, initial=first))
+        try:
+            columns[column] = _values(column, first, _residuals(own, steps), interval_ns)
+        except OverflowError:
+            raise ValueError(f"column {column} leaves 64 bits") from None
     return columns
+
+
+def _values(column: int, first: int, residuals: array[int], interval_ns: int) -> array[int]:
+    """The values of a column; instants are those of a steady tick and a residual each.
+
+    Raises:
+        OverflowError: one of them is none of 64 bits.
+
+    """
+    if column:
+        return array("q", accumulate(residuals, initial=first))
+    line = range(first + interval_ns, first + interval_ns * (len(residuals) + 1), interval_ns)
+    return array("q", [first, *((value + residual) % 2**64 for value, residual in zip(line, residuals, strict=True))])
 
 
 def _residuals(planes: Sequence[bytes], steps: int) -> array[int]:
