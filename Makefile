@@ -64,7 +64,7 @@ test: $(TEST_READY) $(POSTGRESQL_READY) ## run every test (TESTS=path runs some)
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -q $(TESTS)
 
 fuzz: $(FUZZ_READY) ## fuzz the decoders, guided by coverage, each for SECONDS=20 (ONLY=target)
-	@$(BIN)/python -m tools.fuzz --seconds $(or $(SECONDS),20) $(if $(ONLY),--only $(ONLY))
+	@$(BIN)/python -m tests.fuzz.guided --seconds $(or $(SECONDS),20) $(if $(ONLY),--only $(ONLY))
 
 check: $(CHECK_READY) ## lint, types, import contracts, wire messages, house rules, docs
 	@$(BIN)/python -m tools.check

@@ -40,9 +40,9 @@ class NativeService:
             raise ConnectError(
                 Code.RESOURCE_EXHAUSTED, f"events and facts: {notes}, at most {MOST_NOTICES} in a request: send them in parts"
             )
-        if len(request.records) > MOST_NOTICES:
-            said = f"records: {len(request.records)}, at most {MOST_NOTICES} in a request: send them in parts"
-            raise ConnectError(Code.RESOURCE_EXHAUSTED, said)
+        for name, most in (("records", MOST_NOTICES), ("batches", MOST_BATCHES)):
+            if (count := len(getattr(request, name))) > most:
+                raise ConnectError(Code.RESOURCE_EXHAUSTED, f"{name}: {count}, at most {most} in a request: send them in parts")
         beat = misread.get((HEARTBEAT, 0)) or (
             notices.heartbeat(request.heartbeat, received_at_ns) if request.HasField("heartbeat") else None
         )
@@ -71,6 +71,8 @@ class NativeService:
 
 MOST_NOTICES = 10_000
 """Events and facts of one request, and usage records of one: events and facts are written one by one, in 1 ms each on PostgreSQL."""
+MOST_BATCHES = 10_000
+"""Of one request, of new resources: a second of the store's time, for which all others wait."""
 MOST_SAMPLES = 1_000_000
 """Samples of one request: four times what ordinary batches of 4 MiB hold. A few bytes could declare any number of them."""
 

@@ -30,6 +30,8 @@ from tallystick.proto.billing.collector.v1 import collector_pb2 as wire
 ROW_BYTES = 128
 """About what a row takes while it waits: to ask each for its size would cost a tenth of reading it."""
 MOST_WINDOWS = 10_000
+MOST_RESOURCES = 10_000
+"""Of one request: a second of the store's time where they are new, for which all others wait."""
 MOST_FACTS = 10_000
 """Assignments of one request: each is written by itself while all others wait."""
 
@@ -82,6 +84,9 @@ class CollectorService:
         """
         grant, received_at_ns = caller(), self._clock.now_ns()
         profile = self._profile.under(grant.profile)
+        if len(readings.whose) > MOST_RESOURCES:
+            said = f"metrics: {len(readings.whose)} resources, at most {MOST_RESOURCES} in a request: send them in parts"
+            raise ConnectError(Code.RESOURCE_EXHAUSTED, said)
         parts = _sort(readings, grant, profile, received_at_ns)
         facts = self._facts(grant.place, profile, parts, received_at_ns)
         for name, count, most in (("rows with a window", len(parts.windows), MOST_WINDOWS), ("assignments", len(facts), MOST_FACTS)):
