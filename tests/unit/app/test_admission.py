@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tallystick.app.serving.admission import BURST_NS, LONGEST_NS, PATIENCE_NS, SECOND_NS, Admission, Limits, Ticket, Wait
@@ -107,6 +107,7 @@ def test_a_key_may_have_a_rate_of_its_own() -> None:
     assert all(isinstance(each, Ticket) for each in unlimited)
 
 
+@example(1, 1, [(0, 4), *[(0, 0)] * 8])
 @given(
     st.integers(1, 10**9),
     st.integers(1, 10**4),
@@ -128,9 +129,8 @@ def test_no_more_than_its_rate_goes_through(bytes_per_second: int, requests_per_
             sent_bytes, sent = sent_bytes + size_bytes, sent + 1
         else:
             assert 0 < entered.wait_ns <= LONGEST_NS
-            assert (sent_bytes + size_bytes) * SECOND_NS > bytes_per_second * BURST_NS or (
-                sent + 1
-            ) * SECOND_NS > requests_per_second * BURST_NS
+            used = sent_bytes * SECOND_NS * requests_per_second + sent * SECOND_NS * bytes_per_second
+            assert used > BURST_NS * bytes_per_second * requests_per_second, "what was sent before takes more than a burst"
 
 
 @given(st.integers(1, 60), st.integers(10_000, 4 * MIB), st.integers(1, 5), st.sampled_from([4, 16, 64]))
