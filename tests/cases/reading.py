@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from tallystick.model.billing.contracts import Contract, Coupon, Coverage, Customer, Seller, Subscription
-from tallystick.model.billing.invoices import Usage
+from tallystick.model.billing.invoices import Usage, UsageEvent
 from tallystick.model.billing.money import parse_money
 from tallystick.model.billing.price_book import PriceBook
 from tallystick.model.instants import CELL_NS, CELLS_PER_HOUR, HOUR_NS, LATEST_NS, hour_start, parse_iso
@@ -161,7 +161,21 @@ def usage(case: Case) -> Usage:
         )
         for (resource, hour), found in cells.items()
     ]
-    return Usage(hours=tuple(hours), attributes=_attributes(case, {hour.resource_id for hour in hours}))
+    events = tuple(map(_event, case.rows["events"]))
+    used = {hour.resource_id for hour in hours} | {event.resource_id for event in events}
+    return Usage(hours=tuple(hours), attributes=_attributes(case, used), events=events)
+
+
+def _event(row: str) -> UsageEvent:
+    """`vm1 events.payments 12.50 <instant>`, then perhaps `price 3.00`."""
+    resource, meter, amount, at, *price = row.split()
+    return UsageEvent(
+        resource_id=resource,
+        meter=meter,
+        at_ns=parse_iso(at),
+        amount=Fraction(amount),
+        price=Fraction(price[1]) if price else None,
+    )
 
 
 def _attributes(case: Case, used: set[str]) -> dict[str, tuple[Attributes, ...]]:

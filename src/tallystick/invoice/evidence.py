@@ -11,7 +11,7 @@ from hashlib import sha256
 from tallystick.invoice.codec import decode, encode
 from tallystick.invoice.content import canonical_bytes
 from tallystick.model.billing.contracts import Contract, Run
-from tallystick.model.billing.invoices import Evidence, Usage
+from tallystick.model.billing.invoices import Evidence, Usage, in_order
 from tallystick.model.billing.price_book import PriceBook
 from tallystick.model.instants import CELL_NS, cell_end, hour_start
 from tallystick.model.resources import UNASSIGNED, Attributes
@@ -41,6 +41,7 @@ def evidence_of(usage: Usage, contract: Contract, books: Sequence[PriceBook], ru
             attributes[resource_id] = own
     hours = [hour for hour in usage.hours if hour.resource_id in attributes and hour_start(from_ns) <= hour.hour_ns < until_ns]
     gaps = [gap for gap in usage.gaps if gap.resource_id in attributes and gap.from_ns < until_ns and gap.until_ns > from_ns]
+    events = [event for event in usage.events if event.resource_id in attributes and from_ns <= event.at_ns < until_ns]
     horizon_ns = max(until_ns, cell_end(run.closing_ns)) + CELL_NS
     kept = tuple(
         each for each in contract.subscriptions if each.start_ns < horizon_ns and (each.end_ns is None or each.end_ns > from_ns - CELL_NS)
@@ -51,6 +52,7 @@ def evidence_of(usage: Usage, contract: Contract, books: Sequence[PriceBook], ru
             hours=tuple(sorted(hours, key=lambda hour: (hour.resource_id, hour.hour_ns))),
             attributes=attributes,
             gaps=tuple(sorted(gaps, key=lambda gap: (gap.resource_id, gap.from_ns, gap.until_ns))),
+            events=in_order(events),
         ),
         contract=replace(contract, subscriptions=tuple(sorted(kept, key=lambda each: (each.start_ns, each.id)))),
         books=_concerned(books, plans, horizon_ns),

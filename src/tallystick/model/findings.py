@@ -34,6 +34,7 @@ class FindingCode(StrEnum):
 
     UNPRICED_FILTER = "unpriced_filter"
     UNPRICED_SIZE = "unpriced_size"
+    UNPRICED_EVENT = "unpriced_event"
     UNASSIGNED = "unassigned"
     NO_PLAN = "no_plan"
     COVERAGE_TIE = "coverage_tie"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from tallystick.model.billing.contracts import Subscription
-from tallystick.model.billing.invoices import Derivation, Line, LineKind, Share, Step, line_key
+from tallystick.model.billing.invoices import Derivation, Line, LineKind, Share, Step, UsageEvent, line_key
 from tallystick.model.billing.money import Money, exact_text, round_parts
 from tallystick.rate.adjustments import cap, free_allowance, included_amount
 from tallystick.rate.models.registry import model_of
@@ -67,11 +67,14 @@ def _priced(usage: GroupUsage, terms: Terms) -> list[Draft]:
         slices = adjust(slices, terms)
     total = sum((piece.quantity for piece in slices), Fraction(0))
     before = Fraction(0)
+    events: tuple[UsageEvent, ...] = ()
     drafts: list[Draft] = []
     for piece, share, service in zip(slices, usage.shares, usage.service, strict=True):
-        priced = model_of(piece.charge.model).priced(piece, Position(before=before, total=total, active=terms.share))
+        position = Position(before=before, total=total, active=terms.share, events=events)
+        priced = model_of(piece.charge.model).priced(piece, position)
         drafts += [Draft(group=usage.group, piece=piece, priced=each, share=share, service=service) for each in priced]
         before += piece.quantity
+        events += piece.events
     return drafts
 
 

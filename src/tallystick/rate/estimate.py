@@ -13,7 +13,7 @@ from tallystick.model.instants import CELL_NS, CELLS_PER_HOUR, HOUR_NS, LATEST_N
 from tallystick.model.resources import SIZES, Attributes
 from tallystick.model.usage import STORED_METERS, Cells, UsageHour
 from tallystick.rate.rate import rate
-from tallystick.rate.units import GIB, METER_UNITS
+from tallystick.rate.units import GIB, units_of
 
 MONTH_HOURS = 730
 MACHINE = "machine"
@@ -93,7 +93,7 @@ def _nominal(plan: Plan) -> Plan:
 
 
 def _monthly(meter: str, per: str) -> bool:
-    return any(unit.name == per and unit.monthly for unit in METER_UNITS[meter])
+    return any(unit.name == per and unit.monthly for unit in units_of(meter))
 
 
 def _hours(machine: Machine, start_ns: int, length_ns: int) -> tuple[UsageHour, ...]:

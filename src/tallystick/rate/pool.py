@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
 
-from tallystick.model.billing.invoices import Share, Usage
+from tallystick.model.billing.invoices import Share, Usage, UsageEvent, in_order
 from tallystick.model.billing.price_book import Charge, Filters
 from tallystick.model.findings import Finding, FindingCode, Severity
 from tallystick.model.instants import CELL_NS, CELLS_PER_HOUR, HOUR_NS, hour_start
 from tallystick.model.resources import Attributes
 from tallystick.model.usage import METERS, Cells, Filled, Gap, UsageHour
 from tallystick.rate.attribution import Span, Window, spans_of
+from tallystick.rate.models.registry import model_of
 from tallystick.rate.units import SIZE_OF_METER, divisor, unit_of
 
 Place = tuple[int, int]
@@ -26,11 +27,12 @@ SIZED_WHILE_UP = ("cpu.allocated", "memory.allocated")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpanUsage:
-    """A span with its usage hours and the gaps in it that nothing filled, clipped to it."""
+    """A span with its usage hours, the gaps in it that nothing filled, and its events, clipped to it."""
 
     span: Span
     hours: tuple[tuple[UsageHour, Place], ...]
     unknown_ns: int
+    events: tuple[UsageEvent, ...] = ()
 
     def cells(self, meter: str) -> tuple[tuple[int, Cells], ...]:
         """(hour_ns, twelve cells) of a meter, cells outside the span 0; hours that did not measure it are left out."""
@@ -84,7 +86,7 @@ class SpanUsage:
 
 @dataclass(slots=True)
 class Pool:
-    """What has gathered for one (subscription, charge, group, version) so far: hours by (resource, divisor), and coverage.
+    """What has gathered for one (subscription, charge, group, version) so far: hours by (resource, divisor), events, and coverage.
 
     Without hours nothing was measured: it makes no line, whatever is unknown.
     """
@@ -92,6 +94,12 @@ class Pool:
     charge: Charge
     hours: dict[tuple[str, Fraction], list[tuple[int, Cells]]] = field(default_factory=lambda: defaultdict(list))
     share: Share = field(default_factory=Share)
+    events: list[UsageEvent] = field(default_factory=list)
+
+    @property
+    def used(self) -> bool:
+        """Whether there is anything to price."""
+        return bool(self.hours or self.events)
 
 
 PoolKey = tuple[str, str, tuple[tuple[str, str], ...], int]
@@ -114,15 +122,23 @@ def usage_by_span(usage: Usage, window: Window) -> tuple[SpanUsage, ...]:
     for gap in usage.gaps:
         if gap.filled is Filled.UNKNOWN:
             gaps[gap.resource_id].append(gap)
+    events: dict[str, list[UsageEvent]] = defaultdict(list)
+    for event in in_order(usage.events):
+        events[event.resource_id].append(event)
     found = []
-    for resource_id in sorted(rows.keys() | gaps.keys()):
+    for resource_id in sorted(rows.keys() | gaps.keys() | events.keys()):
         hours = sorted(rows[resource_id], key=lambda row: row.hour_ns)
         for before, after in pairwise(hours):
             if before.hour_ns == after.hour_ns:
                 raise ValueError(f"resource {resource_id!r} has two usage rows for the hour {before.hour_ns}")
         for span in spans_of(resource_id, usage.attributes.get(resource_id, ()), window):
-            each = SpanUsage(span=span, hours=_within(hours, span), unknown_ns=_overlap(gaps[resource_id], span))
-            if each.hours or each.unknown_ns:
+            each = SpanUsage(
+                span=span,
+                hours=_within(hours, span),
+                unknown_ns=_overlap(gaps[resource_id], span),
+                events=tuple(event for event in events[resource_id] if span.from_ns <= event.at_ns < span.until_ns),
+            )
+            if each.hours or each.unknown_ns or each.events:
                 found.append(each)
     return tuple(found)
 
@@ -140,7 +156,7 @@ def pools_of(spans: Iterable[SpanUsage]) -> tuple[Mapping[PoolKey, Pool], tuple[
 def _without_price(each: SpanUsage) -> tuple[Finding, ...]:
     """Why nothing of a span can be priced, if so: no version of a plan is in force, or two subscriptions tie."""
     span = each.span
-    if not each.hours:
+    if not each.hours and not each.events:
         return ()
     if span.tied:
         names = ", ".join(span.tied)
@@ -171,6 +187,23 @@ def _fill(each: SpanUsage, pools: dict[PoolKey, Pool]) -> list[Finding]:
             findings.append(_blocking(FindingCode.UNPRICED_SIZE, span, meter, detail))
         if each.size_given(meter):
             _put(each, matched, pools)
+    return findings + _fill_events(each, charges, pools)
+
+
+def _fill_events(each: SpanUsage, charges: Sequence[Charge], pools: dict[PoolKey, Pool]) -> list[Finding]:
+    """Its events, as their meters are named; one that a model has no price for is a finding, and not among them."""
+    span, findings = each.span, []
+    for meter in dict.fromkeys(event.meter for event in each.events):
+        naming = [charge for charge in charges if charge.meter == meter]
+        matched = charges_for(naming, span.attributes)
+        if naming and not _base_matches(naming, matched):
+            findings.append(_unmatched(span, meter, naming))
+            continue
+        for charge in matched:
+            told = [(event, model_of(charge.model).refuses(event)) for event in each.events if event.meter == meter]
+            findings += [_blocking(FindingCode.UNPRICED_EVENT, span, charge.id, why) for _, why in told if why]
+            key = (span.subscription.id, charge.id, group_of(charge, span), span.ordinal)
+            pools.setdefault(key, Pool(charge=charge)).events += [event for event, why in told if not why]
     return findings
 
 

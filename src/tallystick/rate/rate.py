@@ -11,18 +11,20 @@ from fractions import Fraction
 from operator import add
 
 from tallystick.model.billing.contracts import Contract, Run, Subscription
-from tallystick.model.billing.invoices import Line, RatingResult, Usage, UsagePart
+from tallystick.model.billing.invoices import Line, RatingResult, Usage, UsagePart, in_order
 from tallystick.model.billing.money import Money
 from tallystick.model.billing.price_book import Charge, PriceBook
 from tallystick.model.instants import cell_end
 from tallystick.model.usage import Cells
 from tallystick.rate.attribution import Window, active_share, covers_all_of, window_of
 from tallystick.rate.charge import GroupUsage, price_charge
+from tallystick.rate.events import parts_of
 from tallystick.rate.pool import Pool, PoolKey, pools_of, usage_by_span
 from tallystick.rate.slices import Slice, Terms
 from tallystick.rate.statement import statement_of
 from tallystick.rate.totals.bill import Bill
 from tallystick.rate.totals.steps import totalled
+from tallystick.rate.totals.surcharges import surcharged
 
 
 def rate(usage: Usage, contract: Contract, books: Sequence[PriceBook], run: Run) -> RatingResult:
@@ -49,6 +51,7 @@ def _lines(subscription: Subscription, pools: Mapping[PoolKey, Pool], window: Wi
     spans = window.prices[subscription.id]
     if not spans:
         return lines
+    lines += surcharged(subscription, spans, lines)
     sums: dict[str, Money] = {}
     for line in lines:
         sums[line.charge_id] = sums.get(line.charge_id, Money(minor=0, currency=line.amount.currency)) + line.amount
@@ -66,7 +69,7 @@ def _lines(subscription: Subscription, pools: Mapping[PoolKey, Pool], window: Wi
 def _charged(subscription: Subscription, pools: Mapping[PoolKey, Pool], window: Window) -> Iterable[Line]:
     own = {key: pool for key, pool in pools.items() if key[0] == subscription.id}
     for charge in _charges(subscription, window):
-        groups = sorted({key[2] for key, pool in own.items() if key[1] == charge.id and pool.hours})
+        groups = sorted({key[2] for key, pool in own.items() if key[1] == charge.id and pool.used})
         used = [_group_usage(group, charge, own, subscription, window) for group in groups]
         terms = Terms(charge=charge, active=active_share(subscription, window.run))
         yield from price_charge(subscription, used, terms)
@@ -90,11 +93,13 @@ def _group_usage(
     slices, shares, service = [], [], []
     for ordinal, span in enumerate(window.prices[subscription.id], start=1):
         pool = own.get((subscription.id, charge.id, group, ordinal))
-        if pool is not None and pool.hours:
+        if pool is not None and pool.used:
+            events = in_order(pool.events)
             found = sorted(pool.hours.items())
             parts = tuple(UsagePart(resource_id=name, divisor=per, hours=_by_hour(hours)) for (name, per), hours in found)
+            parts += parts_of(events)
             quantity = sum((part.quantity for part in parts), Fraction(0))
-            slices.append(Slice(ordinal=ordinal, span=span, charge=pool.charge, parts=parts, quantity=quantity))
+            slices.append(Slice(ordinal=ordinal, span=span, charge=pool.charge, parts=parts, quantity=quantity, events=events))
             shares.append(pool.share)
             begin, end = _service(subscription, window)
             service.append((max(begin, span.from_ns), min(end, span.until_ns)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from tallystick.model.billing.invoices import Share, Step, UsagePart
+from tallystick.model.billing.invoices import Share, Step, UsageEvent, UsagePart
 from tallystick.model.billing.price_book import Charge, PriceSpan
 
 PACKAGE = "package"
@@ -16,7 +16,8 @@ PACKAGE = "package"
 class Slice:
     """The usage of one charge and group under one price version: the `ordinal`-th of the period, from 1.
 
-    `quantity` is what is left to price, in the charge's unit, after `steps`; `parts` are what it began with.
+    `quantity` is what is left to price, in the charge's unit, after `steps`; `parts` are what it began with,
+    `events` what they are of where a charge prices events.
     """
 
     ordinal: int
@@ -25,6 +26,7 @@ class Slice:
     parts: tuple[UsagePart, ...]
     quantity: Fraction
     steps: tuple[Step, ...] = ()
+    events: tuple[UsageEvent, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,12 +50,13 @@ class Position:
     """Where a slice lies in the period: the quantity of the versions before it, and that of all of them.
 
     At a price-version change nothing restarts: a ladder goes on at `before`, a volume is that of `total`. `active` is the part
-    of the period whose tiers hold: the bounds and flat fees of half a period are half.
+    of the period whose tiers hold: the bounds and flat fees of half a period are half. `events` are those of the versions before.
     """
 
     before: Fraction
     total: Fraction
     active: Fraction = Fraction(1)
+    events: tuple[UsageEvent, ...] = ()
 
     def share(self, quantity: Fraction) -> Fraction:
         """The part of the whole that a quantity is: what is due once in a period is split by it. 1 of nothing."""

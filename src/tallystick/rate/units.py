@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -40,6 +41,8 @@ GIGABYTE = PriceUnit(name="GB", base=GB)
 MILLION = PriceUnit(name="million", base=10**6)
 THOUSAND = PriceUnit(name="thousand", base=10**3)
 
+EVENT_UNIT = PriceUnit(name="unit", base=1)
+
 METER_UNITS: Mapping[str, tuple[PriceUnit, ...]] = {
     "cpu.used": (CORE_HOUR,),
     "cpu.allocated": (VCPU_HOUR,),
@@ -61,6 +64,9 @@ METER_UNITS: Mapping[str, tuple[PriceUnit, ...]] = {
 }
 """The units that fit each meter; the first is that of usage statements."""
 
+EVENT_METER = re.compile(r"events\.[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""What a price book may call a meter of priced events; their amounts come in units of their own."""
+
 SIZE_OF_METER: Mapping[str, str] = {
     "cpu.allocated": "vcpus",
     "memory.allocated": "memory_bytes",
@@ -70,6 +76,11 @@ SIZE_OF_METER: Mapping[str, str] = {
 """The size of a resource that each allocated meter is made of: one that nobody gave is unpriced."""
 
 
+def units_of(meter: str) -> tuple[PriceUnit, ...]:
+    """The units that fit a meter; none if there is no such meter."""
+    return (EVENT_UNIT,) if EVENT_METER.fullmatch(meter) else METER_UNITS.get(meter, ())
+
+
 def unit_of(meter: str, name: str) -> PriceUnit:
     """The unit of that name for a meter.
 
@@ -77,7 +88,7 @@ def unit_of(meter: str, name: str) -> PriceUnit:
         ValueError: the meter has no such unit.
 
     """
-    for unit in METER_UNITS.get(meter, ()):
+    for unit in units_of(meter):
         if unit.name == name:
             return unit
     raise ValueError(f"meter {meter!r} has no unit {name!r}")

@@ -10,7 +10,7 @@ from tallystick.model.billing.price_book import PriceModel
 from tallystick.rate.models.graduated import GraduatedModel
 from tallystick.rate.models.graduated_percentage import GraduatedPercentageModel
 from tallystick.rate.models.package import Counted, PackageModel
-from tallystick.rate.models.percentage import EventFee
+from tallystick.rate.models.percentage import PercentageModel
 from tallystick.rate.models.stairstep import StairstepModel
 from tallystick.rate.models.threshold import Threshold, ThresholdModel
 from tallystick.rate.models.tiers import Tier, package_tiers, share_tier
@@ -164,7 +164,7 @@ def dynamic_sum(inputs: Fields, policy: Fields) -> Fields:
 def percentage(inputs: Fields, policy: Fields) -> Fields:
     """A share of each event."""
     params = inputs["params"]
-    fee = EventFee(
+    model = PercentageModel(
         percent=number(params["rate_percent"]),
         fixed=number_or_zero(params.get("fixed_per_event")),
         minimum=number_or_zero(params.get("min_per_event")),
@@ -172,7 +172,7 @@ def percentage(inputs: Fields, policy: Fields) -> Fields:
         free_events=optional(params.get("free_events")),
         free_amount=optional(params.get("free_amount")),
     )
-    return {"amount": fee.total(numbers(inputs["events"]))}
+    return {"amount": model.total(numbers(inputs["events"]))}
 
 
 def unit_conversion(inputs: Fields, policy: Fields) -> Fields:

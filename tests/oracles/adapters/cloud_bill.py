@@ -7,12 +7,12 @@ from typing import Any
 
 from tallystick.model.billing.money import round_minor
 from tallystick.model.instants import DAY_NS, HOUR_NS
-from tallystick.rate.durations import THIRTY_DAYS_NS, Align, billable_ns, hours_of_days, samples_in
 from tallystick.rate.models.graduated import GraduatedModel
 from tallystick.rate.models.graduated_percentage import GraduatedPercentageModel
 from tallystick.rate.models.tiers import Tier, share_tier
 from tallystick.rate.models.unit import UnitModel
 from tallystick.rate.quotes.capacity import Component, memory_seconds, priced_components, size_hours, size_months
+from tallystick.rate.quotes.durations import THIRTY_DAYS_NS, Align, billable_ns, hours_of_days, samples_in
 from tallystick.rate.quotes.quote import capped_from, discount_of, quoted, together
 from tallystick.rate.units import GIBIBYTE, GIGABYTE, MILLION
 from tests.oracles.values import UNNAMED_CURRENCY, in_seconds, milliseconds, number, number_or_zero, optional, seconds, span, whole_or_zero

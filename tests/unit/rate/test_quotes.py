@@ -7,11 +7,11 @@ from fractions import Fraction
 import pytest
 from hypothesis import given, settings
 
-from tallystick.rate.durations import Align, billable_ns, hours_of_days, run_ns, samples_in
 from tallystick.rate.models.graduated import GraduatedModel
 from tallystick.rate.models.tiers import Tier
 from tallystick.rate.models.unit import UnitModel
 from tallystick.rate.quotes.capacity import CapacityTier, capacity_tier
+from tallystick.rate.quotes.durations import Align, billable_ns, hours_of_days, run_ns, samples_in
 from tallystick.rate.quotes.quote import capped_from, discount_of, quoted
 from tallystick.rate.totals.bounds import bounded
 from tallystick.rate.units import Conversion, converted

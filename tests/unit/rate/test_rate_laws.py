@@ -49,10 +49,10 @@ def totals(lines: Iterable[Line]) -> dict[tuple[str, str], Money]:
 @EXAMPLES
 @given(worlds(), st.randoms(use_true_random=False))
 def test_the_order_of_rows_does_not_matter(world: World, random: object) -> None:
-    hours, gaps, books = list(world.usage.hours), list(world.usage.gaps), list(world.books)
-    for rows in (hours, gaps, books):
+    hours, gaps, events, books = list(world.usage.hours), list(world.usage.gaps), list(world.usage.events), list(world.books)
+    for rows in (hours, gaps, events, books):
         random.shuffle(rows)
-    shuffled = Usage(hours=tuple(hours), attributes=dict(reversed(world.usage.attributes.items())), gaps=tuple(gaps))
+    shuffled = Usage(hours=tuple(hours), attributes=dict(reversed(world.usage.attributes.items())), gaps=tuple(gaps), events=tuple(events))
     assert rated(world, shuffled, tuple(books)) == rated(world)
 
 

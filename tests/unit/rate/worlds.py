@@ -9,18 +9,21 @@ from itertools import pairwise
 from hypothesis import strategies as st
 
 from tallystick.model.billing.contracts import Contract, Coupon, Coverage, Customer, Run, Seller, Subscription
-from tallystick.model.billing.invoices import Usage
+from tallystick.model.billing.invoices import Usage, UsageEvent
 from tallystick.model.billing.money import ROUNDINGS, Money
 from tallystick.model.billing.price_book import Charge, Commitment, Cycle, Discount, Filters, Plan, PriceBook
 from tallystick.model.instants import CELLS_PER_HOUR, DAY_NS, HOUR_NS, LATEST_NS, parse_iso
 from tallystick.model.resources import SIZES, Attributes
 from tallystick.model.usage import Filled, Gap, UsageHour
+from tallystick.rate.models.dynamic import DynamicModel
 from tallystick.rate.models.graduated import GraduatedModel
 from tallystick.rate.models.graduated_percentage import GraduatedPercentageModel
 from tallystick.rate.models.model import QuantityModel
 from tallystick.rate.models.package import Counted, PackageModel
+from tallystick.rate.models.percentage import PercentageModel
 from tallystick.rate.models.registry import MODELS
 from tallystick.rate.models.stairstep import StairstepModel
+from tallystick.rate.models.surcharge import SurchargeModel
 from tallystick.rate.models.threshold import Threshold, ThresholdModel
 from tallystick.rate.models.tiers import Tier
 from tallystick.rate.models.unit import UnitModel
@@ -37,6 +40,7 @@ UNITS = {
     "network.io": "GiB",
     "uptime": "hour",
 }
+EVENTS = "events.orders"
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ def ladders(draw: st.DrawFn) -> tuple[Tier, ...]:
 @st.composite
 def models(draw: st.DrawFn) -> QuantityModel:
     """Any price model of a quantity."""
-    kind = draw(st.sampled_from(sorted(MODELS)))
+    kind = draw(st.sampled_from([name for name, model in sorted(MODELS.items()) if model.METERED and not model.EVENTS]))
     if kind == PackageModel.NAME:
         size = draw(st.integers(1, 10**7).map(lambda value: Fraction(value, 1000)))
         return PackageModel(price=draw(prices), size=size, counted=draw(st.sampled_from(Counted)))
@@ -78,8 +82,6 @@ def models(draw: st.DrawFn) -> QuantityModel:
         return StairstepModel(tiers=tuple(Tier(up_to=tier.up_to, flat=tier.flat) for tier in draw(ladders())))
     if kind == VolumeModel.NAME:
         return VolumeModel(tiers=tuple(replace(tier, cap=None) for tier in draw(ladders())))
-    if kind == GraduatedPercentageModel.NAME:
-        return GraduatedPercentageModel(tiers=tuple(replace(tier, size=None) for tier in draw(ladders())))
     if kind == ThresholdModel.NAME:
         levels = sorted(draw(st.sets(sizes, min_size=1, max_size=2)))
         return ThresholdModel(price=draw(prices), thresholds=tuple(Threshold(level=each, multiplier=draw(prices)) for each in levels))
@@ -87,21 +89,70 @@ def models(draw: st.DrawFn) -> QuantityModel:
 
 
 @st.composite
+def event_models(draw: st.DrawFn) -> QuantityModel:
+    """Any price model of events."""
+    kind = draw(st.sampled_from(["quantity", *sorted(name for name, model in MODELS.items() if model.EVENTS)]))
+    if kind == GraduatedPercentageModel.NAME:
+        return GraduatedPercentageModel(tiers=tuple(replace(tier, size=None) for tier in draw(ladders())))
+    if kind == DynamicModel.NAME:
+        return DynamicModel(minimum=draw(prices) / 10, maximum=Fraction(5))
+    if kind == PercentageModel.NAME:
+        least = draw(prices)
+        return PercentageModel(
+            percent=Fraction(draw(st.integers(0, 100))),
+            fixed=draw(prices),
+            minimum=least,
+            maximum=draw(st.sampled_from([None, least + 1])),
+            free_events=draw(st.none() | st.integers(1, 3).map(Fraction)),
+            free_amount=draw(st.none() | sizes),
+        )
+    return draw(models())
+
+
+@st.composite
+def surcharges(draw: st.DrawFn, metered: tuple[Charge, ...]) -> tuple[Charge, ...]:
+    """A share of some charges, and perhaps a share of it and them."""
+    some = st.lists(st.sampled_from([charge.id for charge in metered]), min_size=1, max_size=2, unique=True).map(tuple)
+    percent = st.integers(0, 100).map(Fraction)
+    support = Charge(id="support", name="S", meter="", per="", model=SurchargeModel(percent=draw(percent), charges=draw(some)))
+    levy = Charge(id="levy", name="L", meter="", per="", model=SurchargeModel(percent=draw(percent), charges=("support", *draw(some))))
+    return (levy, support)[draw(st.integers(0, 2)) :]
+
+
+@st.composite
+def changed(draw: st.DrawFn, charge: Charge, free: bool) -> Charge:
+    """A charge at another price."""
+    if not free:
+        return replace(charge, model=UnitModel(price=draw(prices)))
+    if isinstance(charge.model, SurchargeModel):
+        return replace(charge, model=replace(charge.model, percent=Fraction(draw(st.integers(0, 100)))))
+    return draw(charge_of(charge))
+
+
+@st.composite
+def charge_of(draw: st.DrawFn, charge: Charge) -> Charge:
+    """A charge with any model that fits its meter: what has no allowances takes none."""
+    model = draw(event_models() if charge.meter == EVENTS else models())
+    return replace(charge, model=model) if model.ALLOWANCES else replace(charge, model=model, free=Fraction(0), included=Fraction(0))
+
+
+@st.composite
 def charges(draw: st.DrawFn, *, free: bool = True) -> tuple[Charge, ...]:
     """One charge for some meters each, grouped or not; a second one on top now and then. Without `free`: plain prices only."""
-    meters = draw(st.lists(st.sampled_from(sorted(UNITS)), min_size=1, max_size=3, unique=True))
-    return tuple(draw(charge(meter, also, free)) for meter in meters for also in [False, True][: draw(st.integers(1, 2))])
+    meters = draw(st.lists(st.sampled_from(sorted(UNITS) + [EVENTS] * free), min_size=1, max_size=3, unique=True))
+    metered = tuple(draw(charge(meter, also, free)) for meter in meters for also in [False, True][: draw(st.integers(1, 2))])
+    return (draw(surcharges(metered)) if free else ()) + metered
 
 
 @st.composite
 def charge(draw: st.DrawFn, meter: str, also: bool, free: bool) -> Charge:
     """A charge of a meter."""
-    return Charge(
+    found = Charge(
         id=f"{meter}{'-also' if also else ''}",
         name=meter,
         meter=meter,
-        per=UNITS[meter],
-        model=draw(models()) if free else UnitModel(price=draw(prices)),
+        per=UNITS.get(meter, "unit"),
+        model=UnitModel(price=draw(prices)),
         filters=Filters(region=("eu",)) if also else Filters(),
         group_by=tuple(draw(st.lists(st.sampled_from(["region", "resource", "labels.team"]), max_size=2, unique=True))),
         free=draw(st.integers(0, 3).map(Fraction)) if free else Fraction(0),
@@ -110,6 +161,7 @@ def charge(draw: st.DrawFn, meter: str, also: bool, free: bool) -> Charge:
         prorate=draw(st.booleans()),
         also=also,
     )
+    return draw(charge_of(found)) if free else found
 
 
 @st.composite
@@ -120,7 +172,7 @@ def worlds(draw: st.DrawFn, *, free: bool = True, versions: int = 2) -> World:
     plan = Plan(id="p", name="P", currency=currency, charges=first, rounding=rounding, **draw(reductions(first)) if free else {})
     books = [PriceBook(id="b", version=1, effective_from_ns=0, plans=(plan,))]
     if draw(st.integers(1, versions)) == 2:
-        dearer = tuple(replace(charge, model=draw(models()) if free else UnitModel(price=draw(prices))) for charge in first)
+        dearer = tuple(draw(changed(charge, free)) for charge in first)
         later = replace(plan, charges=dearer)
         begin = draw(st.integers(START_NS - DAY_NS, END_NS))
         books.append(PriceBook(id="b", version=2, effective_from_ns=begin, plans=(later,)))
@@ -176,7 +228,7 @@ def contracts(draw: st.DrawFn, currency: str, *, coupons: bool = True) -> Contra
 @st.composite
 def usages(draw: st.DrawFn) -> Usage:
     """A few hours of a few resources, with gaps, and attributes that change inside the month."""
-    hours, attributes, gaps = [], {}, []
+    hours, attributes, gaps, events = [], {}, [], []
     for resource in draw(st.lists(st.sampled_from(RESOURCES), min_size=1, unique=True)):
         for number in draw(st.lists(st.integers(0, 24 * 30 + 2), max_size=4, unique=True)):
             meters = ["uptime", "network.rx", *draw(st.lists(st.sampled_from(sorted(UNITS)[:-2]), unique=True))]
@@ -192,10 +244,13 @@ def usages(draw: st.DrawFn) -> Usage:
                     memory_peak_bytes=None,
                 )
             )
+            for _ in range(draw(st.integers(0, 2))):
+                at_ns, amount = hour + draw(st.integers(0, HOUR_NS - 1)), Fraction(draw(st.integers(0, 10**6)), draw(st.integers(1, 9)))
+                events.append(UsageEvent(resource_id=resource, meter=EVENTS, at_ns=at_ns, amount=amount, price=draw(st.none() | prices)))
             if draw(st.booleans()):
                 gaps.append(Gap(resource_id=resource, from_ns=hour + 1, until_ns=hour + HOUR_NS, filled=draw(st.sampled_from(Filled))))
         attributes[resource] = draw(timelines())
-    return Usage(hours=tuple(hours), attributes=attributes, gaps=tuple(gaps))
+    return Usage(hours=tuple(hours), attributes=attributes, gaps=tuple(gaps), events=tuple(events))
 
 
 @st.composite

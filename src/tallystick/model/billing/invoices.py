@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
@@ -21,6 +21,7 @@ class LineKind(StrEnum):
     """What a line is for."""
 
     USAGE = "usage"
+    SURCHARGE = "surcharge"
     FEE = "fee"
     COMMITMENT = "commitment"
     DISCOUNT = "discount"
@@ -28,8 +29,27 @@ class LineKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UsageEvent:
+    """One event that is priced: `amount` of an event meter (`events.<name>`), and the `price` that it brings, if it brings one.
+
+    Amounts are exact rationals of 0 or more; a price is for all of the event, in the currency of the plan.
+    """
+
+    resource_id: str
+    meter: str
+    at_ns: int
+    amount: Fraction
+    price: Fraction | None = None
+
+
+def in_order(events: Iterable[UsageEvent]) -> tuple[UsageEvent, ...]:
+    """Events in order of time; those of one instant by what they are, so that the order in which they come does not matter."""
+    return tuple(sorted(events, key=lambda each: (each.at_ns, each.resource_id, each.meter, each.amount, each.price or Fraction(0))))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """What is rated: usage hours of any resources, whose they were, and the gaps that nothing filled.
+    """What is rated: usage hours of any resources, whose they were, the gaps that nothing filled, and priced events.
 
     `attributes` are the timelines of the resources in order of time; a resource without one is nobody's.
     """
@@ -37,6 +57,7 @@ class Usage:
     hours: tuple[UsageHour, ...]
     attributes: Mapping[str, tuple[Attributes, ...]]
     gaps: tuple[Gap, ...] = ()
+    events: tuple[UsageEvent, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

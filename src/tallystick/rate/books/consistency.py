@@ -8,6 +8,7 @@ from itertools import combinations
 from tallystick.model.billing.price_book import Charge, Commitment, Discount, Fee, Filters, Plan, PriceBook
 from tallystick.model.instants import iso
 from tallystick.rate.books.reader import UNREADABLE
+from tallystick.rate.models.surcharge import in_order, surcharge_of
 
 
 def conflicts_inside(book: PriceBook) -> tuple[tuple[str, str, str], ...]:
@@ -80,9 +81,24 @@ def _plan_conflicts(plan: Plan) -> list[tuple[str, str, str]]:
         if not second.also and not first.also and overlap(first, second):
             what = f"{second.id!r}, which overlaps {first.id!r} on {second.meter}"
             found.append((f".charges[{later}]", what, "filters that exclude each other, or `also: true` to charge both"))
+    found += _surcharges(plan)
     charges = [charge.id for charge in plan.charges]
     found += _unknown("commitments", plan.commitments, charges)
     found += _unknown("discounts", plan.discounts, [*charges, *(commitment.id for commitment in plan.commitments)])
+    return found
+
+
+def _surcharges(plan: Plan) -> list[tuple[str, str, str]]:
+    """Surcharges that name a charge that the plan does not have, or each other."""
+    known, found = [charge.id for charge in plan.charges], []
+    for place, charge in enumerate(plan.charges):
+        model = surcharge_of(charge)
+        names = model.charges if model is not None else ()
+        found += [(f".charges[{place}].of", repr(name), ", ".join(known)) for name in names if name not in known and name != UNREADABLE]
+    try:
+        in_order(plan.charges)
+    except ValueError as error:
+        found.append((".charges", str(error), "surcharges of which none is, through others, a share of itself"))
     return found
 
 

@@ -11,7 +11,7 @@ from tallystick.model.billing.money import MINOR_DIGITS, ROUNDINGS, Rounding, ex
 from tallystick.model.billing.price_book import Charge, Commitment, Cycle, Discount, Fee, FeeTiming, Filters, Plan, PriceBook, Proration
 from tallystick.rate.books.reader import Fields, Reader, shown
 from tallystick.rate.models.registry import MODELS
-from tallystick.rate.units import METER_UNITS, unit_of
+from tallystick.rate.units import EVENT_METER, METER_UNITS, unit_of, units_of
 
 BOOK_KEYS = ("book", "version", "effective_from", "effective_until", "corrects", "plans")
 PLAN_KEYS = ("id", "name", "currency", "cycle", "default", "rounding", "fees", "charges", "commitments", "discounts")
@@ -19,6 +19,8 @@ COMMITMENT_KEYS = ("id", "name", "minimum", "maximum", "charges", "prorate")
 DISCOUNT_KEYS = ("id", "name", "percent", "charges")
 FEE_KEYS = ("id", "name", "amount", "timing", "proration")
 CHARGE_KEYS = ("id", "name", "meter", "per", "model", "filters", "group_by", "free", "included", "cap", "prorate", "month_hours", "also")
+ALLOWANCE_KEYS = ("free", "included")
+BARE_KEYS = ("id", "name", "model")
 FILTER_KEYS = ("region", "kind", "labels")
 CYCLE_KEYS = ("unit", "count", "anniversary")
 
@@ -138,10 +140,15 @@ def _read_discount(reader: Reader, node: Node, place: str) -> Discount:
 def _read_charge(reader: Reader, node: Node, place: str) -> Charge:
     kind = _model_name(node)
     rule = MODELS.get(kind, MODELS["unit"])
-    fields = reader.fields(node, place, (*CHARGE_KEYS, *rule.KEYS))
+    known = [key for key in CHARGE_KEYS if rule.ALLOWANCES or key not in ALLOWANCE_KEYS] if rule.METERED else BARE_KEYS
+    fields = reader.fields(node, place, (*known, *rule.KEYS))
     identifier = fields.identifier("id")
     fields.choice("model", MODELS, default=rule.NAME)
-    meter = fields.choice("meter", METER_UNITS, required=True)
+    if not rule.METERED:
+        return Charge(id=identifier, name=fields.text("name", default=identifier), meter="", per="", model=rule.read(fields))
+    meter = _read_meter(fields)
+    if rule.EVENTS and meter and not EVENT_METER.fullmatch(meter):
+        fields.wrong("meter", repr(meter), f"a meter of events with model {rule.NAME}, such as events.payments")
     per = _read_unit(fields, meter)
     return Charge(
         id=identifier,
@@ -174,10 +181,17 @@ def _model_name(node: Node) -> str:
     return next((str(value.value) for key, value in pairs if isinstance(key, ScalarNode) and key.value == "model"), "unit")
 
 
+def _read_meter(fields: Fields) -> str:
+    node = fields.nodes.get("meter")
+    if isinstance(node, ScalarNode) and EVENT_METER.fullmatch(node.value):
+        return str(node.value)
+    return fields.choice("meter", METER_UNITS, required=True)
+
+
 def _read_unit(fields: Fields, meter: str) -> str:
     if not meter:
         return fields.text("per", required=True, default="?")
-    return fields.choice("per", [unit.name for unit in METER_UNITS[meter]], required=True)
+    return fields.choice("per", [unit.name for unit in units_of(meter)], required=True)
 
 
 def _read_groups(fields: Fields) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ class GraduatedPercentageModel(GraduatedModel):
     """`graduated_percentage`: a ladder whose prices are shares of the amount; a tier's `flat` is due once reached."""
 
     NAME: ClassVar[str] = "graduated_percentage"
+    EVENTS: ClassVar[bool] = True
 
     @classmethod
     def read(cls, fields: Fields) -> Self:

@@ -6,17 +6,25 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar, Self
 
+from tallystick.model.billing.invoices import UsageEvent
 from tallystick.model.billing.price_book import PriceModel
 from tallystick.rate.books.reader import Fields
 from tallystick.rate.slices import Position, Priced, Slice
 
 
 class QuantityModel(PriceModel, ABC):
-    """A price model of a quantity. `NAME` is what a price book calls it, `KEYS` are the keys of a charge that are its own."""
+    """A price model of a quantity. `NAME` is what a price book calls it, `KEYS` are the keys of a charge that are its own.
+
+    Without `METERED` its charge names no meter. With `EVENTS` it needs a meter of events. Without `ALLOWANCES` it has no quantity
+    of which units could be free or included.
+    """
 
     __slots__ = ()
     NAME: ClassVar[str]
     KEYS: ClassVar[tuple[str, ...]]
+    METERED: ClassVar[bool] = True
+    EVENTS: ClassVar[bool] = False
+    ALLOWANCES: ClassVar[bool] = True
 
     @classmethod
     @abstractmethod
@@ -26,6 +34,11 @@ class QuantityModel(PriceModel, ABC):
     @abstractmethod
     def write(self) -> Mapping[str, object]:
         """The keys of the model in a canonical document, such as `read` reads."""
+
+    def refuses(self, event: UsageEvent) -> str:
+        """Why an event has no price by this model; empty if it has one."""
+        del event
+        return ""
 
     @abstractmethod
     def priced(self, piece: Slice, position: Position) -> tuple[Priced, ...]:

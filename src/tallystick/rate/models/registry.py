@@ -5,18 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tallystick.model.billing.price_book import PriceModel
+from tallystick.rate.models.dynamic import DynamicModel
 from tallystick.rate.models.graduated import GraduatedModel
 from tallystick.rate.models.graduated_percentage import GraduatedPercentageModel
 from tallystick.rate.models.model import QuantityModel
 from tallystick.rate.models.package import PackageModel
+from tallystick.rate.models.percentage import PercentageModel
 from tallystick.rate.models.stairstep import StairstepModel
+from tallystick.rate.models.surcharge import SurchargeModel
 from tallystick.rate.models.threshold import ThresholdModel
 from tallystick.rate.models.unit import UnitModel
 from tallystick.rate.models.volume import VolumeModel
 
 MODELS: Mapping[str, type[QuantityModel]] = {
     each.NAME: each
-    for each in (UnitModel, PackageModel, GraduatedModel, GraduatedPercentageModel, VolumeModel, StairstepModel, ThresholdModel)
+    for each in (
+        UnitModel,
+        PackageModel,
+        GraduatedModel,
+        GraduatedPercentageModel,
+        VolumeModel,
+        StairstepModel,
+        ThresholdModel,
+        PercentageModel,
+        DynamicModel,
+        SurchargeModel,
+    )
 }
 
 
