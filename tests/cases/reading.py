@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
 from tallystick.model.billing.contracts import Contract, Coupon, Coverage, Customer, Seller, Subscription
-from tallystick.model.billing.invoices import Usage, UsageEvent
+from tallystick.model.billing.invoices import MarketPrice, Usage, UsageEvent
 from tallystick.model.billing.money import parse_money
 from tallystick.model.billing.price_book import PriceBook
 from tallystick.model.instants import CELL_NS, CELLS_PER_HOUR, HOUR_NS, LATEST_NS, hour_start, parse_iso
@@ -162,8 +163,16 @@ def usage(case: Case) -> Usage:
         for (resource, hour), found in cells.items()
     ]
     events = tuple(map(_event, case.rows["events"]))
+    market = tuple(price for row in case.rows["market"] for price in _market(row))
     used = {hour.resource_id for hour in hours} | {event.resource_id for event in events}
-    return Usage(hours=tuple(hours), attributes=_attributes(case, used), events=events)
+    return Usage(hours=tuple(hours), attributes=_attributes(case, used), events=events, market=market)
+
+
+def _market(row: str) -> Iterable[MarketPrice]:
+    """`eu vm 0.05 <instant> .. <instant>`: the price of each hour of a region and kind that begins between the two."""
+    region, kind, price, start, _, end = row.split()
+    for hour_ns in range(parse_iso(start), parse_iso(end), HOUR_NS):
+        yield MarketPrice(region=region, kind=kind, hour_ns=hour_ns, price=Fraction(price))
 
 
 def _event(row: str) -> UsageEvent:

@@ -53,6 +53,12 @@ def evidence_of(usage: Usage, contract: Contract, books: Sequence[PriceBook], ru
             attributes=attributes,
             gaps=tuple(sorted(gaps, key=lambda gap: (gap.resource_id, gap.from_ns, gap.until_ns))),
             events=in_order(events),
+            market=tuple(
+                sorted(
+                    (each for each in usage.market if hour_start(from_ns) <= each.hour_ns < until_ns),
+                    key=lambda each: (each.region, each.kind, each.hour_ns),
+                )
+            ),
         ),
         contract=replace(contract, subscriptions=tuple(sorted(kept, key=lambda each: (each.start_ns, each.id)))),
         books=_concerned(books, plans, horizon_ns),

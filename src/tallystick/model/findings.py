@@ -35,6 +35,7 @@ class FindingCode(StrEnum):
     UNPRICED_FILTER = "unpriced_filter"
     UNPRICED_SIZE = "unpriced_size"
     UNPRICED_EVENT = "unpriced_event"
+    UNPRICED_MARKET = "unpriced_market"
     UNASSIGNED = "unassigned"
     NO_PLAN = "no_plan"
     COVERAGE_TIE = "coverage_tie"

@@ -9,14 +9,15 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
 
-from tallystick.model.billing.invoices import Share, Usage, UsageEvent, in_order
+from tallystick.model.billing.invoices import MarketPrice, Share, Usage, UsageEvent, in_order
 from tallystick.model.billing.price_book import Charge, Filters
 from tallystick.model.findings import Finding, FindingCode, Severity
-from tallystick.model.instants import CELL_NS, CELLS_PER_HOUR, HOUR_NS, hour_start
+from tallystick.model.instants import CELL_NS, CELLS_PER_HOUR, HOUR_NS, hour_start, iso
 from tallystick.model.resources import Attributes
 from tallystick.model.usage import METERS, Cells, Filled, Gap, UsageHour
 from tallystick.rate.attribution import Span, Window, spans_of
 from tallystick.rate.models.registry import model_of
+from tallystick.rate.slices import MarketHour
 from tallystick.rate.units import SIZE_OF_METER, divisor, unit_of
 
 Place = tuple[int, int]
@@ -95,12 +96,16 @@ class Pool:
     hours: dict[tuple[str, Fraction], list[tuple[int, Cells]]] = field(default_factory=lambda: defaultdict(list))
     share: Share = field(default_factory=Share)
     events: list[UsageEvent] = field(default_factory=list)
+    market: list[MarketHour] = field(default_factory=list)
 
     @property
     def used(self) -> bool:
         """Whether there is anything to price."""
         return bool(self.hours or self.events)
 
+
+Market = Mapping[tuple[str, str, int], Fraction]
+"""What the market asked, by region, kind and hour."""
 
 PoolKey = tuple[str, str, tuple[tuple[str, str], ...], int]
 """Subscription, charge, group, ordinal of the price version."""
@@ -143,12 +148,13 @@ def usage_by_span(usage: Usage, window: Window) -> tuple[SpanUsage, ...]:
     return tuple(found)
 
 
-def pools_of(spans: Iterable[SpanUsage]) -> tuple[Mapping[PoolKey, Pool], tuple[Finding, ...]]:
+def pools_of(spans: Iterable[SpanUsage], market: Iterable[MarketPrice] = ()) -> tuple[Mapping[PoolKey, Pool], tuple[Finding, ...]]:
     """The pools of every charge, and findings for what has a price but cannot be priced."""
+    asked = {(each.region, each.kind, each.hour_ns): each.price for each in market}
     pools: dict[PoolKey, Pool] = {}
     findings: dict[tuple[str, ...], Finding] = {}
     for each in spans:
-        for finding in _without_price(each) or _fill(each, pools):
+        for finding in _without_price(each) or _fill(each, pools, asked):
             findings.setdefault((finding.code, finding.resource_id, finding.record), finding)
     return pools, tuple(findings.values())
 
@@ -169,7 +175,7 @@ def _without_price(each: SpanUsage) -> tuple[Finding, ...]:
     return (_blocking(FindingCode.NO_PLAN, span, span.subscription.plan_id, detail),)
 
 
-def _fill(each: SpanUsage, pools: dict[PoolKey, Pool]) -> list[Finding]:
+def _fill(each: SpanUsage, pools: dict[PoolKey, Pool], asked: Market) -> list[Finding]:
     span, findings = each.span, []
     plan = span.price.plan if span.price is not None else None
     charges = plan.charges if plan is not None else ()
@@ -186,7 +192,7 @@ def _fill(each: SpanUsage, pools: dict[PoolKey, Pool]) -> list[Finding]:
             detail = f"nobody gave {SIZE_OF_METER[meter]} of {span.resource_id}, which {matched[0].id} prices"
             findings.append(_blocking(FindingCode.UNPRICED_SIZE, span, meter, detail))
         if each.size_given(meter):
-            _put(each, matched, pools)
+            findings += [finding for charge in matched if (finding := _put(each, charge, pools, asked))]
     return findings + _fill_events(each, charges, pools)
 
 
@@ -235,16 +241,32 @@ def _base_matches(naming: Sequence[Charge], matched: Sequence[Charge]) -> bool:
     return any(not charge.also for charge in matched) or (bool(matched) and all(charge.also for charge in naming))
 
 
-def _put(each: SpanUsage, matched: Sequence[Charge], pools: dict[PoolKey, Pool]) -> None:
+def _put(each: SpanUsage, charge: Charge, pools: dict[PoolKey, Pool], asked: Market) -> Finding | None:
+    """Put a span's cells into the pool of a charge; those of hours without the market price that it needs are a finding instead."""
     span = each.span
-    for charge in matched:
-        group = group_of(charge, span)
-        pool = pools.setdefault((span.subscription.id, charge.id, group, span.ordinal), Pool(charge=charge))
-        pool.share = added(pool.share, each.share(charge.meter))
-        cells = each.cells(charge.meter)
-        if cells:
-            per = divisor(unit_of(charge.meter, charge.per), span.month_ns, charge.month_hours)
-            pool.hours[span.resource_id, per] += cells
+    key = (span.subscription.id, charge.id, group_of(charge, span), span.ordinal)
+    cells = each.cells(charge.meter)
+    per = divisor(unit_of(charge.meter, charge.per), span.month_ns, charge.month_hours)
+    missing: tuple[tuple[int, Cells], ...] = ()
+    market: list[MarketHour] = []
+    if model_of(charge.model).MARKET:
+        place = span.attributes.region, span.attributes.kind
+        missing = tuple((hour_ns, own) for hour_ns, own in cells if any(own) and (*place, hour_ns) not in asked)
+        cells = tuple((hour_ns, own) for hour_ns, own in cells if (*place, hour_ns) in asked)
+        market = [
+            MarketHour(resource_id=span.resource_id, hour_ns=hour_ns, quantity=sum(own) / per, price=asked[*place, hour_ns])
+            for hour_ns, own in cells
+        ]
+    pool = pools.setdefault(key, Pool(charge=charge))
+    pool.share = added(pool.share, each.share(charge.meter))
+    pool.market += market
+    if cells:
+        pool.hours[span.resource_id, per] += cells
+    if not missing:
+        return None
+    where = f"region {span.attributes.region!r}, kind {span.attributes.kind!r}"
+    detail = f"no market price for {span.resource_id} with {where} in {len(missing)} hours from {iso(missing[0][0])} on"
+    return _blocking(FindingCode.UNPRICED_MARKET, span, charge.id, detail)
 
 
 def added(one: Share, other: Share) -> Share:

@@ -41,7 +41,7 @@ def rate(usage: Usage, contract: Contract, books: Sequence[PriceBook], run: Run)
     """
     window = window_of(contract, books, run)
     spans = usage_by_span(usage, window)
-    pools, findings = pools_of(spans)
+    pools, findings = pools_of(spans, usage.market)
     lines = [line for subscription_id in window.prices for line in _lines(window.subscription(subscription_id), pools, window)]
     return RatingResult(lines=tuple(lines), statement=statement_of(spans), findings=findings)
 
@@ -94,12 +94,14 @@ def _group_usage(
     for ordinal, span in enumerate(window.prices[subscription.id], start=1):
         pool = own.get((subscription.id, charge.id, group, ordinal))
         if pool is not None and pool.used:
-            events = in_order(pool.events)
+            events, market = in_order(pool.events), tuple(pool.market)
             found = sorted(pool.hours.items())
             parts = tuple(UsagePart(resource_id=name, divisor=per, hours=_by_hour(hours)) for (name, per), hours in found)
             parts += parts_of(events)
             quantity = sum((part.quantity for part in parts), Fraction(0))
-            slices.append(Slice(ordinal=ordinal, span=span, charge=pool.charge, parts=parts, quantity=quantity, events=events))
+            slices.append(
+                Slice(ordinal=ordinal, span=span, charge=pool.charge, parts=parts, quantity=quantity, events=events, market=market)
+            )
             shares.append(pool.share)
             begin, end = _service(subscription, window)
             service.append((max(begin, span.from_ns), min(end, span.until_ns)))

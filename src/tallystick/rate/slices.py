@@ -13,11 +13,21 @@ PACKAGE = "package"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MarketHour:
+    """A quantity of one resource in one hour, and what the market asked for a unit of it."""
+
+    resource_id: str
+    hour_ns: int
+    quantity: Fraction
+    price: Fraction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
     """The usage of one charge and group under one price version: the `ordinal`-th of the period, from 1.
 
     `quantity` is what is left to price, in the charge's unit, after `steps`; `parts` are what it began with,
-    `events` what they are of where a charge prices events.
+    `events` what they are of where a charge prices events, `market` their hours where it follows a market.
     """
 
     ordinal: int
@@ -27,6 +37,7 @@ class Slice:
     quantity: Fraction
     steps: tuple[Step, ...] = ()
     events: tuple[UsageEvent, ...] = ()
+    market: tuple[MarketHour, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

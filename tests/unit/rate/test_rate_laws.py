@@ -52,7 +52,13 @@ def test_the_order_of_rows_does_not_matter(world: World, random: object) -> None
     hours, gaps, events, books = list(world.usage.hours), list(world.usage.gaps), list(world.usage.events), list(world.books)
     for rows in (hours, gaps, events, books):
         random.shuffle(rows)
-    shuffled = Usage(hours=tuple(hours), attributes=dict(reversed(world.usage.attributes.items())), gaps=tuple(gaps), events=tuple(events))
+    shuffled = Usage(
+        hours=tuple(hours),
+        attributes=dict(reversed(world.usage.attributes.items())),
+        gaps=tuple(gaps),
+        events=tuple(events),
+        market=world.usage.market,
+    )
     assert rated(world, shuffled, tuple(books)) == rated(world)
 
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 from hypothesis import strategies as st
 
 from tallystick.model.billing.contracts import Contract, Coupon, Coverage, Customer, Run, Seller, Subscription
-from tallystick.model.billing.invoices import Usage, UsageEvent
+from tallystick.model.billing.invoices import MarketPrice, Usage, UsageEvent
 from tallystick.model.billing.money import ROUNDINGS, Money
 from tallystick.model.billing.price_book import Charge, Commitment, Cycle, Discount, Filters, Plan, PriceBook
 from tallystick.model.instants import CELLS_PER_HOUR, DAY_NS, HOUR_NS, LATEST_NS, parse_iso
@@ -22,6 +22,7 @@ from tallystick.rate.models.model import QuantityModel
 from tallystick.rate.models.package import Counted, PackageModel
 from tallystick.rate.models.percentage import PercentageModel
 from tallystick.rate.models.registry import MODELS
+from tallystick.rate.models.spot import SpotModel
 from tallystick.rate.models.stairstep import StairstepModel
 from tallystick.rate.models.surcharge import SurchargeModel
 from tallystick.rate.models.threshold import Threshold, ThresholdModel
@@ -78,6 +79,8 @@ def models(draw: st.DrawFn) -> QuantityModel:
         return PackageModel(price=draw(prices), size=size, counted=draw(st.sampled_from(Counted)))
     if kind == UnitModel.NAME:
         return UnitModel(price=draw(prices))
+    if kind == SpotModel.NAME:
+        return SpotModel(factor=Fraction(draw(st.integers(1, 30)), 10), ceiling=draw(st.none() | prices))
     if kind == StairstepModel.NAME:
         return StairstepModel(tiers=tuple(Tier(up_to=tier.up_to, flat=tier.flat) for tier in draw(ladders())))
     if kind == VolumeModel.NAME:
@@ -250,7 +253,15 @@ def usages(draw: st.DrawFn) -> Usage:
             if draw(st.booleans()):
                 gaps.append(Gap(resource_id=resource, from_ns=hour + 1, until_ns=hour + HOUR_NS, filled=draw(st.sampled_from(Filled))))
         attributes[resource] = draw(timelines())
-    return Usage(hours=tuple(hours), attributes=attributes, gaps=tuple(gaps), events=tuple(events))
+    return Usage(hours=tuple(hours), attributes=attributes, gaps=tuple(gaps), events=tuple(events), market=MARKET)
+
+
+MARKET = tuple(
+    MarketPrice(region="eu", kind="", hour_ns=hour_ns, price=Fraction(hour_ns // HOUR_NS % 7, 100))
+    for hour_ns in range(START_NS - HOUR_NS, END_NS + HOUR_NS, HOUR_NS)
+    if hour_ns // HOUR_NS % 5
+)
+"""The prices of one region, but for some hours; elsewhere none is known."""
 
 
 @st.composite

@@ -48,8 +48,18 @@ def in_order(events: Iterable[UsageEvent]) -> tuple[UsageEvent, ...]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MarketPrice:
+    """What the market asked in one hour for resources of a region and kind, per unit of a `spot` charge, in the currency of its plan."""
+
+    region: str
+    kind: str
+    hour_ns: int
+    price: Fraction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """What is rated: usage hours of any resources, whose they were, the gaps that nothing filled, and priced events.
+    """What is rated: usage hours of any resources, whose they were, the gaps that nothing filled, priced events, market prices.
 
     `attributes` are the timelines of the resources in order of time; a resource without one is nobody's.
     """
@@ -58,6 +68,7 @@ class Usage:
     attributes: Mapping[str, tuple[Attributes, ...]]
     gaps: tuple[Gap, ...] = ()
     events: tuple[UsageEvent, ...] = ()
+    market: tuple[MarketPrice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

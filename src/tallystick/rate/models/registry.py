@@ -11,6 +11,7 @@ from tallystick.rate.models.graduated_percentage import GraduatedPercentageModel
 from tallystick.rate.models.model import QuantityModel
 from tallystick.rate.models.package import PackageModel
 from tallystick.rate.models.percentage import PercentageModel
+from tallystick.rate.models.spot import SpotModel
 from tallystick.rate.models.stairstep import StairstepModel
 from tallystick.rate.models.surcharge import SurchargeModel
 from tallystick.rate.models.threshold import ThresholdModel
@@ -30,6 +31,7 @@ MODELS: Mapping[str, type[QuantityModel]] = {
         PercentageModel,
         DynamicModel,
         SurchargeModel,
+        SpotModel,
     )
 }
 
