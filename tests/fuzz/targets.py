@@ -212,10 +212,11 @@ def spool(content: bytes) -> None:
     try:
         path = folder / f"{stem}-0000000001.spool"
         path.write_bytes(whole)
-        found = recover(folder, Quarantine(folder / "quarantine"))
+        quarantine = Quarantine(folder / "quarantine")
+        found = recover(folder, quarantine)
         assert path.read_bytes() == whole
         if stem == "batches" and not found.newer and (len(header) == FILE_HEADER_BYTES):
-            entries = [entry for file in found.files for entry in file.load()]
+            entries = [entry for file in found.files for entry in file.load(quarantine)]
             sent = {whole[entry.record_offset :][: len(each)] for entry in entries for each in good}
             assert set(good) <= sent
             records = sum(HEADER_BYTES + BATCH_HEAD.size + entry.length for entry in entries)
