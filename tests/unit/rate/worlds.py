@@ -98,7 +98,7 @@ def event_models(draw: st.DrawFn) -> QuantityModel:
     if kind == GraduatedPercentageModel.NAME:
         return GraduatedPercentageModel(tiers=tuple(replace(tier, size=None) for tier in draw(ladders())))
     if kind == DynamicModel.NAME:
-        return DynamicModel(minimum=draw(prices) / 10, maximum=Fraction(5))
+        return DynamicModel(minimum=Fraction(draw(st.integers(0, 10**12)), 10**12), maximum=Fraction(5))
     if kind == PercentageModel.NAME:
         least = draw(prices)
         return PercentageModel(
