@@ -68,9 +68,10 @@ def _priced(usage: GroupUsage, terms: Terms) -> list[Draft]:
     total = sum((piece.quantity for piece in slices), Fraction(0))
     before = Fraction(0)
     events: tuple[UsageEvent, ...] = ()
+    slots = tuple(slot for piece in slices for slot in piece.slots)
     drafts: list[Draft] = []
     for piece, share, service in zip(slices, usage.shares, usage.service, strict=True):
-        position = Position(before=before, total=total, active=terms.share, events=events)
+        position = Position(before=before, total=total, active=terms.share, events=events, slots=slots)
         priced = model_of(piece.charge.model).priced(piece, position)
         drafts += [Draft(group=usage.group, piece=piece, priced=each, share=share, service=service) for each in priced]
         before += piece.quantity

@@ -18,7 +18,7 @@ from tallystick.model.usage import METERS, Cells, Filled, Gap, UsageHour
 from tallystick.rate.attribution import Span, Window, spans_of
 from tallystick.rate.models.registry import model_of
 from tallystick.rate.slices import MarketHour
-from tallystick.rate.units import SIZE_OF_METER, divisor, unit_of
+from tallystick.rate.units import RATE_METER, SIZE_OF_METER, divisor, unit_of
 
 Place = tuple[int, int]
 """Cells [first, past) of an hour, as indices 0 to 12."""
@@ -51,6 +51,17 @@ class SpanUsage:
             return None
         found = self.cells(meter)
         return sum(sum(cells) for _, cells in found) if found else None
+
+    def slots(self) -> dict[int, tuple[int, int]]:
+        """What was received and sent in each measured five-minute slot. Where nothing tells of uptime, what moved tells of itself."""
+        received, sent, up = (dict(self.cells(meter)) for meter in ("network.rx", "network.tx", "uptime"))
+        found = {}
+        for hour_ns in sorted(received.keys() | sent.keys()):
+            nothing = (0,) * CELLS_PER_HOUR
+            pairs = list(zip(received.get(hour_ns, nothing), sent.get(hour_ns, nothing), strict=True))
+            measured = up.get(hour_ns) or tuple(map(max, pairs))
+            found.update({hour_ns + place * CELL_NS: pair for place, pair in enumerate(pairs) if measured[place]})
+        return found
 
     def size_given(self, meter: str) -> bool:
         """Whether somebody gave the size that the meter is made of, as far as the registry says; else its 0 says nothing."""
@@ -97,6 +108,7 @@ class Pool:
     share: Share = field(default_factory=Share)
     events: list[UsageEvent] = field(default_factory=list)
     market: list[MarketHour] = field(default_factory=list)
+    slots: dict[int, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def used(self) -> bool:
@@ -193,7 +205,27 @@ def _fill(each: SpanUsage, pools: dict[PoolKey, Pool], asked: Market) -> list[Fi
             findings.append(_blocking(FindingCode.UNPRICED_SIZE, span, meter, detail))
         if each.size_given(meter):
             findings += [finding for charge in matched if (finding := _put(each, charge, pools, asked))]
-    return findings + _fill_events(each, charges, pools)
+    return findings + _fill_rates(each, charges, pools) + _fill_events(each, charges, pools)
+
+
+def _fill_rates(each: SpanUsage, charges: Sequence[Charge], pools: dict[PoolKey, Pool]) -> list[Finding]:
+    """Its measured five-minute slots, where a charge prices rates."""
+    naming = [charge for charge in charges if charge.meter == RATE_METER]
+    slots = each.slots() if naming else {}
+    if not slots:
+        return []
+    matched = charges_for(naming, each.span.attributes)
+    if not _base_matches(naming, matched):
+        return [_unmatched(each.span, RATE_METER, naming)]
+    for charge in matched:
+        key = (each.span.subscription.id, charge.id, group_of(charge, each.span), each.span.ordinal)
+        pool = pools.setdefault(key, Pool(charge=charge))
+        pool.share = added(pool.share, each.share("network.io"))
+        pool.hours[each.span.resource_id, divisor(unit_of(charge.meter, charge.per), each.span.month_ns, None)] += each.cells("network.io")
+        for cell_ns, (received, sent) in slots.items():
+            before = pool.slots.get(cell_ns, (0, 0))
+            pool.slots[cell_ns] = before[0] + received, before[1] + sent
+    return []
 
 
 def _fill_events(each: SpanUsage, charges: Sequence[Charge], pools: dict[PoolKey, Pool]) -> list[Finding]:

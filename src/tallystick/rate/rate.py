@@ -95,12 +95,22 @@ def _group_usage(
         pool = own.get((subscription.id, charge.id, group, ordinal))
         if pool is not None and pool.used:
             events, market = in_order(pool.events), tuple(pool.market)
+            slots = tuple((cell_ns, *moved) for cell_ns, moved in sorted(pool.slots.items()))
             found = sorted(pool.hours.items())
             parts = tuple(UsagePart(resource_id=name, divisor=per, hours=_by_hour(hours)) for (name, per), hours in found)
             parts += parts_of(events)
             quantity = sum((part.quantity for part in parts), Fraction(0))
             slices.append(
-                Slice(ordinal=ordinal, span=span, charge=pool.charge, parts=parts, quantity=quantity, events=events, market=market)
+                Slice(
+                    ordinal=ordinal,
+                    span=span,
+                    charge=pool.charge,
+                    parts=parts,
+                    quantity=quantity,
+                    events=events,
+                    market=market,
+                    slots=slots,
+                )
             )
             shares.append(pool.share)
             begin, end = _service(subscription, window)

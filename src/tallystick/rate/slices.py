@@ -12,6 +12,10 @@ PACKAGE = "package"
 """The unit of a quantity that was counted in packages."""
 
 
+Slot = tuple[int, int, int]
+"""A measured five-minute slot: its start, and what all resources together received and sent in it, in bytes."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketHour:
     """A quantity of one resource in one hour, and what the market asked for a unit of it."""
@@ -27,7 +31,8 @@ class Slice:
     """The usage of one charge and group under one price version: the `ordinal`-th of the period, from 1.
 
     `quantity` is what is left to price, in the charge's unit, after `steps`; `parts` are what it began with,
-    `events` what they are of where a charge prices events, `market` their hours where it follows a market.
+    `events` what they are of where a charge prices events, `market` their hours where it follows a market,
+    `slots` where it prices rates.
     """
 
     ordinal: int
@@ -38,6 +43,7 @@ class Slice:
     steps: tuple[Step, ...] = ()
     events: tuple[UsageEvent, ...] = ()
     market: tuple[MarketHour, ...] = ()
+    slots: tuple[Slot, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,13 +67,15 @@ class Position:
     """Where a slice lies in the period: the quantity of the versions before it, and that of all of them.
 
     At a price-version change nothing restarts: a ladder goes on at `before`, a volume is that of `total`. `active` is the part
-    of the period whose tiers hold: the bounds and flat fees of half a period are half. `events` are those of the versions before.
+    of the period whose tiers hold: the bounds and flat fees of half a period are half. `events` are those of the versions before,
+    `slots` those of all versions.
     """
 
     before: Fraction
     total: Fraction
     active: Fraction = Fraction(1)
     events: tuple[UsageEvent, ...] = ()
+    slots: tuple[Slot, ...] = ()
 
     def share(self, quantity: Fraction) -> Fraction:
         """The part of the whole that a quantity is: what is due once in a period is split by it. 1 of nothing."""

@@ -9,10 +9,12 @@ from enum import StrEnum
 from fractions import Fraction
 
 from tallystick.model.billing.money import Rounding, rounded
-from tallystick.model.instants import HOUR_NS
+from tallystick.model.instants import CELL_NS, HOUR_NS, SECOND_NS
 
 GIB = 2**30
 GB = 10**9
+RATE_METER = "network.rate"
+"""The larger of what was received and sent in each five-minute slot, over all resources: it has a percentile, and no sum."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,8 @@ GIGABYTE = PriceUnit(name="GB", base=GB)
 MILLION = PriceUnit(name="million", base=10**6)
 THOUSAND = PriceUnit(name="thousand", base=10**3)
 
+MEGABIT_RATE = PriceUnit(name="Mbit/s", base=CELL_NS // SECOND_NS * 10**6 // 8)
+"""Of `RATE_METER`: what a rate of one moves in a five-minute slot, in bytes."""
 EVENT_UNIT = PriceUnit(name="unit", base=1)
 
 METER_UNITS: Mapping[str, tuple[PriceUnit, ...]] = {
@@ -56,6 +60,7 @@ METER_UNITS: Mapping[str, tuple[PriceUnit, ...]] = {
     "network.rx": (GIBIBYTE, GIGABYTE),
     "network.tx": (GIBIBYTE, GIGABYTE),
     "network.io": (GIBIBYTE, GIGABYTE),
+    RATE_METER: (MEGABIT_RATE,),
     "gpu.allocated": (GPU_HOUR,),
     "gpu.used": (GPU_HOUR,),
     "gpu.memory.used": (GIB_HOUR, GB_HOUR),

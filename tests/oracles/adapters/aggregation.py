@@ -7,9 +7,9 @@ from typing import Any
 
 from tallystick.meter.summaries.events import Event, Window, aggregate, evenly_spaced, of_values, quantity, windowed, windowed_by_group
 from tallystick.meter.summaries.levels import Presence, levels, prorated, prorated_members, time_weighted
-from tallystick.meter.summaries.percentiles import interpolated
 from tallystick.meter.summaries.sharing import overlap_share
 from tallystick.model.billing.money import Rounding, rounded
+from tallystick.model.billing.ranks import interpolated
 from tallystick.model.calendar import local_days
 from tallystick.model.instants import parse_iso
 from tests.oracles.values import (

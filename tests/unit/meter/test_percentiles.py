@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tallystick.meter.summaries.percentiles import Slots, interpolated, nearest_rank
+from tallystick.meter.summaries.percentiles import Slots
+from tallystick.model.billing.ranks import interpolated, nearest_rank
 from tallystick.model.instants import CELL_NS, HOUR_NS
 from tallystick.model.usage import Cells, UsageHour
 

@@ -19,6 +19,7 @@ from tallystick.rate.models.dynamic import DynamicModel
 from tallystick.rate.models.graduated import GraduatedModel
 from tallystick.rate.models.graduated_percentage import GraduatedPercentageModel
 from tallystick.rate.models.model import QuantityModel
+from tallystick.rate.models.p95 import P95Model, RankMethod
 from tallystick.rate.models.package import Counted, PackageModel
 from tallystick.rate.models.percentage import PercentageModel
 from tallystick.rate.models.registry import MODELS
@@ -29,6 +30,7 @@ from tallystick.rate.models.threshold import Threshold, ThresholdModel
 from tallystick.rate.models.tiers import Tier
 from tallystick.rate.models.unit import UnitModel
 from tallystick.rate.models.volume import VolumeModel
+from tallystick.rate.units import RATE_METER
 
 START_NS = parse_iso("2026-06-01T00:00:00Z")
 END_NS = parse_iso("2026-07-01T00:00:00Z")
@@ -73,7 +75,7 @@ def ladders(draw: st.DrawFn) -> tuple[Tier, ...]:
 @st.composite
 def models(draw: st.DrawFn) -> QuantityModel:
     """Any price model of a quantity."""
-    kind = draw(st.sampled_from([name for name, model in sorted(MODELS.items()) if model.METERED and not model.EVENTS]))
+    kind = draw(st.sampled_from([name for name, model in sorted(MODELS.items()) if model.METERED and not model.EVENTS and not model.RATES]))
     if kind == PackageModel.NAME:
         size = draw(st.integers(1, 10**7).map(lambda value: Fraction(value, 1000)))
         return PackageModel(price=draw(prices), size=size, counted=draw(st.sampled_from(Counted)))
@@ -135,14 +137,15 @@ def changed(draw: st.DrawFn, charge: Charge, free: bool) -> Charge:
 @st.composite
 def charge_of(draw: st.DrawFn, charge: Charge) -> Charge:
     """A charge with any model that fits its meter: what has no allowances takes none."""
-    model = draw(event_models() if charge.meter == EVENTS else models())
+    rates = st.builds(P95Model, price=prices, percentile=st.integers(1, 100).map(Fraction), method=st.sampled_from(RankMethod))
+    model = draw({EVENTS: event_models(), RATE_METER: rates}.get(charge.meter) or models())
     return replace(charge, model=model) if model.ALLOWANCES else replace(charge, model=model, free=Fraction(0), included=Fraction(0))
 
 
 @st.composite
 def charges(draw: st.DrawFn, *, free: bool = True) -> tuple[Charge, ...]:
     """One charge for some meters each, grouped or not; a second one on top now and then. Without `free`: plain prices only."""
-    meters = draw(st.lists(st.sampled_from(sorted(UNITS) + [EVENTS] * free), min_size=1, max_size=3, unique=True))
+    meters = draw(st.lists(st.sampled_from(sorted(UNITS) + [EVENTS, RATE_METER] * free), min_size=1, max_size=3, unique=True))
     metered = tuple(draw(charge(meter, also, free)) for meter in meters for also in [False, True][: draw(st.integers(1, 2))])
     return (draw(surcharges(metered)) if free else ()) + metered
 
@@ -154,7 +157,7 @@ def charge(draw: st.DrawFn, meter: str, also: bool, free: bool) -> Charge:
         id=f"{meter}{'-also' if also else ''}",
         name=meter,
         meter=meter,
-        per=UNITS.get(meter, "unit"),
+        per="Mbit/s" if meter == RATE_METER else UNITS.get(meter, "unit"),
         model=UnitModel(price=draw(prices)),
         filters=Filters(region=("eu",)) if also else Filters(),
         group_by=tuple(draw(st.lists(st.sampled_from(["region", "resource", "labels.team"]), max_size=2, unique=True))),

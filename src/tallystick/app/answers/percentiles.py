@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from tallystick.meter.summaries.percentiles import Slots, interpolated, nearest_rank
+from tallystick.meter.summaries.percentiles import Slots
 from tallystick.model.access import Place
+from tallystick.model.billing.ranks import interpolated, nearest_rank
 from tallystick.model.instants import CELL_NS, DAY_NS, HOUR_NS, LATEST_NS, cell_end, hour_start
 from tallystick.model.usage import UsageHour
 from tallystick.serve.owners import hour_parts

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import isqrt
 
-from tallystick.meter.summaries.percentiles import interpolated
+from tallystick.model.billing.ranks import interpolated
 
 Value = Fraction | str
 """A number, or an id where only different ones are counted."""

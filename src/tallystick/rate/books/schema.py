@@ -11,7 +11,7 @@ from tallystick.model.billing.money import MINOR_DIGITS, ROUNDINGS, Rounding, ex
 from tallystick.model.billing.price_book import Charge, Commitment, Cycle, Discount, Fee, FeeTiming, Filters, Plan, PriceBook, Proration
 from tallystick.rate.books.reader import Fields, Reader, shown
 from tallystick.rate.models.registry import MODELS
-from tallystick.rate.units import EVENT_METER, METER_UNITS, unit_of, units_of
+from tallystick.rate.units import EVENT_METER, METER_UNITS, RATE_METER, unit_of, units_of
 
 BOOK_KEYS = ("book", "version", "effective_from", "effective_until", "corrects", "plans")
 PLAN_KEYS = ("id", "name", "currency", "cycle", "default", "rounding", "fees", "charges", "commitments", "discounts")
@@ -149,6 +149,8 @@ def _read_charge(reader: Reader, node: Node, place: str) -> Charge:
     meter = _read_meter(fields)
     if rule.EVENTS and meter and not EVENT_METER.fullmatch(meter):
         fields.wrong("meter", repr(meter), f"a meter of events with model {rule.NAME}, such as events.payments")
+    if meter and rule.RATES is not (meter == RATE_METER):
+        fields.wrong("meter", repr(meter), f"{RATE_METER} with model p95, and only with it")
     per = _read_unit(fields, meter)
     return Charge(
         id=identifier,

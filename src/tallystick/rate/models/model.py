@@ -16,7 +16,8 @@ class QuantityModel(PriceModel, ABC):
     """A price model of a quantity. `NAME` is what a price book calls it, `KEYS` are the keys of a charge that are its own.
 
     Without `METERED` its charge names no meter. With `EVENTS` it needs a meter of events. Without `ALLOWANCES` it has no quantity
-    of which units could be free or included. With `MARKET` each hour needs a market price.
+    of which units could be free or included. With `MARKET` each hour needs a market price. With
+    `RATES` it prices five-minute rates, and nothing else does.
     """
 
     __slots__ = ()
@@ -26,6 +27,7 @@ class QuantityModel(PriceModel, ABC):
     EVENTS: ClassVar[bool] = False
     ALLOWANCES: ClassVar[bool] = True
     MARKET: ClassVar[bool] = False
+    RATES: ClassVar[bool] = False
 
     @classmethod
     @abstractmethod

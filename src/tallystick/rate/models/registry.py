@@ -9,6 +9,7 @@ from tallystick.rate.models.dynamic import DynamicModel
 from tallystick.rate.models.graduated import GraduatedModel
 from tallystick.rate.models.graduated_percentage import GraduatedPercentageModel
 from tallystick.rate.models.model import QuantityModel
+from tallystick.rate.models.p95 import P95Model
 from tallystick.rate.models.package import PackageModel
 from tallystick.rate.models.percentage import PercentageModel
 from tallystick.rate.models.spot import SpotModel
@@ -32,6 +33,7 @@ MODELS: Mapping[str, type[QuantityModel]] = {
         DynamicModel,
         SurchargeModel,
         SpotModel,
+        P95Model,
     )
 }
 
