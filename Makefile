@@ -19,7 +19,7 @@ TESTS ?= tests
 BENCHES ?= $(basename $(notdir $(shell grep -l '^if __name__ ==' bench/*.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run first-bill replay replay-all upgrade-test kill-test absence-test oracles bench test fuzz check gates format lock clean
+.PHONY: help setup run first-bill replay replay-all upgrade-test kill-test absence-test simulate planted-bugs oracles bench test fuzz check gates format lock clean
 .SUFFIXES:
 
 help: ## list what can be made
@@ -56,6 +56,12 @@ absence-test: $(RUN_READY) ## keep the server away for a day at 200 resources, t
 oracles: $(RUN_READY) ## run cases whose results come from elsewhere through the product's pure functions: make oracles CASES=dir (ONLY=topic/kind)
 	@test -n "$(CASES)" || { echo "say which cases to run: make oracles CASES=dir" >&2; exit 2; }
 	@$(BIN)/python -m tests.oracles.run "$(CASES)" $(if $(ONLY),--only $(ONLY))
+
+simulate: $(RUN_READY) ## live through worlds of faults in virtual time and audit them: make simulate RUNS=2000 [SEED=n] [JOBS=n]
+	@$(BIN)/tally simulate --seed $(or $(SEED),1) --runs $(or $(RUNS),200) --jobs $(JOBS)
+
+planted-bugs: $(RUN_READY) ## plant bugs in a copy of the product and see that the simulation catches each ([BUG=name])
+	@$(BIN)/python -m tests.simulation.planted $(BUG)
 
 bench: $(TEST_READY) ## measure what it costs; `make -s bench` prints only lines of JSON
 	@set -e; for script in $(BENCHES); do $(BIN)/python -m bench.$$script; done

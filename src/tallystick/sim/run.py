@@ -92,7 +92,7 @@ def many(first_seed: int, count: int, *, jobs: int = 1, traced_runs: int = 0) ->
 
 
 def _mapped(parts: Sequence[range], chosen: Sequence[bool], jobs: int) -> Iterator[tuple[list[Run], Lines]]:
-    if jobs <= 1:
+    if min(jobs, len(parts)) <= 1:
         yield from map(_some, parts, chosen)
         return
     with ProcessPoolExecutor(min(jobs, os.cpu_count() or 1), mp_context=get_context("spawn"), max_tasks_per_child=50) as pool:

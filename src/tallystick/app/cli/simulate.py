@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,7 +21,8 @@ SHOWN_OF_A_SEED = 5
 def simulate(
     seed: Annotated[int, typer.Option(min=0, help="The first seed.")] = 1,
     runs: Annotated[int, typer.Option(min=1, help="How many seeds, one after the other.")] = 1,
-    jobs: Annotated[int, typer.Option(min=1, help="Processors to use.")] = 1,
+    jobs: Annotated[int, typer.Option(min=0, help="Processors to use; 0: all.")] = 0,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="End with the first seed in which anything is wrong.")] = False,
     coverage_runs: Annotated[int, typer.Option(min=0, help="Of so many runs note which lines they went through; slower.")] = 40,
     as_json: AsJson = False,
 ) -> None:
@@ -28,18 +30,21 @@ def simulate(
 
     \b
     Example:
-        tally simulate --seed 1 --runs 200 --jobs 2
+        tally simulate --seed 1 --runs 200
     """
     from tallystick.sim.coverage import report
     from tallystick.sim.run import Runs, many
 
     result = Runs(first_seed=seed)
     told = 0
-    for result in many(seed, runs, jobs=jobs, traced_runs=min(coverage_runs, runs)):
+    for result in many(seed, runs, jobs=jobs or os.cpu_count() or 1, traced_runs=min(coverage_runs, runs)):
         if not as_json:
             for failed in result.failed[told:]:
                 _print_failed(failed)
             told = len(result.failed)
+        if fail_fast and result.failed:
+            break
+        if not as_json:
             progress(f"{result.runs} of {runs} seeds, {result.virtual_hours} virtual hours, {len(result.failed)} failed")
     parts = report(result.lines) if coverage_runs else {}
     if as_json:

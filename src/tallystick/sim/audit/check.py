@@ -15,6 +15,7 @@ from tallystick.sim.audit.usage import CELL_NS, HOUR_NS, Point, Reckoned, Silenc
 from tallystick.store.store import Store
 
 CELLS = 12
+STRANGERS = "stranger"
 MOST_OF_A_KIND = 5
 """So many of one kind are told in full."""
 
@@ -112,11 +113,16 @@ def _nothing_lost(truth: Truth, held: file.Stored, samples: Samples, found: Audi
 def _answers_kept(truth: Truth, held: file.Stored, samples: Samples, found: Audit) -> None:
     """What was answered as stored or repeated is in the store, whole; each identity once."""
     identities: set[tuple[Boot, str, int]] = set()
+    owners: dict[tuple[Boot, int, str], int] = {}
     for batch in held.batches:
+        for at_ns in batch.samples or () if batch.sequence and batch.spool_id not in truth.rolled_back else ():
+            owner = owners.setdefault((batch.boot, at_ns, batch.spool_id), batch.sequence)
+            if owner != batch.sequence:
+                found.add("a sample was sent in two batches", batch.boot[0], at_ns, f"sequence {owner}", f"also {batch.sequence}")
         if batch.sequence:
             identity = (batch.boot, batch.spool_id, batch.sequence)
             if identity in identities:
-                found.add("a batch is stored twice", batch.boot[0], batch.spans[0][0], got=identity)
+                found.add("a batch is stored twice", batch.boot[0], batch.received_at_ns, got=identity)
             identities.add(identity)
     for answer in truth.answers:
         if answer.outcome not in (wire.OUTCOME_STORED, wire.OUTCOME_REPEATED):
@@ -150,9 +156,13 @@ def _usage(held: file.Stored, samples: Samples, store: Store, place: Place, foun
     resources = sorted({boot[0] for boot in samples} | {content[0] for content in held.records.values()})
     hours: dict[str, dict[int, UsageHour]] = {}
     for _, hour in store.usage.hours(place):
+        if hour.resource_id.startswith(STRANGERS):
+            continue
         hours.setdefault(hour.resource_id, {})[hour.hour_ns] = hour
     gaps: dict[str, list[Silence]] = {}
     for _, gap in store.usage.gaps(place):
+        if gap.resource_id.startswith(STRANGERS):
+            continue
         gaps.setdefault(gap.resource_id, []).append(Silence(gap.from_ns, gap.until_ns, gap.filled.value))
     for resource in resources:
         expected = _reckoned(resource, held, samples)

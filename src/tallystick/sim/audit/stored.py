@@ -10,7 +10,8 @@ from pathlib import Path
 from tallystick.sim.audit.planes import columns_of
 from tallystick.sim.audit.truth import Boot, Declared, Notice, RecordContent, RecordKey
 
-THINNED = 2
+STRANGERS = "stranger%"
+"""Resources that only strangers send: what is wrong with those requests is on purpose."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +54,8 @@ def read(database: Path) -> Stored:
         for row in connection.execute(
             "SELECT batch_key, resource_id, boot_id, spool_id, sequence, batch.received_at_ns, interval_ns, body FROM batch"
             " JOIN boot USING (boot_key) JOIN resource USING (resource_key) LEFT JOIN spool USING (spool_key)"
-            " LEFT JOIN payload USING (batch_key) ORDER BY batch.received_at_ns, batch_key"
+            " LEFT JOIN payload USING (batch_key) WHERE resource_id NOT LIKE ? ORDER BY batch.received_at_ns, batch_key",
+            (STRANGERS,),
         ):
             found.batches.append(_batch(row, segments.get(row[0], [])))
         for resource_id, boot_id, interval_ns, body, form in connection.execute(
@@ -66,20 +68,24 @@ def read(database: Path) -> Stored:
             Notice(*row)
             for row in connection.execute(
                 "SELECT resource_id, boot_id, lifecycle_event.kind, at_ns FROM lifecycle_event JOIN resource USING (resource_key)"
+                " WHERE resource_id NOT LIKE ?",
+                (STRANGERS,),
             )
         }
         found.facts = [
             (Declared(*row[:5]), row[5])
             for row in connection.execute(
                 "SELECT resource_id, at_ns, resource_fact.vcpus, resource_fact.memory_bytes, resource_fact.disk_bytes, received_at_ns"
-                " FROM resource_fact JOIN resource USING (resource_key) ORDER BY received_at_ns, fact_key"
+                " FROM resource_fact JOIN resource USING (resource_key) WHERE resource_id NOT LIKE ? ORDER BY received_at_ns, fact_key",
+                (STRANGERS,),
             )
         ]
         found.records = {
             (row[0], row[1], row[2]): (row[3], row[4], row[5], int(row[6]))
             for row in connection.execute(
                 "SELECT source, record_id, meter, resource_id, from_ns, until_ns, amount FROM usage_record"
-                " JOIN resource USING (resource_key)"
+                " JOIN resource USING (resource_key) WHERE resource_id NOT LIKE ?",
+                (STRANGERS,),
             )
         }
         found.dirty = connection.execute("SELECT COUNT(*) FROM dirty_hour").fetchone()[0]
@@ -102,7 +108,7 @@ def _batch(row: tuple, segments: list[tuple[int, int, int, int]]) -> StoredBatch
         boot=(resource_id, _plain(boot_id)),
         spool_id=spool_id or "",
         sequence=sequence,
-        interval_ns=interval_ns if body is not None else segments[0][3],
+        interval_ns=interval_ns if body is not None else segments[0][3] if segments else 0,
         received_at_ns=received_at_ns,
         samples=samples,
         spans=tuple((first, last, count) for first, last, count, _ in segments),

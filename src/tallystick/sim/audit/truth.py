@@ -86,6 +86,8 @@ class Truth:
     promised_notices: set[Notice | Declared] = field(default_factory=set)
     answers: list[Answered] = field(default_factory=list)
     conflicts: set[tuple[Boot, int]] = field(default_factory=set)
+    rolled_back: set[str] = field(default_factory=set)
+    """Spools whose disk was one of before: what they sent may be cut anew."""
     last_instants: dict[Boot, int] = field(default_factory=dict)
     acknowledged_rows: set[tuple[str, int]] = field(default_factory=set)
     """(resource_id, instant)."""
@@ -172,6 +174,8 @@ class Truth:
     def answered(self, request: wire.SendRequest, response: wire.SendResponse) -> None:
         """The server answered a request of our protocol."""
         for batch, told in zip(request.batches, response.batches, strict=True):
+            if not (batch.spool_id and batch.sequence):
+                continue  # it is none of an agent's
             boot = (batch.resource_id, batch.boot_id)
             self.answers.append(Answered(boot, batch.spool_id, batch.sequence, told.outcome, batch))
             if told.outcome == wire.OUTCOME_CONFLICT:

@@ -240,6 +240,7 @@ class Host:
         self.spool: Spool | None = None
         self.sender: Sender | None = None
         self.thinned = 0
+        self.spools: set[str] = set()
         self.is_retired = False
         """Whether its agent never starts again."""
         self._stopping = False
@@ -304,6 +305,12 @@ class Host:
         self.disk.crash_after = None
         self.disk.crash(power=power)
 
+    def roll_back(self, contents: dict[str, bytes]) -> None:
+        """The disk is what it was before, under an agent that was killed."""
+        self.truth.forgive_all(self.own)
+        self.truth.rolled_back.update(self.spools)
+        self.disk.restore(contents)
+
     def _run(self) -> None:
         """What `app.agent.Agent` wires, stepped by the host: looks are as far apart as ticks, or a virtual hour would take a minute."""
         try:
@@ -314,6 +321,7 @@ class Host:
             self.scheduler.after(RESTART_NS, self.start_agent)
             raise Killed from None
         self.spool = spool
+        self.spools.add(spool.spool_id)
         collector = self._collector(spool)
         sender = self.sender = self._sender(spool, collector)
         sender.start()
@@ -333,6 +341,7 @@ class Host:
         sender.stop(STOP_SECONDS)
         collector.forget_sent()
         spool.close()
+        self.truth.crashed(self.own)  # what the disk did not take by now is gone with the process
         self.thinned += spool.thinner.thinned
         self.spool = self.sender = None
         if self.process is not None:

@@ -51,6 +51,8 @@ class Course:
     weather: Weather
     faults: tuple[tuple[int, str], ...]
     """(instant after the beginning, name of the fault), in order."""
+    is_outage: bool = False
+    """One host is without network for so long that its spool is full."""
 
 
 def course(chance: random.Random) -> Course:
@@ -69,29 +71,33 @@ def course(chance: random.Random) -> Course:
             refused=chance.choice((0, 0, 0.05)),
         )
     )
-    names = sorted(FAULTS)
+    is_outage = chance.random() < 0.15
+    if is_outage:
+        interval_ns, ticks = 10 * SECOND_NS, 700
+    names = sorted(set(FAULTS) - {"long outage"})
     weights = [FAULTS[name][0] for name in names]
     times = sorted(chance.randrange(interval_ns * 5, interval_ns * ticks) for _ in range(chance.randint(3, 18)))
     return Course(
         interval_ns=interval_ns,
         ticks=ticks,
         weather=weather,
-        faults=tuple((at_ns, chance.choices(names, weights)[0]) for at_ns in times),
+        faults=((80 * interval_ns, "long outage"),) * is_outage + tuple((at_ns, chance.choices(names, weights)[0]) for at_ns in times),
+        is_outage=is_outage,
     )
 
 
 def host_plan(number: int, course: Course, chance: random.Random) -> HostPlan:
-    """How one host is set up."""
-    batch_size = chance.randint(8, 50)
-    small = chance.random() < 0.3
+    """How one host is set up. In a long outage it has little room, and batches enough: what one request may hold is never thinned."""
+    small = course.is_outage or chance.random() < 0.1
+    batch_size = chance.randint(11, 15) if course.is_outage else chance.randint(8, 50)
     return HostPlan(
         name=f"host{number}",
         interval_ns=course.interval_ns,
         batch_size=batch_size,
         batch_ns=course.interval_ns * chance.randint(5, 60),
         heartbeat_seconds=course.interval_ns / SECOND_NS * chance.randint(6, 40),
-        file_bytes=chance.choice((8_000, 24_000, 64_000)),
-        limit_bytes=chance.choice((16_000, 40_000)) if small else UNLIMITED,
+        file_bytes=4_000 if small else chance.choice((8_000, 24_000, 64_000)),
+        limit_bytes=chance.choice((8_000, 16_000, 24_000)) if small else UNLIMITED,
         synchronised=chance.choice((None, True, False)),
     )
 
@@ -127,6 +133,16 @@ def _partition(world: World) -> None:
         _later(world, world.chance.choice((5, 30, 120)), heal)
 
 
+def _long_outage(world: World) -> None:
+    for host in world.hosts:
+        host.link.is_cut = True
+
+        def heal(host: Host = host) -> None:
+            host.link.is_cut = False
+
+        world.scheduler.after(world.interval_ns * world.chance.randint(420, 520), heal)
+
+
 def _server_killed(world: World) -> None:
     where = world.chance.choice(("before commit", "after commit", "at rest"))
     if where == "at rest":
@@ -139,7 +155,7 @@ def _server_killed(world: World) -> None:
 
 def _server_away(world: World) -> None:
     world.server.kill()
-    _later(world, 150, world.server.start)
+    world.scheduler.after(world.interval_ns * world.chance.randrange(100, 180), world.server.start)
 
 
 def _worker_killed(world: World) -> None:
@@ -192,6 +208,19 @@ def _bit_flipped(world: World) -> None:
         content[offset] ^= 1 << world.chance.randrange(8)
         host.disk.restore({**contents, name: bytes(content)})
     _later(world, 10, partial(_start_agent, host))
+
+
+def _disk_rolled_back(world: World) -> None:
+    """The disk of a host is what it was some time ago, as after a snapshot is restored: numbers are used a second time."""
+    host = world.chance.choice(world.hosts)
+    contents = host.disk.contents()
+
+    def roll_back() -> None:
+        host.kill_agent()
+        host.roll_back(contents)
+        _later(world, 5, partial(_start_agent, host))
+
+    _later(world, 40, roll_back)
 
 
 def _agent_restarted(world: World) -> None:
@@ -285,13 +314,15 @@ def _looked(world: World) -> None:
 
 FAULTS: Mapping[str, tuple[int, Fault]] = {
     "partition": (6, _partition),
+    "long outage": (0, _long_outage),
     "server kill": (8, _server_killed),
-    "server away": (2, _server_away),
+    "server away": (3, _server_away),
     "worker kill": (2, _worker_killed),
     "agent kill": (8, _agent_killed),
     "agent kill while starting": (3, _crash_while_starting),
     "power loss": (6, _power_lost),
     "bit flip": (3, _bit_flipped),
+    "disk roll-back": (2, _disk_rolled_back),
     "agent restart": (4, _agent_restarted),
     "disk full": (4, _disk_full),
     "sync failure": (1, _sync_fails),

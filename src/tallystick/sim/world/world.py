@@ -21,11 +21,13 @@ from tallystick.sim.machine.seams import simulated
 from tallystick.sim.world import clients, plan
 from tallystick.sim.world.host import Host
 from tallystick.sim.world.server import PLACE, Server
+from tallystick.sim.world.strangers import Strangers
 
 BEGIN_NS = 1_767_225_600 * SECOND_NS
 """The first of January 2026: what a world begins with, give or take a day."""
 DRAIN_NS = 30 * 3600 * SECOND_NS
 """So long it may take until everything has arrived: what is ahead of the server's clock waits for up to a day."""
+MOST_ROUNDS = 20
 LOOK_NS = 60 * SECOND_NS
 
 
@@ -58,13 +60,16 @@ class World:
         self.server = Server(self.scheduler, self.truth, folder, random.Random(f"server {seed}"), self.faults)
         self.network = Network(self.scheduler, self.server, random.Random(f"network {seed}"), self.faults, self.course.weather)
         self.hosts: list[Host] = []
-        for number in range(1, self.chance.choice((1, 1, 1, 2, 2, 3)) + 1):
+        for number in range(1, (1 if self.course.is_outage else self.chance.choice((1, 1, 1, 2, 2, 3))) + 1):
             self.hosts.append(self._host(number, folder, random.Random(f"host {number} {seed}")))
+        strange = random.Random(f"strangers {seed}")
+        self.strangers = Strangers(self.scheduler, self.server, self.truth, strange, self.length_ns // strange.choice((10, 25)))
+        self.are_strange = strange.random() < 0.5
         self.clients = self._clients(random.Random(f"clients {seed}"))
 
     def _host(self, number: int, folder: Path, chance: random.Random) -> Host:
         host = Host(plan.host_plan(number, self.course, self.chance), self.scheduler, self.network, self.truth, folder, chance, self.faults)
-        guests = self.chance.randint(1, 3 if len(self.hosts) == 0 else 1)
+        guests = 3 if self.course.is_outage else self.chance.randint(1, 1 if self.hosts else 3)
         host.guests = [plan.guest(place, host, self.chance) for place in range(1, guests + 1)]
         if self.chance.random() < 0.4:
             host.tables = (Declared(local="vm1", sizes={"disk_bytes": 10 * 2**30}),)
@@ -102,6 +107,8 @@ class World:
             self.scheduler.after(self.chance.randrange(self.interval_ns), host.start_agent)
         for number, client in enumerate(self.clients):
             self.scheduler.after(0, partial(client.start, f"client {number}"))
+        if self.are_strange:
+            self.scheduler.after(0, self.strangers.start)
         for at_ns, name in self.course.faults:
             self.scheduler.at(self.begin_ns + at_ns, partial(self._befall, name))
         self.scheduler.run(self.begin_ns + self.length_ns)
@@ -120,6 +127,7 @@ class World:
             host.paused_until_ns = 0
         for client in self.clients:
             client.is_ending = True
+        self.strangers.is_ending = True
         until_ns = self.scheduler.now_ns + DRAIN_NS
         waits_ns = max(LOOK_NS, 12 * self.interval_ns)
         for host in self.hosts:
@@ -158,9 +166,13 @@ class World:
         store = self.server.store
         if store is None:
             return Audit(wrong=[Wrong(what="the server did not come back")])
-        while self.server.roll_up():
-            pass
-        return audit(self.truth, store, PLACE, self.server.database)
+        try:
+            for _ in range(MOST_ROUNDS):
+                if not self.server.roll_up():
+                    break
+            return audit(self.truth, store, PLACE, self.server.database)
+        except Exception as error:  # whatever cannot be read is wrong, and the seed says so
+            return Audit(wrong=[Wrong(what="the store cannot be rolled up or audited", got=repr(error))])
 
 
 @contextmanager
@@ -203,7 +215,7 @@ def run(seed: int, folder: Path) -> Run:
         seed=seed,
         hours=hours,
         events=world.scheduler.events,
-        faults=world.faults,
+        faults=world.faults + Counter({"batches thinned": sum(host.thinned for host in world.hosts)}),
         audited_hours=found.hours,
         readings=sum(map(len, world.truth.readings.values())),
         wrong=found.wrong,
