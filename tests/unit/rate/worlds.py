@@ -138,7 +138,7 @@ def changed(draw: st.DrawFn, charge: Charge, free: bool) -> Charge:
 def charge_of(draw: st.DrawFn, charge: Charge) -> Charge:
     """A charge with any model that fits its meter: what has no allowances takes none."""
     rates = st.builds(P95Model, price=prices, percentile=st.integers(1, 100).map(Fraction), method=st.sampled_from(RankMethod))
-    model = draw({EVENTS: event_models(), RATE_METER: rates}.get(charge.meter) or models())
+    model = draw({EVENTS: event_models(), RATE_METER: rates}.get(charge.meter, models()))
     return replace(charge, model=model) if model.ALLOWANCES else replace(charge, model=model, free=Fraction(0), included=Fraction(0))
 
 
