@@ -15,7 +15,8 @@ class Retry:
     """The waiting of one sender, by a monotonic clock in seconds given with each call.
 
     After `OPEN_AFTER_FAILURES` failures in a row the breaker is open: nothing is tried for `OPEN_SECONDS`, then one request is a probe;
-    if that fails it is open again. (`purgatory` does as much, but it costs the agent 3 MiB.)
+    if that fails it is open again. A failure with a Retry-After counts, but what it asks for is waited, not the breaker's time.
+    (`purgatory` does as much, but it costs the agent 3 MiB.)
     """
 
     def __init__(self, jitter: Callable[[], float]) -> None:
@@ -50,10 +51,10 @@ class Retry:
         self.failures += 1
         longest = min(LONGEST_SECONDS, FIRST_SECONDS * 2.0 ** min(self.failures, 20))
         jitter = self._jitter()
-        wait = jitter * longest
-        if self.is_open:
-            wait = OPEN_SECONDS + wait
         if asked_seconds is not None:
+            # A server that says when to come is alive: the breaker is for one that does not.
             asked = min(asked_seconds, LONGEST_ASKED_SECONDS)
-            wait = max(wait, asked + jitter * min(longest, max(1.0, asked)))
+            wait = asked + jitter * min(longest, max(1.0, asked))
+        else:
+            wait = jitter * longest + (OPEN_SECONDS if self.is_open else 0.0)
         self._until = now + wait

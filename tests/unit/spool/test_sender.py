@@ -182,6 +182,17 @@ def test_retry_after_is_obeyed() -> None:
     assert retry.waiting_seconds(10.0) == 3600.0
 
 
+def test_an_open_breaker_waits_as_long_as_the_server_asks() -> None:
+    """A busy server that answers each time is not left alone for half a minute."""
+    retry = Retry(lambda: 0.5)
+    for _ in range(9):
+        retry.failed(0.0, 2.0)
+    assert retry.is_open
+    assert retry.waiting_seconds(0.0) < OPEN_SECONDS
+    retry.failed(0.0)
+    assert retry.waiting_seconds(0.0) >= OPEN_SECONDS
+
+
 @pytest.mark.parametrize(
     ("failures", "asked", "most"), [(1, 10.0, 550), (1, None, 550), (5, None, 60), (5, 30.0, 60), (9, None, 40), (9, 100.0, 40)]
 )
