@@ -75,7 +75,7 @@ def _print(result: Runs, parts: dict[str, dict[str, object]]) -> None:
     for name, count in sorted(result.faults.items()):
         typer.echo(f"  {name:<28} {count:>9}")
     for part, told in parts.items():
-        typer.echo(f"{part:<8} {told['run']} of {told['lines']} lines in functions were run: {told['percent']} %")
+        typer.echo(f"{part:<8} {told['run']} of {told['lines']} lines were run: {told['percent']} %")
         modules = told["modules"]
         if isinstance(modules, dict):
             typer.echo("  " + ", ".join(f"{path.partition('/')[2].removesuffix('.py')} {percent} %" for path, percent in modules.items()))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tallystick.model.access import Place
+from tallystick.model.findings import FindingCode
 from tallystick.model.usage import UsageHour
 from tallystick.proto.tallystick.v1 import ingest_pb2 as wire
 from tallystick.sim.audit import stored as file
@@ -15,6 +16,7 @@ from tallystick.sim.audit.usage import CELL_NS, HOUR_NS, Point, Reckoned, Silenc
 from tallystick.store.store import Store
 
 CELLS = 12
+LATEST_NS = 2**63 - 1
 STRANGERS = "stranger"
 MOST_OF_A_KIND = 5
 """So many of one kind are told in full."""
@@ -164,6 +166,7 @@ def _usage(held: file.Stored, samples: Samples, store: Store, place: Place, foun
         if gap.resource_id.startswith(STRANGERS):
             continue
         gaps.setdefault(gap.resource_id, []).append(Silence(gap.from_ns, gap.until_ns, gap.filled.value))
+    _sums(store, place, found)
     for resource in resources:
         expected = _reckoned(resource, held, samples)
         _compare(resource, expected, hours.pop(resource, {}), found)
@@ -172,6 +175,21 @@ def _usage(held: file.Stored, samples: Samples, store: Store, place: Place, foun
         found.add("usage of what was never measured", resource, min(extra))
     for resource, silences in gaps.items():
         found.add("a gap of what was never measured", resource, silences[0].from_ns)
+
+
+def _sums(store: Store, place: Place, found: Audit) -> None:
+    """Hours add up to what the store says they add up to, and no source ever contradicted itself."""
+    summed: dict[tuple[int, str], int] = {}
+    for key, hour in store.usage.hours(place):
+        for meter, cells in hour.cells.items():
+            summed[key, meter] = summed.get((key, meter), 0) + sum(cells)
+    for key, (totals, _) in store.usage.totals(place, 0, LATEST_NS).items():
+        for meter, total in totals.items():
+            if total != summed.get((key, meter), 0):
+                found.add("hours add up to something else", str(key), 0, summed.get((key, meter), 0), total, meter)
+    for _, finding in store.usage.findings(place):
+        if finding.code is FindingCode.CONFLICTING_SAMPLE and not finding.resource_id.startswith(STRANGERS):
+            found.add("samples are told to contradict each other", finding.resource_id, finding.at_ns or 0, got=finding.detail)
 
 
 def _reckoned(resource: str, held: file.Stored, samples: Samples) -> Reckoned:
