@@ -130,14 +130,14 @@ def evenly_spaced(first_ns: int, last_ns: int, every_ns: int) -> range:
 
 
 def _mean(values: Sequence[Fraction]) -> Fraction:
-    return sum(values, Fraction(0)) / len(values)
+    return Fraction(sum(values, Fraction(0)), len(values))
 
 
 def _deviation(values: Sequence[Fraction]) -> Fraction | None:
     if len(values) < 2:
         return None
     mean = _mean(values)
-    variance = sum(((value - mean) ** 2 for value in values), Fraction(0)) / (len(values) - 1)
+    variance = Fraction(sum(((value - mean) ** 2 for value in values), Fraction(0)), len(values) - 1)
     scale = 10**DEVIATION_DECIMALS
     return Fraction((isqrt(int(4 * variance * scale * scale)) + 1) // 2, scale)
 
