@@ -231,20 +231,25 @@ class World:
         for agent in self.agents:
             while self._ended_with(agent):  # it had only begun, or the server was slow: the next run goes on
                 agent.process.start()
-                begun = self._acknowledged(agent)
-                self.wait_for(partial(self._keeps_up, agent, begun), f"the backlog of {agent.host.name}", SETTLED_SECONDS)
+                self._catch_up(agent)
         until = time.monotonic() + SETTLED_SECONDS
         while waiting := self.rest.get("/v1/status")["hours_waiting"]:
             if time.monotonic() > until:
                 raise BrokenError(f"{waiting} hours are not computed after {SETTLED_SECONDS} s")
             time.sleep(0.1)
 
+    def _catch_up(self, agent: Agent) -> None:
+        """Wait until it has sent something and has little left: however long, as long as it gets on."""
+        begun = known = self._acknowledged(agent)
+        while known == begun or self.backlog(agent) >= FEW:
+            self.wait_for(partial(self._has_sent, agent, known), f"{agent.host.name} to send its backlog", SETTLED_SECONDS)
+            known = self._acknowledged(agent)
+
     def _acknowledged(self, agent: Agent) -> int:
         return sum(resource_id.startswith(f"{agent.host.name}.") for resource_id, _, _, _ in tuple(self.ledger.acknowledged))
 
-    def _keeps_up(self, agent: Agent, begun: int) -> bool:
-        """Whether it has sent something since then, and has little left."""
-        return self._acknowledged(agent) > begun and self.backlog(agent) < FEW
+    def _has_sent(self, agent: Agent, known: int) -> bool:
+        return self._acknowledged(agent) > known
 
     def _ended_with(self, agent: Agent) -> int:
         """How many batches are left on the disk of an agent that was told to end, and that are not acknowledged."""
