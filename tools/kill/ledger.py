@@ -17,6 +17,8 @@ Identity = tuple[str, str, str, int]
 SampleKey = tuple[str, str, int]
 """(resource, boot, instant)."""
 
+FIRST_INSTANT = slice(7, 15)
+"""Where it stands in byte planes (docs/planes.md)."""
 GOOD = (pb.OUTCOME_STORED, pb.OUTCOME_REPEATED)
 STARTED = pb.LIFECYCLE_KIND_STARTED
 STOPPED = pb.LIFECYCLE_KIND_STOPPED
@@ -42,6 +44,8 @@ class Ledger:
     sent: dict[Identity, str] = field(default_factory=dict)
     batches: dict[Identity, pb.Batch] = field(default_factory=dict)
     acknowledged: dict[Identity, str] = field(default_factory=dict)
+    last_at: dict[str, int] = field(default_factory=dict)
+    """By resource: the first instant of the newest batch that was sent."""
     repeats: int = 0
     told: list[str] = field(default_factory=list)
     samples: dict[SampleKey, tuple[int, dict[str, int]]] = field(default_factory=dict)
@@ -56,6 +60,8 @@ class Ledger:
                 identity, digest = identity_of(batch), digest_of(batch)
                 is_fresh = is_fresh and identity not in self.sent
                 self.batches.setdefault(identity, batch)
+                at_ns = int.from_bytes(batch.planes[FIRST_INSTANT], "little")
+                self.last_at[batch.resource_id] = max(at_ns, self.last_at.get(batch.resource_id, 0))
                 if (known := self.sent.setdefault(identity, digest)) != digest:
                     self.told.append(f"{named(identity)} was sent with two contents: {known[:12]} and {digest[:12]}")
             for event in request.events:

@@ -25,8 +25,6 @@ AGENTS = 3
 GUESTS = 6
 BATCH_SAMPLES = 2
 """Small batches, often: 30 a second of each agent, so that there is a request under way whenever a kill wants one."""
-FEW = 30
-"""Batches of a second: an agent that keeps up has fewer."""
 CUSTOMER = "kill-test"
 SETTLED_SECONDS = 120
 AWAY_SECONDS = 10
@@ -227,7 +225,8 @@ class World:
 
         """
         self._stand_still()
-        time.sleep(0.5)  # five more readings of what does not move any more
+        for agent in self.agents:
+            self._catch_up(agent)
         for agent in self.agents:
             while self._ended_with(agent):  # it had only begun, or the server was slow: the next run goes on
                 agent.process.start()
@@ -239,11 +238,12 @@ class World:
             time.sleep(0.1)
 
     def _catch_up(self, agent: Agent) -> None:
-        """Wait until it has sent something and has little left: however long, as long as it gets on."""
-        begun = known = self._acknowledged(agent)
-        while known == begun or self.backlog(agent) >= FEW:
-            self.wait_for(partial(self._has_sent, agent, known), f"{agent.host.name} to send its backlog", SETTLED_SECONDS)
+        """Wait until it has sent a sample of each guest that it took from now on: however long, as long as it gets on."""
+        now_ns = time.time_ns()
+        names = {guest.resource_id for guest in agent.host.guests}
+        while any(self.ledger.last_at.get(name, 0) < now_ns for name in names):
             known = self._acknowledged(agent)
+            self.wait_for(partial(self._has_sent, agent, known), f"{agent.host.name} to send what it has", SETTLED_SECONDS)
 
     def _acknowledged(self, agent: Agent) -> int:
         return sum(resource_id.startswith(f"{agent.host.name}.") for resource_id, _, _, _ in tuple(self.ledger.acknowledged))
