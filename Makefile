@@ -66,7 +66,7 @@ planted-bugs: $(RUN_READY) ## plant bugs in a copy of the product and see that t
 bench: $(TEST_READY) ## measure what it costs; `make -s bench` prints only lines of JSON
 	@set -e; for script in $(BENCHES); do $(BIN)/python -m bench.$$script; done
 
-test: $(TEST_READY) $(POSTGRESQL_READY) ## run every test (TESTS=path runs some), under 8 minutes on 2 cores
+test: $(TEST_READY) $(POSTGRESQL_READY) ## run every test (TESTS=path runs some), under 10 minutes on 2 cores
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -q $(TESTS)
 
 fuzz: $(FUZZ_READY) ## fuzz the decoders, guided by coverage, each for SECONDS=20 (ONLY=target)
