@@ -9,13 +9,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.internal.conjecture import engine
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 """Sample generator and oracles beside the repository. Tests marked `shared` run when it is there, and are counted when it is not."""
 
 # No database of examples: pure tests may not write, and a failure would be hidden behind that.
-settings.register_profile("tallystick", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True, database=None)
+# Of a failure the first world is enough, smaller within half a minute: a large one shrinks for five, and explaining it takes as long again.
+settings.register_profile(
+    "tallystick",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    print_blob=True,
+    database=None,
+    report_multiple_bugs=False,
+    phases=[Phase.explicit, Phase.generate, Phase.target, Phase.shrink],
+)
+engine.MAX_SHRINKING_SECONDS = 30
 settings.load_profile("tallystick")
 
 FILES_ALLOWED = ("tests/unit/collect", "tests/unit/spool", "tests/unit/app", "tests/unit/tools")

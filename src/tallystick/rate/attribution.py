@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 
@@ -89,8 +89,18 @@ def spans_of(resource_id: str, timeline: Sequence[Attributes], window: Window) -
             continue
         owners = owners_at(window.contract.subscriptions, resource_id, attributes, from_ns)
         if owners and owners[0].id in window.prices:
-            spans.append(_span(resource_id, (from_ns, until_ns), owners, attributes, window))
+            span = _span(resource_id, (from_ns, until_ns), owners, attributes, window)
+            if spans and _goes_on(spans[-1], span):
+                spans[-1] = replace(spans[-1], until_ns=until_ns)
+            else:
+                spans.append(span)
     return tuple(spans)
+
+
+def _goes_on(before: Span, after: Span) -> bool:
+    """Whether nothing changes between two spans that meet: a cut without a change is none."""
+    held = replace(after.attributes, from_ns=before.attributes.from_ns, until_ns=before.attributes.until_ns)
+    return before.until_ns == after.from_ns and before == replace(after, from_ns=before.from_ns, until_ns=before.until_ns, attributes=held)
 
 
 def owners_at(subscriptions: Sequence[Subscription], resource_id: str, attributes: Attributes, cell_ns: int) -> tuple[Subscription, ...]:

@@ -211,21 +211,31 @@ def _fill(each: SpanUsage, pools: dict[PoolKey, Pool], asked: Market) -> list[Fi
 def _fill_rates(each: SpanUsage, charges: Sequence[Charge], pools: dict[PoolKey, Pool]) -> list[Finding]:
     """Its measured five-minute slots, where a charge prices rates."""
     naming = [charge for charge in charges if charge.meter == RATE_METER]
-    slots = each.slots() if naming else {}
-    if not slots:
+    if not naming:
         return []
+    slots = each.slots()
     matched = charges_for(naming, each.span.attributes)
     if not _base_matches(naming, matched):
-        return [_unmatched(each.span, RATE_METER, naming)]
+        return [_unmatched(each.span, RATE_METER, naming)] if slots else []
     for charge in matched:
         key = (each.span.subscription.id, charge.id, group_of(charge, each.span), each.span.ordinal)
         pool = pools.setdefault(key, Pool(charge=charge))
         pool.share = added(pool.share, each.share("network.io"))
-        pool.hours[each.span.resource_id, divisor(unit_of(charge.meter, charge.per), each.span.month_ns, None)] += each.cells("network.io")
+        if slots:
+            pool.hours[each.span.resource_id, divisor(unit_of(charge.meter, charge.per), each.span.month_ns, None)] += _moved(slots)
         for cell_ns, (received, sent) in slots.items():
             before = pool.slots.get(cell_ns, (0, 0))
             pool.slots[cell_ns] = before[0] + received, before[1] + sent
     return []
+
+
+def _moved(slots: Mapping[int, tuple[int, int]]) -> list[tuple[int, Cells]]:
+    """What moved in the measured slots, hour by hour: what no slot holds has no rate, and is no part of one."""
+    hours: dict[int, list[int]] = defaultdict(lambda: [0] * CELLS_PER_HOUR)
+    for cell_ns, moved in slots.items():
+        hour_ns = hour_start(cell_ns)
+        hours[hour_ns][(cell_ns - hour_ns) // CELL_NS] = sum(moved)
+    return [(hour_ns, tuple(cells)) for hour_ns, cells in hours.items()]
 
 
 def _fill_events(each: SpanUsage, charges: Sequence[Charge], pools: dict[PoolKey, Pool]) -> list[Finding]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import fields, is_dataclass, replace
 from fractions import Fraction
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tallystick.invoice import assemble, codec, evidence, explain
@@ -17,7 +17,7 @@ from tallystick.model.billing.price_book import PriceBook
 from tallystick.model.instants import CELL_NS, DAY_NS
 from tallystick.rate.models.unit import UnitModel
 from tallystick.rate.rate import rate
-from tests.unit.rate.worlds import END_NS, START_NS, World, worlds
+from tests.unit.rate.worlds import END_NS, START_NS, World, slots_that_nobody_measured, worlds
 
 EXAMPLES = settings(max_examples=50)
 
@@ -112,21 +112,27 @@ def test_a_correction_is_as_if_it_had_always_been(world: World, from_ns: int) ->
     assert {line.book_version for line in rated(world, books=(wrong, short)).lines} <= {1, 2}
 
 
-@EXAMPLES
-@given(worlds())
-def test_attributes_cut_without_a_change_change_nothing(world: World) -> None:
-    middle = START_NS + 15 * DAY_NS + 1234
+def cut_at(world: World, at_ns: int, **changed: str) -> Usage:
+    """The usage of a world with every timeline cut at an instant, perhaps with something else from there on."""
     cut = {
         name: tuple(
             piece
             for each in timeline
-            for piece in (replace(each, until_ns=min(each.until_ns, middle)), replace(each, from_ns=max(each.from_ns, middle)))
+            for piece in (replace(each, until_ns=min(each.until_ns, at_ns)), replace(each, from_ns=max(each.from_ns, at_ns), **changed))
             if piece.from_ns < piece.until_ns
         )
         for name, timeline in world.usage.attributes.items()
     }
-    one, other = rated(world), rated(world, replace(world.usage, attributes=cut))
-    assert (other.lines, other.statement) == (one.lines, one.statement)
+    return replace(world.usage, attributes=cut)
+
+
+@EXAMPLES
+@given(worlds())
+@example(slots_that_nobody_measured())
+def test_attributes_cut_without_a_change_change_nothing(world: World) -> None:
+    middle = START_NS + 15 * DAY_NS + 1234
+    assert rated(world, cut_at(world, middle)) == rated(world)
+    assert rated(world, cut_at(world, middle, name="of no matter")).lines == rated(world).lines
 
 
 @EXAMPLES

@@ -283,3 +283,28 @@ def timelines(draw: st.DrawFn) -> tuple[Attributes, ...]:
         )
         for begin, end in pairwise(bounds)
     )
+
+
+def slots_that_nobody_measured() -> World:
+    """A rate over an hour that is up in its first cell, and receives a byte in its last, which nobody measured."""
+    line = Charge(id="line", name="L", meter=RATE_METER, per="Mbit/s", model=P95Model(price=Fraction(1)))
+    plan = Plan(id="p", name="P", currency="USD", charges=(line,))
+    nothing = (0,) * (CELLS_PER_HOUR - 1)
+    hour = UsageHour(
+        resource_id="vm-b",
+        hour_ns=START_NS + 15 * DAY_NS,
+        cells={"uptime": (1, *nothing), "network.rx": (*nothing, 1)},
+        estimated={},
+        samples=3,
+        memory_peak_bytes=None,
+    )
+    gap = Gap(resource_id="vm-b", from_ns=START_NS + 20 * DAY_NS, until_ns=START_NS + 20 * DAY_NS + HOUR_NS, filled=Filled.UNKNOWN)
+    held = Attributes(from_ns=0, until_ns=LATEST_NS, customer_id="c", sizes=SIZES)
+    all_of_it = Subscription(id="s", customer_id="c", plan_id="p", start_ns=START_NS)
+    named = replace(all_of_it, id="t", covers=Coverage(resources=("vm-b",)))
+    return World(
+        usage=Usage(hours=(hour,), attributes={"vm-b": (held,)}, gaps=(gap,)),
+        contract=Contract(seller=Seller(id="seller", name="S"), customer=Customer(id="c", name="C"), subscriptions=(all_of_it, named)),
+        books=(PriceBook(id="b", version=1, effective_from_ns=0, plans=(plan,)),),
+        run=run_of("USD"),
+    )
