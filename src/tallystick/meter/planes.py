@@ -8,7 +8,7 @@ from itertools import groupby
 from struct import Struct
 
 import numpy as np
-from backports.zstd import DecompressionParameter, ZstdCompressor, ZstdDecompressor, ZstdError
+from backports.zstd import CompressionParameter, DecompressionParameter, ZstdCompressor, ZstdDecompressor, ZstdError
 from numpy.typing import NDArray
 
 from tallystick.meter.samples import Samples, present, side_by_side
@@ -24,8 +24,10 @@ _TOLD = [Struct("<" + "qB" * columns) for columns in range(len(COLUMNS) + 1)]
 _VALUE_BYTES = 8
 _BEYOND = 1 << np.arange(7, 63, 8)
 """The least value that needs two planes, three, and so on."""
+_LEVEL: dict[int, int] = {CompressionParameter.compression_level: 1, CompressionParameter.window_log: 17}
+"""Of frames as the host writes them: planes are compressed each by itself, and a window of 128 KiB is cheaper to set up."""
 _WINDOW: dict[int, int] = {DecompressionParameter.window_log_max: 23}
-"""A frame may ask for no more than 8 MiB of memory: level 1 asks for 512 KiB."""
+"""A frame may ask for no more than 8 MiB of memory: level 1 by itself asks for 512 KiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +184,7 @@ def _packed(group: Sequence[Samples], firsts: NDArray[np.int64], residuals: NDAr
     planes = [
         [np.ascontiguousarray(octets[column, :, :, plane]) for plane in range(most)] for column, most in enumerate(widths.max(axis=1))
     ]
-    writer = ZstdCompressor(level=1)
+    writer = ZstdCompressor(options=_LEVEL)
     found: list[bytes] = []
     for place, (batch, first, width) in enumerate(zip(group, firsts.T.tolist(), widths.T.tolist(), strict=True)):
         numbers = present(batch.mask)
