@@ -29,4 +29,3 @@ def test_kills_in_every_phase_lose_and_double_nothing(store: str) -> None:
     assert told["kills"] == 5
     assert all(told["by_phase"][phase] for phase in PHASES)
     assert told["acknowledged"] == told["batches"] > 0
-    assert told["gaps"] > 0
