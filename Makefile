@@ -16,7 +16,7 @@ FUZZ_READY := $(VENV)/.ready-fuzz
 JOBS ?= 2
 REPLAYED = $(if $(SERVERS),--servers $(SERVERS)) $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED))
 TESTS ?= tests
-BENCHES ?= $(basename $(notdir $(shell grep -l '^if __name__ ==' bench/*.py)))
+BENCHES ?= $(subst /,.,$(patsubst bench/%.py,%,$(sort $(shell grep -rl --include='*.py' '^if __name__ ==' bench))))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run first-bill replay replay-all upgrade-test kill-test absence-test simulate planted-bugs oracles bench test fuzz check gates format lock clean

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
-
 from tallystick.model.billing.price_book import Mistake, PriceBook
 from tallystick.rate.books.consistency import conflicts_inside
 from tallystick.rate.books.document import digest_of
-from tallystick.rate.books.reader import Reader, line_of
+from tallystick.rate.books.nodes import MappingNode, Node, SequenceNode
+from tallystick.rate.books.reader import Reader
 from tallystick.rate.books.schema import read_book
 
 LONGEST_BOOK = 8 * 2**20
@@ -44,5 +43,5 @@ def _line(node: Node, place: str) -> int:
         if isinstance(node, SequenceNode) and step.isdigit() and int(step) < len(node.value):
             node = node.value[int(step)]
         elif isinstance(node, MappingNode):
-            node = next((value for key, value in node.value if isinstance(key, ScalarNode) and key.value == step), node)
-    return line_of(node)
+            node = node.get(step) or node
+    return node.line

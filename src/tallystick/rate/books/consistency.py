@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import combinations
+from collections.abc import Collection, Mapping, Sequence
+from itertools import islice
 
-from tallystick.model.billing.price_book import Charge, Commitment, Discount, Fee, Filters, Plan, PriceBook
+from tallystick.model.billing.price_book import Charge, Commitment, Discount, Fee, Plan, PriceBook
 from tallystick.model.instants import iso
+from tallystick.rate.books.overlaps import overlaps
 from tallystick.rate.books.reader import UNREADABLE
 from tallystick.rate.models.surcharge import in_order, surcharge_of
+
+NAMED = 20
+"""How many ids a mistake lists that could have been meant."""
 
 
 def conflicts_inside(book: PriceBook) -> tuple[tuple[str, str, str], ...]:
@@ -77,24 +81,24 @@ def _plan_conflicts(plan: Plan) -> list[tuple[str, str, str]]:
     found = [(f"{names[place]}.id", f"{name!r} again", "each id once in a plan") for place, name in _again(ids)]
     if not plan.fees and not plan.charges:
         found.append((".charges", "neither a charge nor a fee", "at least one"))
-    for (_, first), (later, second) in combinations(enumerate(plan.charges), 2):
-        if not second.also and not first.also and overlap(first, second):
-            what = f"{second.id!r}, which overlaps {first.id!r} on {second.meter}"
-            found.append((f".charges[{later}]", what, "filters that exclude each other, or `also: true` to charge both"))
+    for later, earlier, further in overlaps(plan.charges):
+        those = ", ".join(repr(plan.charges[place].id) for place in earlier) + (f" and {further} others" if further else "")
+        what = f"{plan.charges[later].id!r}, which overlaps {those} on {plan.charges[later].meter}"
+        found.append((f".charges[{later}]", what, "filters that exclude each other, or `also: true` to charge both"))
     found += _surcharges(plan)
-    charges = [charge.id for charge in plan.charges]
+    charges = {charge.id: None for charge in plan.charges}
     found += _unknown("commitments", plan.commitments, charges)
-    found += _unknown("discounts", plan.discounts, [*charges, *(commitment.id for commitment in plan.commitments)])
+    found += _unknown("discounts", plan.discounts, charges | {commitment.id: None for commitment in plan.commitments})
     return found
 
 
 def _surcharges(plan: Plan) -> list[tuple[str, str, str]]:
     """Surcharges that name a charge that the plan does not have, or each other."""
-    known, found = [charge.id for charge in plan.charges], []
+    known, found = {charge.id: None for charge in plan.charges}, []
     for place, charge in enumerate(plan.charges):
         model = surcharge_of(charge)
         names = model.charges if model is not None else ()
-        found += [(f".charges[{place}].of", repr(name), ", ".join(known)) for name in names if name not in known and name != UNREADABLE]
+        found += [(f".charges[{place}].of", repr(name), _listed(known)) for name in names if name not in known and name != UNREADABLE]
     try:
         in_order(plan.charges)
     except ValueError as error:
@@ -102,22 +106,15 @@ def _surcharges(plan: Plan) -> list[tuple[str, str, str]]:
     return found
 
 
-def _unknown(key: str, some: Sequence[Commitment | Discount], known: Sequence[str]) -> list[tuple[str, str, str]]:
+def _unknown(key: str, some: Sequence[Commitment | Discount], known: Collection[str]) -> list[tuple[str, str, str]]:
     """What names a charge that the plan does not have."""
     wrong = [(place, name) for place, each in enumerate(some) for name in each.charges if name not in known and name != UNREADABLE]
-    return [(f".{key}[{place}].charges", repr(name), ", ".join(known)) for place, name in wrong]
+    return [(f".{key}[{place}].charges", repr(name), _listed(known)) for place, name in wrong]
 
 
-def overlap(first: Charge, second: Charge) -> bool:
-    """Whether two charges could match one resource on one meter: no filter of theirs excludes the other's."""
-    return first.meter == second.meter != "" and _compatible(first.filters, second.filters)
-
-
-def _compatible(one: Filters, other: Filters) -> bool:
-    def apart(some: tuple[str, ...], more: tuple[str, ...]) -> bool:
-        return bool(some and more and not set(some) & set(more))
-
-    return not (apart(one.region, other.region) or apart(one.kind, other.kind) or contradict(one.labels, other.labels))
+def _listed(known: Collection[str]) -> str:
+    """The first of many names: all of 5,000 tell a person nothing."""
+    return ", ".join(islice(known, NAMED)) + (f" or {len(known) - NAMED} others" if len(known) > NAMED else "")
 
 
 def contradict(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
@@ -126,7 +123,8 @@ def contradict(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
 
 
 def _again(ids: Sequence[str]) -> list[tuple[int, str]]:
-    return [(place, name) for place, name in enumerate(ids) if name in ids[:place] and name != UNREADABLE]
+    first = {name: place for place, name in reversed(tuple(enumerate(ids)))}
+    return [(place, name) for place, name in enumerate(ids) if place > first[name] and name != UNREADABLE]
 
 
 def _together(one: PriceBook, other: PriceBook) -> bool:

@@ -12,12 +12,9 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from fractions import Fraction
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
-
 from tallystick.model.billing.price_book import Mistake
 from tallystick.model.instants import parse_iso
+from tallystick.rate.books.nodes import MappingNode, Node, ScalarNode, SequenceNode, UnreadableError, compose, shown
 
 DECIMAL = re.compile(r"[+-]?[0-9]{1,24}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,2})?")
 IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -44,55 +41,49 @@ class Reader:
     def compose(self, text: str) -> Node | None:
         """The nodes of a document; None after a mistake of YAML itself."""
         try:
-            node = YAML(typ="rt", pure=True).compose(text)
-        except MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            self.mistake(mark.line + 1 if mark else 1, "", str(error.problem or error.context), "a YAML or JSON document")
-        except (YAMLError, ValueError, RecursionError) as error:
-            self.mistake(1, "", str(error).splitlines()[0] if str(error) else type(error).__name__, "a YAML or JSON document")
-        else:
-            if isinstance(node, Node):
-                return node
+            node = compose(text)
+        except UnreadableError as error:
+            self.mistake(error.line, "", error.found, "a YAML or JSON document")
+            return None
+        if node is None:
             self.mistake(1, "", "an empty document", "a price book")
-        return None
+        return node
 
     def fields(self, node: Node, place: str, allowed: Sequence[str]) -> Fields:
         """The keys of a mapping: each once, each known. `allowed` may be read later, when it depends on one of them."""
         found: dict[str, Node] = {}
         if not isinstance(node, MappingNode):
-            self.mistake(line_of(node), place, shown(node), "a mapping with the keys " + ", ".join(allowed))
-            return Fields(reader=self, place=place, line=line_of(node), nodes=found, sound=False)
-        for key, value in node.value:
-            name = key.value if isinstance(key, ScalarNode) else shown(key)
+            self.mistake(node.line, place, shown(node), "a mapping with the keys " + ", ".join(allowed))
+            return Fields(reader=self, place=place, line=node.line, nodes=found, sound=False)
+        for name, line, value in zip(node.keys, node.lines, node.values, strict=True):
             if name in found:
-                self.mistake(line_of(key), place, f"the key {name!r} twice", "each key once")
+                self.mistake(line, place, f"the key {name!r} twice", "each key once")
             elif name not in allowed:
                 near = get_close_matches(name, allowed, 1)
                 hint = f"{near[0]} (did you mean it?), or " if near else ""
                 others = ", ".join(each for each in allowed if each not in near)
-                self.mistake(line_of(key), place, f"the unknown key {name!r}", hint + others)
+                self.mistake(line, place, f"the unknown key {name!r}", hint + others)
             else:
                 found[name] = value
-        return Fields(reader=self, place=place, line=line_of(node), nodes=found)
+        return Fields(reader=self, place=place, line=node.line, nodes=found)
 
     def items(self, node: Node, place: str, what: str) -> list[tuple[str, Node]]:
         """The places and nodes of a list."""
         if isinstance(node, SequenceNode):
             return [(f"{place}[{number}]", item) for number, item in enumerate(node.value)]
-        self.mistake(line_of(node), place, shown(node), f"a list of {what}")
+        self.mistake(node.line, place, shown(node), f"a list of {what}")
         return []
 
     def text(self, node: Node, place: str, allowed: str = "a text", pattern: re.Pattern[str] | None = None) -> str:
         """A text of at most 200 characters, as written."""
-        text = str(node.value) if isinstance(node, ScalarNode) else ""
+        text = node.value if isinstance(node, ScalarNode) else ""
         if not text or len(text) > LONGEST_TEXT or (pattern is not None and not pattern.fullmatch(text)):
-            self.mistake(line_of(node), place, shown(node), allowed)
+            self.mistake(node.line, place, shown(node), allowed)
             return UNREADABLE
-        # JSON escapes characters above U+FFFF as two surrogates.
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Fields:
     """The keys of one mapping of a document. A key that is missing has the default; one that is wrong is noted.
 
@@ -111,7 +102,7 @@ class Fields:
 
     def line_of(self, key: str) -> int:
         """The line of a key's value, or of the mapping."""
-        return line_of(self.nodes[key]) if key in self.nodes else self.line
+        return self.nodes[key].line if key in self.nodes else self.line
 
     def node(self, key: str, allowed: str, *, required: bool) -> Node | None:
         """The node of a key; a mistake if it is required and missing."""
@@ -136,13 +127,12 @@ class Fields:
 
     def choice(self, key: str, allowed: Collection[str], *, required: bool = False, default: str = "") -> str:
         """One of some words; the default after a mistake."""
-        words = ", ".join(allowed)
-        node = self.node(key, words, required=required)
-        if node is None:
-            return default
+        node = self.nodes.get(key)
         if isinstance(node, ScalarNode) and node.value in allowed:
-            return str(node.value)
-        self.wrong(key, shown(node), words)
+            return node.value
+        words = ", ".join(allowed)
+        if self.node(key, words, required=required) is not None:
+            self.wrong(key, shown(self.nodes[key]), words)
         return default
 
     def flag(self, key: str, *, default: bool) -> bool:
@@ -169,7 +159,7 @@ class Fields:
             self.wrong(key, node.value, allowed)
         elif value >= LARGEST:
             self.wrong(key, node.value, "a decimal below 10^15")
-        elif (value * 10**MAX_DECIMALS).denominator != 1:
+        elif 10**MAX_DECIMALS % value.denominator:
             self.wrong(key, f"{node.value} with more decimals", allowed)
         return value
 
@@ -219,21 +209,8 @@ class Fields:
         node = self.nodes.get(key)
         if node is None:
             return {}
-        if not isinstance(node, MappingNode) or not node.value:
+        if not isinstance(node, MappingNode) or not node.keys:
             self.wrong(key, shown(node), "a mapping of label names to values")
             return {}
-        fields = self.reader.fields(node, self.at(key), [item.value for item, _ in node.value if isinstance(item, ScalarNode)])
+        fields = self.reader.fields(node, self.at(key), node.keys)
         return {name: fields.text(name, required=True) for name in sorted(fields.nodes)}
-
-
-def line_of(node: Node) -> int:
-    """The line on which a node begins, from 1."""
-    return int(node.start_mark.line) + 1
-
-
-def shown(node: Node) -> str:
-    """A node as mistakes show it: the text of a scalar, shortened, or what it is."""
-    if isinstance(node, ScalarNode):
-        text = str(node.value)
-        return repr(text if len(text) <= 60 else text[:57] + "...") if text else "nothing"
-    return "a mapping" if isinstance(node, MappingNode) else "a list"

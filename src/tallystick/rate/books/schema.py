@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
-
 from tallystick.model.billing.money import MINOR_DIGITS, ROUNDINGS, Rounding, exact_text
 from tallystick.model.billing.price_book import Charge, Commitment, Cycle, Discount, Fee, FeeTiming, Filters, Plan, PriceBook, Proration
-from tallystick.rate.books.reader import Fields, Reader, shown
+from tallystick.rate.books.nodes import MappingNode, Node, ScalarNode, shown
+from tallystick.rate.books.reader import Fields, Reader
 from tallystick.rate.models.registry import MODELS
 from tallystick.rate.units import EVENT_METER, METER_UNITS, RATE_METER, unit_of, units_of
 
@@ -179,14 +178,14 @@ def _read_filters(fields: Fields) -> Filters:
 
 def _model_name(node: Node) -> str:
     """The model of a charge before its other keys are read: they depend on it."""
-    pairs = node.value if isinstance(node, MappingNode) else []
-    return next((str(value.value) for key, value in pairs if isinstance(key, ScalarNode) and key.value == "model"), "unit")
+    named = node.get("model") if isinstance(node, MappingNode) else None
+    return named.value if isinstance(named, ScalarNode) else "unit"
 
 
 def _read_meter(fields: Fields) -> str:
     node = fields.nodes.get("meter")
     if isinstance(node, ScalarNode) and EVENT_METER.fullmatch(node.value):
-        return str(node.value)
+        return node.value
     return fields.choice("meter", METER_UNITS, required=True)
 
 
