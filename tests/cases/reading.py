@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
-from tallystick.model.billing.contracts import Contract, Coupon, Coverage, Customer, Seller, Subscription
+from tallystick.model.billing.contracts import Contract, Coupon, Coverage, Customer, Reservation, Seller, Subscription
 from tallystick.model.billing.invoices import MarketPrice, Usage, UsageEvent
 from tallystick.model.billing.money import parse_money
 from tallystick.model.billing.price_book import PriceBook
@@ -117,7 +117,31 @@ def contract(case: Case) -> Contract:
             )
         )
     customer = Customer(id="c", name="Customer", currency=case.settings.get("currency", "USD"), time_zone=case.settings.get("zone", "UTC"))
-    return Contract(seller=Seller(id="seller", name="Seller"), customer=customer, subscriptions=tuple(subscriptions))
+    return Contract(
+        seller=Seller(id="seller", name="Seller"),
+        customer=customer,
+        subscriptions=tuple(subscriptions),
+        reservations=tuple(map(_reservation, case.rows["reservations"])),
+    )
+
+
+def _reservation(row: str) -> Reservation:
+    """`r1 s 8 cpu.allocated vcpu-hour eu m4 at 0.006 from .. until`, then perhaps `upfront 100.00`; a region or kind `-` is none."""
+    name, subscription, quantity, meter, per, region, kind, _, recurring, start, _, end, *upfront = row.split()
+    return Reservation(
+        id=name,
+        name=name,
+        subscription_id=subscription,
+        meter=meter,
+        per=per,
+        quantity=Fraction(quantity),
+        start_ns=parse_iso(start),
+        end_ns=parse_iso(end),
+        region=region.strip("-"),
+        kind=kind.strip("-"),
+        upfront=Fraction(upfront[1]) if upfront else Fraction(0),
+        recurring=Fraction(recurring),
+    )
 
 
 def _coupon(row: str) -> Coupon:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from tallystick.invoice.content import content_hash
 from tallystick.invoice.fees import fee_lines
+from tallystick.invoice.upfront import upfront_lines
 from tallystick.model.billing.contracts import Contract, Run
 from tallystick.model.billing.invoices import DocumentState, Invoice, RatingResult
 from tallystick.model.billing.money import Money
@@ -27,12 +28,12 @@ def assemble(
     evidence_hash: str = "",
     revision: int = 0,
 ) -> Invoice:
-    """The invoice of a run: its fees, then its rated lines, the usage statement, totals, and its state.
+    """The invoice of a run: its fees and upfront parts, then its rated lines, the usage statement, totals, and its state.
 
     It is parked if any finding blocks. Closing a run twice, from equal inputs, gives equal content and one hash. A
     preview has no evidence hash.
     """
-    lines = (*fee_lines(contract, books, run), *rated.lines)
+    lines = (*fee_lines(contract, books, run), *upfront_lines(contract, books, run), *rated.lines)
     findings = (*rated.findings, *_account_findings(contract, run))
     net = sum((line.amount for line in lines), Money(minor=0, currency=run.currency))
     blocked = any(finding.severity is Severity.BLOCKING for finding in findings)

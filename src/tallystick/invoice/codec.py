@@ -24,7 +24,7 @@ DURATIONS = frozenset({"measured_ns", "estimated_ns", "unknown_ns", "grace_ns", 
 HOUR_AND_CELLS = tuple[int, tuple[int, ...]]
 CELLS = tuple[int, ...]
 TYPE = "type"
-ADDED = frozenset({"fixed", "events", "market"})
+ADDED = frozenset({"fixed", "events", "market", "reservations"})
 """Fields that came after the first invoices were frozen: not written while they say their default, so that old hashes hold."""
 FORMER = {"prorate_free": "prorate"}
 """Fields that were frozen under another name."""

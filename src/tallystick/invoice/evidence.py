@@ -10,10 +10,10 @@ from hashlib import sha256
 
 from tallystick.invoice.codec import decode, encode
 from tallystick.invoice.content import canonical_bytes
-from tallystick.model.billing.contracts import Contract, Run
+from tallystick.model.billing.contracts import Contract, Reservation, Run
 from tallystick.model.billing.invoices import Evidence, Usage, in_order
 from tallystick.model.billing.price_book import PriceBook
-from tallystick.model.instants import CELL_NS, cell_end, hour_start
+from tallystick.model.instants import CELL_NS, HOUR_NS, cell_end, hour_start
 from tallystick.model.resources import UNASSIGNED, Attributes
 
 LEVEL = 9
@@ -34,6 +34,10 @@ def evidence_of(usage: Usage, contract: Contract, books: Sequence[PriceBook], ru
     of the plans concerned. Of a resource that had another customer before or after, only when, not whom.
     """
     from_ns, until_ns = run.period_start_ns, min(run.period_end_ns, cell_end(run.closing_ns))
+    reservations = tuple(each for each in contract.reservations if _concerns(contract, each, run))
+    if reservations and from_ns < until_ns:
+        # Hours of reservations are matched whole, over all subscriptions.
+        from_ns, until_ns = hour_start(from_ns), -(-until_ns // HOUR_NS) * HOUR_NS
     attributes = {}
     for resource_id, timeline in sorted(usage.attributes.items()):
         own = tuple(_own(each, contract.customer.id) for each in timeline if each.from_ns < until_ns and each.until_ns > from_ns - CELL_NS)
@@ -46,7 +50,7 @@ def evidence_of(usage: Usage, contract: Contract, books: Sequence[PriceBook], ru
     kept = tuple(
         each for each in contract.subscriptions if each.start_ns < horizon_ns and (each.end_ns is None or each.end_ns > from_ns - CELL_NS)
     )
-    plans = {each.plan_id for each in kept if each.id in run.subscription_ids}
+    plans = {each.plan_id for each in kept if reservations or each.id in run.subscription_ids}
     return Evidence(
         usage=Usage(
             hours=tuple(sorted(hours, key=lambda hour: (hour.resource_id, hour.hour_ns))),
@@ -60,7 +64,11 @@ def evidence_of(usage: Usage, contract: Contract, books: Sequence[PriceBook], ru
                 )
             ),
         ),
-        contract=replace(contract, subscriptions=tuple(sorted(kept, key=lambda each: (each.start_ns, each.id)))),
+        contract=replace(
+            contract,
+            subscriptions=tuple(sorted(kept, key=lambda each: (each.start_ns, each.id))),
+            reservations=tuple(sorted(reservations, key=lambda each: (each.start_ns, each.id))),
+        ),
         books=_concerned(books, plans, horizon_ns),
         run=run,
     )
@@ -90,6 +98,12 @@ def thaw(blob: bytes, expected_hash: str) -> Evidence:
     if not isinstance(evidence, Evidence):
         raise TypeError("evidence decodes to evidence")
     return evidence
+
+
+def _concerns(contract: Contract, reservation: Reservation, run: Run) -> bool:
+    """Whether a reservation is in force in an hour of the run, or begins when it closes."""
+    start_ns, end_ns = contract.reserved(reservation)
+    return start_ns <= run.closing_ns + HOUR_NS and end_ns > run.period_start_ns - HOUR_NS and start_ns < end_ns
 
 
 def _own(attributes: Attributes, customer_id: str) -> Attributes:

@@ -27,12 +27,13 @@ def fee_lines(contract: Contract, books: Sequence[PriceBook], run: Run) -> tuple
 def _lines(subscription: Subscription, contract: Contract, books: Sequence[PriceBook], run: Run) -> Iterator[Line]:
     past = Period(cycle=run.cycle, start_ns=run.period_start_ns, end_ns=run.period_end_ns)
     zone = contract.customer.time_zone
-    if past.start_ns < past.end_ns:
+    if past.start_ns < past.end_ns and run.closes(subscription):
         yield from _timed(FeeTiming.ARREARS, subscription, past, books, zone)
     if subscription.start_ns <= run.closing_ns and (subscription.end_ns is None or run.closing_ns < subscription.end_ns):
         anchor_ns = subscription.start_ns if subscription.anchor_ns is None else subscription.anchor_ns
         coming = period_at(run.cycle, anchor_ns, zone, run.closing_ns)
-        yield from _timed(FeeTiming.ADVANCE, subscription, coming, books, zone)
+        if run.closing_ns in (coming.start_ns, subscription.start_ns):
+            yield from _timed(FeeTiming.ADVANCE, subscription, coming, books, zone)
 
 
 def _timed(timing: FeeTiming, subscription: Subscription, period: Period, books: Sequence[PriceBook], zone: str) -> Iterator[Line]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from tallystick.invoice.periods import anchor_of, period_at
+from tallystick.invoice.upfront import upfront_of
 from tallystick.model.billing.contracts import Contract, Run, Seller, Subscription
 from tallystick.model.billing.price_book import Cycle, FeeTiming, PriceBook, price_spans
 from tallystick.model.instants import HOUR_NS, cell_end, hour_start
@@ -35,14 +36,14 @@ def due(contract: Contract, books: Sequence[PriceBook], now_ns: int, after_ns: i
     """The runs that close in (after_ns, now_ns], in order of closing; whether one may be closed yet says `ready`.
 
     Subscriptions of one cycle, anchor, closing instant and currency are one run. A subscription whose plan has a fee in
-    advance has a run at its start.
+    advance has a run at its start, one that bears a reservation's upfront part a run at that start.
     """
     found: dict[tuple[int, str, str], Run] = {}
     for subscription in sorted(contract.subscriptions, key=lambda each: (each.start_ns, each.id)):
         for run in _runs_of(subscription, contract, books, now_ns, after_ns):
             same = found.setdefault((run.closing_ns, run.key, run.currency), run)
             if same is not run:
-                ids = (*same.subscription_ids, subscription.id)
+                ids = tuple(dict.fromkeys((*same.subscription_ids, subscription.id)))
                 # A start of one may be the end of another's period: the run then has that period.
                 longer = min(same, run, key=lambda each: each.period_start_ns)
                 found[run.closing_ns, run.key, run.currency] = replace(longer, subscription_ids=ids)
@@ -80,10 +81,10 @@ def ready(run: Run, seller: Seller, now_ns: int, reported_until_ns: int | None) 
 
 def _runs_of(subscription: Subscription, contract: Contract, books: Sequence[PriceBook], now_ns: int, after_ns: int) -> Iterator[Run]:
     terms = billing_terms(contract, subscription, books)
-    if after_ns < subscription.start_ns <= now_ns and _fee_in_advance(subscription, books):
-        run = _run(subscription, contract, terms, subscription.start_ns)
-        at_ns = subscription.start_ns
-        yield replace(run, period_start_ns=at_ns, period_end_ns=at_ns, closing_ns=at_ns)
+    for at_ns in _paid_at_start(subscription, contract, books):
+        if after_ns < at_ns <= now_ns:
+            run = _run(subscription, contract, terms, at_ns)
+            yield replace(run, period_start_ns=at_ns, period_end_ns=at_ns, closing_ns=at_ns)
     at_ns = max(subscription.start_ns, after_ns)
     while subscription.end_ns is None or at_ns < subscription.end_ns:
         run = _run(subscription, contract, terms, at_ns)
@@ -108,6 +109,12 @@ def _run(subscription: Subscription, contract: Contract, terms: BillingTerms, at
         currency=terms.currency,
         subscription_ids=(subscription.id,),
     )
+
+
+def _paid_at_start(subscription: Subscription, contract: Contract, books: Sequence[PriceBook]) -> list[int]:
+    """Where something is due that is not paid when a period ends: first fees in advance, and upfront parts of reservations."""
+    starts = {contract.reserved(each)[0] for each in upfront_of(contract, subscription.id)}
+    return sorted(starts | ({subscription.start_ns} if _fee_in_advance(subscription, books) else set()))
 
 
 def _fee_in_advance(subscription: Subscription, books: Sequence[PriceBook]) -> bool:

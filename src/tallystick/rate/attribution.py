@@ -65,8 +65,8 @@ def window_of(contract: Contract, books: Sequence[PriceBook], run: Run) -> Windo
         raise ValueError(f"run {run.key} names subscriptions {missing} that the contract does not have")
     if run.period_start_ns < run.period_end_ns and (run.period_start_ns % CELL_NS or run.period_end_ns % CELL_NS):
         raise ValueError(f"run {run.key}: its period [{run.period_start_ns}, {run.period_end_ns}) is not made of whole cells")
-    # A subscription that begins when the run closes is in it for its fees in advance: its usage belongs to its own period's run.
-    rated = [known[each] for each in run.subscription_ids if known[each].start_ns < run.closing_ns]
+    # What is in a run for fees in advance or an upfront part has its usage billed by its own period's run.
+    rated = [known[each] for each in run.subscription_ids if run.closes(known[each])]
     prices = {each.id: price_spans(books, each.plan_id, run.period_start_ns, run.period_end_ns) for each in rated}
     until_ns = min(run.period_end_ns, cell_end(run.closing_ns))
     return Window(from_ns=run.period_start_ns, until_ns=until_ns, contract=contract, run=run, prices=prices)

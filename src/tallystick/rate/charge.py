@@ -9,19 +9,21 @@ from fractions import Fraction
 from tallystick.model.billing.contracts import Subscription
 from tallystick.model.billing.invoices import Derivation, Line, LineKind, Share, Step, UsageEvent, line_key
 from tallystick.model.billing.money import Money, exact_text, round_parts
-from tallystick.rate.adjustments import cap, free_allowance, included_amount
+from tallystick.rate.adjustments import cap, free_allowance, included_amount, reserved
 from tallystick.rate.models.registry import model_of
 from tallystick.rate.slices import Draft, Position, Slice, Terms
 
 Group = tuple[tuple[str, str], ...]
 
 QUANTITY_ADJUSTMENTS = (
+    # What a reservation has paid for leaves before anything is given away, and before any tier counts.
+    reserved.adjust,
     # Free units leave first: what is given away may not use up an included amount, which was paid for.
     free_allowance.adjust,
     # Then what a fee pays for: what is left is overage, and only that fills tiers.
     included_amount.adjust,
 )
-"""Before the model, each `adjust(slices, terms) -> slices`, in the order of billing.md: free allowance, included amount."""
+"""Before the model, each `adjust(slices, terms) -> slices`, in the order of billing.md; what is reserved before all."""
 
 AMOUNT_ADJUSTMENTS = (
     # The cap sees what the model says of everything, over all groups and versions: it is the last word on a resource.

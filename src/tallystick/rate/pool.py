@@ -17,7 +17,7 @@ from tallystick.model.resources import Attributes
 from tallystick.model.usage import METERS, Cells, Filled, Gap, UsageHour
 from tallystick.rate.attribution import Span, Window, spans_of
 from tallystick.rate.models.registry import model_of
-from tallystick.rate.slices import MarketHour
+from tallystick.rate.slices import Covered, MarketHour
 from tallystick.rate.units import RATE_METER, SIZE_OF_METER, divisor, unit_of
 
 Place = tuple[int, int]
@@ -109,6 +109,7 @@ class Pool:
     events: list[UsageEvent] = field(default_factory=list)
     market: list[MarketHour] = field(default_factory=list)
     slots: dict[int, tuple[int, int]] = field(default_factory=dict)
+    covered: dict[tuple[str, str], Fraction] = field(default_factory=lambda: defaultdict(Fraction))
 
     @property
     def used(self) -> bool:
@@ -160,14 +161,19 @@ def usage_by_span(usage: Usage, window: Window) -> tuple[SpanUsage, ...]:
     return tuple(found)
 
 
-def pools_of(spans: Iterable[SpanUsage], market: Iterable[MarketPrice] = ()) -> tuple[Mapping[PoolKey, Pool], tuple[Finding, ...]]:
-    """The pools of every charge, and findings for what has a price but cannot be priced."""
+def pools_of(
+    spans: Iterable[SpanUsage], market: Iterable[MarketPrice] = (), covered: Covered | None = None
+) -> tuple[Mapping[PoolKey, Pool], tuple[Finding, ...]]:
+    """The pools of every charge, and findings for what has a price but cannot be priced; `covered` is what reservations pay for."""
     asked = {(each.region, each.kind, each.hour_ns): each.price for each in market}
     pools: dict[PoolKey, Pool] = {}
     findings: dict[tuple[str, ...], Finding] = {}
     for each in spans:
         for finding in _without_price(each) or _fill(each, pools, asked):
             findings.setdefault((finding.code, finding.resource_id, finding.record), finding)
+    if covered:
+        for pool in pools.values():
+            _cover(pool, covered)
     return pools, tuple(findings.values())
 
 
@@ -309,6 +315,15 @@ def _put(each: SpanUsage, charge: Charge, pools: dict[PoolKey, Pool], asked: Mar
     where = f"region {span.attributes.region!r}, kind {span.attributes.kind!r}"
     detail = f"no market price for {span.resource_id} with {where} in {len(missing)} hours from {iso(missing[0][0])} on"
     return _blocking(FindingCode.UNPRICED_MARKET, span, charge.id, detail)
+
+
+def _cover(pool: Pool, covered: Covered) -> None:
+    """Note how much of the hours of a pool which reservation covers, in the unit of the charge."""
+    for (resource_id, per), hours in pool.hours.items():
+        for hour_ns, cells in hours:
+            for place, amount in enumerate(cells):
+                for name, part in covered.get((resource_id, pool.charge.id, hour_ns + place * CELL_NS), ()) if amount else ():
+                    pool.covered[resource_id, name] += part / per
 
 
 def added(one: Share, other: Share) -> Share:

@@ -20,6 +20,8 @@ from tallystick.rate.attribution import Window, active_share, covers_all_of, win
 from tallystick.rate.charge import GroupUsage, price_charge
 from tallystick.rate.events import parts_of
 from tallystick.rate.pool import Pool, PoolKey, pools_of, usage_by_span
+from tallystick.rate.reservations.lines import recurring_lines
+from tallystick.rate.reservations.matching import covered_by, matches
 from tallystick.rate.slices import Slice, Terms
 from tallystick.rate.statement import statement_of
 from tallystick.rate.totals.bill import Bill
@@ -41,8 +43,10 @@ def rate(usage: Usage, contract: Contract, books: Sequence[PriceBook], run: Run)
     """
     window = window_of(contract, books, run)
     spans = usage_by_span(usage, window)
-    pools, findings = pools_of(spans, usage.market)
+    covered = covered_by(matches(usage, contract, books, window))
+    pools, findings = pools_of(spans, usage.market, covered)
     lines = [line for subscription_id in window.prices for line in _lines(window.subscription(subscription_id), pools, window)]
+    lines += recurring_lines(contract, window)
     return RatingResult(lines=tuple(lines), statement=statement_of(spans), findings=findings)
 
 
@@ -110,6 +114,7 @@ def _group_usage(
                     events=events,
                     market=market,
                     slots=slots,
+                    covered=tuple((*names, units) for names, units in sorted(pool.covered.items())),
                 )
             )
             shares.append(pool.share)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -14,6 +15,13 @@ PACKAGE = "package"
 
 Slot = tuple[int, int, int]
 """A measured five-minute slot: its start, and what all resources together received and sent in it, in bytes."""
+
+
+CoveredCell = tuple[str, str, int]
+"""A resource, the charge that has its usage, and the start of a five-minute cell."""
+
+Covered = Mapping[CoveredCell, tuple[tuple[str, Fraction], ...]]
+"""How much of each cell which reservations cover, in base units of the meter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +40,7 @@ class Slice:
 
     `quantity` is what is left to price, in the charge's unit, after `steps`; `parts` are what it began with,
     `events` what they are of where a charge prices events, `market` their hours where it follows a market,
-    `slots` where it prices rates.
+    `slots` where it prices rates; `covered` is how much of them which reservation covers, by resource and its id.
     """
 
     ordinal: int
@@ -44,6 +52,7 @@ class Slice:
     events: tuple[UsageEvent, ...] = ()
     market: tuple[MarketHour, ...] = ()
     slots: tuple[Slot, ...] = ()
+    covered: tuple[tuple[str, str, Fraction], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

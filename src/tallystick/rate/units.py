@@ -43,6 +43,9 @@ GIGABYTE = PriceUnit(name="GB", base=GB)
 MILLION = PriceUnit(name="million", base=10**6)
 THOUSAND = PriceUnit(name="thousand", base=10**3)
 
+HOURLY = (CORE_HOUR, VCPU_HOUR, GPU_HOUR, HOUR, GIB_HOUR, GB_HOUR)
+"""What is held for an hour: a quantity of these can be reserved."""
+
 MEGABIT_RATE = PriceUnit(name="Mbit/s", base=CELL_NS // SECOND_NS * 10**6 // 8)
 """Of `RATE_METER`: what a rate of one moves in a five-minute slot, in bytes."""
 EVENT_UNIT = PriceUnit(name="unit", base=1)

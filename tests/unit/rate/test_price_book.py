@@ -17,6 +17,7 @@ from tallystick.model.instants import parse_iso
 from tallystick.rate import models
 from tallystick.rate.books.consistency import conflicts_between, default_plan
 from tallystick.rate.books.document import digest_of, document, to_json
+from tallystick.rate.books.offers import OFFER_KEYS
 from tallystick.rate.books.schema import (
     BOOK_KEYS,
     CHARGE_KEYS,
@@ -59,6 +60,8 @@ plans:
         per: GiB-month
         price: 1
         month_hours: 730
+    reservations:
+      - {id: year, meter: uptime, per: hour, region: eu, upfront: 20, recurring: 0.03}
 """
 
 MISTAKES = [row for row in Path(__file__).with_name("price_book_mistakes.txt").read_text().splitlines() if " | " in row and row[0] != "#"]
@@ -92,8 +95,8 @@ def test_what_only_the_whole_shows() -> None:
     twice = GOOD + GOOD[GOOD.index("  - id: p") :]
     _, mistakes = load_book(twice.replace("    cycle: monthly", "    default: true"), "b.yaml")
     assert [mistake.sentence() for mistake in mistakes] == [
-        "b.yaml:24: plans[1].id: found 'p' again, allowed: each plan id once",
-        "b.yaml:27: plans[1].default: found a second default plan, allowed: at most one default plan of a seller",
+        "b.yaml:26: plans[1].id: found 'p' again, allowed: each plan id once",
+        "b.yaml:29: plans[1].default: found a second default plan, allowed: at most one default plan of a seller",
     ]
     _, mistakes = load_book("book: b\neffective_from: 2026-01-01\nplans: []", "b.yaml")
     assert [mistake.sentence() for mistake in mistakes] == ["b.yaml:3: plans: found no plan, allowed: at least one plan"]
@@ -286,7 +289,7 @@ def test_the_page_has_every_key_meter_and_unit_and_its_example_loads() -> None:
     named = set(re.findall(r"`([^`\n]+)`", page))
     model_keys = [key for model in MODELS.values() for key in model.KEYS]
     units = [unit.name for fitting in METER_UNITS.values() for unit in fitting]
-    keys = (*BOOK_KEYS, *PLAN_KEYS, *FEE_KEYS, *CHARGE_KEYS, *CYCLE_KEYS, *FILTER_KEYS, *COMMITMENT_KEYS, *DISCOUNT_KEYS)
+    keys = (*BOOK_KEYS, *PLAN_KEYS, *FEE_KEYS, *CHARGE_KEYS, *CYCLE_KEYS, *FILTER_KEYS, *COMMITMENT_KEYS, *DISCOUNT_KEYS, *OFFER_KEYS)
     for word in (*keys, *CYCLES, *MODELS, *model_keys, *TIER_KEYS, *METER_UNITS, *units):
         assert word in named, f"docs/price-book.md does not tell of {word}"
     rows = dict(re.findall(r"^\| (`(?:cpu|memory|disk|network|gpu|uptime|http)[^|]*) \| ([^|]*) \|$", page, re.MULTILINE))

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from hypothesis import strategies as st
 
-from tallystick.model.billing.contracts import Contract, Coupon, Coverage, Customer, Run, Seller, Subscription
+from tallystick.model.billing.contracts import Contract, Coupon, Coverage, Customer, Reservation, Run, Seller, Subscription
 from tallystick.model.billing.invoices import MarketPrice, Usage, UsageEvent
 from tallystick.model.billing.money import ROUNDINGS, Money
 from tallystick.model.billing.price_book import Charge, Commitment, Cycle, Discount, Filters, Plan, PriceBook
@@ -228,7 +228,30 @@ def contracts(draw: st.DrawFn, currency: str, *, coupons: bool = True) -> Contra
     )
     zone = draw(st.sampled_from(["UTC", "Asia/Kolkata", "America/New_York"]))
     customer = Customer(id="c", name="C", currency=currency, time_zone=zone)
-    return Contract(seller=Seller(id="seller", name="S"), customer=customer, subscriptions=subscriptions)
+    reserved = draw(st.lists(reservations(), max_size=2, unique_by=lambda each: each.id)) if coupons else []
+    return Contract(seller=Seller(id="seller", name="S"), customer=customer, subscriptions=subscriptions, reservations=tuple(reserved))
+
+
+@st.composite
+def reservations(draw: st.DrawFn) -> Reservation:
+    """Something held for some hours, in a region that machines are in, for a part of the month or all of it."""
+    meter, per = draw(
+        st.sampled_from([("cpu.used", "core-hour"), ("cpu.allocated", "vcpu-hour"), ("disk.allocated", "GB-hour"), ("uptime", "hour")])
+    )
+    start_ns = START_NS + draw(st.integers(-1, 15 * 24)) * HOUR_NS + draw(st.sampled_from([0, 1, HOUR_NS // 3]))
+    return Reservation(
+        id=draw(st.sampled_from(["r1", "r2"])),
+        name="R",
+        subscription_id=draw(st.sampled_from(["s", "t"])),
+        meter=meter,
+        per=per,
+        quantity=Fraction(draw(st.integers(1, 10**7)), 1000),
+        start_ns=start_ns,
+        end_ns=start_ns + draw(st.integers(1, 40 * 24)) * HOUR_NS // 2,
+        region=draw(st.sampled_from(["eu", "us"])),
+        upfront=draw(prices),
+        recurring=draw(prices),
+    )
 
 
 @st.composite

@@ -122,12 +122,45 @@ class Period:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reservation:
+    """What a customer has reserved in one region, of one kind, from `start_ns` until `end_ns`, at the prices agreed then.
+
+    `quantity` is how much of it can be used at once: 3 machines (`uptime` per `hour`), 8 vCPUs (`cpu.allocated` per
+    `vcpu-hour`). It covers usage of any subscription of the customer; the invoices of `subscription_id` bear what it costs, in
+    the currency of that plan: `upfront` once for all of it, at its start, and `recurring` for each unit of `per` that is
+    reserved, used or not. It ends with that subscription at the latest; an end that comes early refunds nothing.
+    """
+
+    id: str
+    name: str
+    subscription_id: str
+    meter: str
+    per: str
+    quantity: Fraction
+    start_ns: int
+    end_ns: int
+    region: str = ""
+    kind: str = ""
+    upfront: Fraction = Fraction(0)
+    recurring: Fraction = Fraction(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:
     """What binds seller and customer: everything that rating and invoicing read but usage and prices."""
 
     seller: Seller
     customer: Customer
     subscriptions: tuple[Subscription, ...]
+    reservations: tuple[Reservation, ...] = ()
+
+    def reserved(self, reservation: Reservation) -> tuple[int, int]:
+        """The instants [start, end) in which a reservation is in force: those of its subscription at most. Empty if there is none."""
+        bearer = next((each for each in self.subscriptions if each.id == reservation.subscription_id), None)
+        if bearer is None:
+            return reservation.start_ns, reservation.start_ns
+        end_ns = reservation.end_ns if bearer.end_ns is None else min(reservation.end_ns, bearer.end_ns)
+        return max(reservation.start_ns, bearer.start_ns), end_ns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,8 +169,8 @@ class Run:
 
     [period_start_ns, period_end_ns) is the whole billing period, `closing_ns` its end, or the end of the subscription if
     that comes first. It bills usage and fees in arrears of the period, and fees in advance of the period that begins at
-    `closing_ns`. A run at a subscription's start, for its first fees in advance, has an empty period: all three instants
-    are the start. `currency` is that of the plans of `subscription_ids`, which it bills.
+    `closing_ns`. A run at a subscription's start, for its first fees in advance, or at a reservation's, for its upfront part, has
+    an empty period: all three instants are the start. `currency` is that of the plans of `subscription_ids`, which it bills.
     """
 
     customer_id: str
@@ -148,6 +181,14 @@ class Run:
     closing_ns: int
     currency: str
     subscription_ids: tuple[str, ...]
+
+    def closes(self, subscription: Subscription) -> bool:
+        """Whether the run ends a period of a subscription, or the subscription: then it bills usage and fees in arrears of it.
+
+        A run that a fee in advance or an upfront part of it has brought about in the middle of its period does not.
+        """
+        ended = subscription.end_ns is not None and subscription.end_ns <= self.closing_ns
+        return subscription.start_ns < self.closing_ns and (ended or self.closing_ns >= self.period_end_ns)
 
     @property
     def key(self) -> str:

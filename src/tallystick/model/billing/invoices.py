@@ -23,6 +23,7 @@ class LineKind(StrEnum):
     USAGE = "usage"
     SURCHARGE = "surcharge"
     FEE = "fee"
+    RESERVATION = "reservation"
     COMMITMENT = "commitment"
     DISCOUNT = "discount"
     COUPON = "coupon"

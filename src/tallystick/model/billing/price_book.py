@@ -127,6 +127,24 @@ class Discount:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What customers of a plan can reserve: a unit of `per` in a region, of a kind, for `months` at a time.
+
+    `upfront` is due at its start, for each unit that can be used at once; `recurring` for each unit of `per`, used or not.
+    """
+
+    id: str
+    name: str
+    meter: str
+    per: str
+    months: int
+    region: str = ""
+    kind: str = ""
+    upfront: Fraction = Fraction(0)
+    recurring: Fraction = Fraction(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cycle:
     """A billing cycle: `count` units of `hour`, `day`, `week`, `month` or `year`, on the calendar or on an anniversary.
 
@@ -149,6 +167,7 @@ class Plan:
     fees: tuple[Fee, ...] = ()
     commitments: tuple[Commitment, ...] = ()
     discounts: tuple[Discount, ...] = ()
+    reservations: tuple[Offer, ...] = ()
     cycle: Cycle = field(default_factory=Cycle)
     default: bool = False
     rounding: Rounding = Rounding.HALF_UP

@@ -35,6 +35,8 @@ def _capped(draft: Draft, charged: dict[str, Fraction], most: Fraction) -> Draft
     used: dict[str, Fraction] = defaultdict(Fraction)
     for part in parts:
         used[part.resource_id] += part.quantity
+    for resource_id, _, units in draft.piece.covered:
+        used[resource_id] -= units
     whole = sum(used.values(), Fraction(0))
     if not whole:
         return draft

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from itertools import islice
 
-from tallystick.model.billing.price_book import Charge, Commitment, Discount, Fee, Plan, PriceBook
+from tallystick.model.billing.price_book import Charge, Commitment, Discount, Fee, Offer, Plan, PriceBook
 from tallystick.model.instants import iso
 from tallystick.rate.books.overlaps import overlaps
 from tallystick.rate.books.reader import UNREADABLE
@@ -70,11 +70,12 @@ def default_plan(books: Sequence[PriceBook], at_ns: int) -> str:
 
 
 def _plan_conflicts(plan: Plan) -> list[tuple[str, str, str]]:
-    parts: dict[str, Sequence[Fee | Charge | Commitment | Discount]] = {
+    parts: dict[str, Sequence[Fee | Charge | Commitment | Discount | Offer]] = {
         "fees": plan.fees,
         "charges": plan.charges,
         "commitments": plan.commitments,
         "discounts": plan.discounts,
+        "reservations": plan.reservations,
     }
     names = [f".{key}[{place}]" for key, some in parts.items() for place in range(len(some))]
     ids = [each.id for some in parts.values() for each in some]

@@ -11,6 +11,7 @@ from typing import Any
 from tallystick.model.billing.money import Rounding, exact_text
 from tallystick.model.billing.price_book import Charge, Commitment, Cycle, Discount, Fee, FeeTiming, Filters, Plan, PriceBook, Proration
 from tallystick.model.instants import iso
+from tallystick.rate.books.offers import write_offer
 from tallystick.rate.books.schema import CYCLES
 from tallystick.rate.models.registry import model_of
 
@@ -55,6 +56,7 @@ def _plan(plan: Plan) -> Document:
             "charges": [_charge(charge) for charge in plan.charges],
             "commitments": [_commitment(each) for each in plan.commitments],
             "discounts": [_discount(each) for each in plan.discounts],
+            "reservations": [_written(write_offer(each)) for each in plan.reservations],
         }
     )
 

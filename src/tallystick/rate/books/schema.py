@@ -8,12 +8,13 @@ from fractions import Fraction
 from tallystick.model.billing.money import MINOR_DIGITS, ROUNDINGS, Rounding, exact_text
 from tallystick.model.billing.price_book import Charge, Commitment, Cycle, Discount, Fee, FeeTiming, Filters, Plan, PriceBook, Proration
 from tallystick.rate.books.nodes import MappingNode, Node, ScalarNode, shown
+from tallystick.rate.books.offers import read_offer
 from tallystick.rate.books.reader import Fields, Reader
 from tallystick.rate.models.registry import MODELS
 from tallystick.rate.units import EVENT_METER, METER_UNITS, RATE_METER, unit_of, units_of
 
 BOOK_KEYS = ("book", "version", "effective_from", "effective_until", "corrects", "plans")
-PLAN_KEYS = ("id", "name", "currency", "cycle", "default", "rounding", "fees", "charges", "commitments", "discounts")
+PLAN_KEYS = ("id", "name", "currency", "cycle", "default", "rounding", "fees", "charges", "commitments", "discounts", "reservations")
 COMMITMENT_KEYS = ("id", "name", "minimum", "maximum", "charges", "prorate")
 DISCOUNT_KEYS = ("id", "name", "percent", "charges")
 FEE_KEYS = ("id", "name", "amount", "timing", "proration")
@@ -67,6 +68,7 @@ def _read_plan(reader: Reader, node: Node, place: str) -> Plan:
         charges=tuple(_read_charge(reader, item, at) for at, item in fields.items("charges", "charges")),
         commitments=tuple(_read_commitment(reader, item, at) for at, item in fields.items("commitments", "commitments")),
         discounts=tuple(_read_discount(reader, item, at) for at, item in fields.items("discounts", "discounts")),
+        reservations=tuple(read_offer(reader, item, at) for at, item in fields.items("reservations", "reservations")),
     )
 
 

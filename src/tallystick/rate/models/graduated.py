@@ -36,6 +36,10 @@ class GraduatedModel(QuantityModel):
         """`tiers`."""
         return {"tiers": write_tiers(self.tiers)}
 
+    def first_price(self) -> Fraction:
+        """That of the first tier."""
+        return self.tiers[0].unit_price
+
     def priced(self, piece: Slice, position: Position) -> tuple[Priced, ...]:
         """The ladder goes on where the slice before it ended."""
         tiers = scaled(self.tiers, position.active)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import ClassVar, Self
 
 from tallystick.model.billing.invoices import UsageEvent
@@ -42,6 +43,10 @@ class QuantityModel(PriceModel, ABC):
         """Why an event has no price by this model; empty if it has one."""
         del event
         return ""
+
+    def first_price(self) -> Fraction:
+        """What a unit costs on demand in the first tier: what is dearest is covered by reservations first. 0 if no unit has a price."""
+        return Fraction(0)
 
     @abstractmethod
     def priced(self, piece: Slice, position: Position) -> tuple[Priced, ...]:

@@ -50,6 +50,10 @@ class PackageModel(QuantityModel):
         counted = "" if self.counted is Counted.UP else self.counted.value
         return {"price": exact_text(self.price), "size": exact_text(self.size), "counted": counted}
 
+    def first_price(self) -> Fraction:
+        """What a unit costs in a full package."""
+        return self.price / self.size
+
     def packages(self, quantity: Fraction) -> int:
         """How many packages a quantity is: 250 in packages of 100 are 3 begun, 2 completed."""
         whole, rest = divmod(quantity, self.size)

@@ -57,6 +57,10 @@ class ThresholdModel(QuantityModel):
         levels = [{"from": exact_text(each.level), "multiplier": exact_text(each.multiplier)} for each in self.thresholds]
         return {"price": exact_text(self.price), "thresholds": levels}
 
+    def first_price(self) -> Fraction:
+        """The price below all thresholds."""
+        return self.price
+
     def priced(self, piece: Slice, position: Position) -> tuple[Priced, ...]:
         """The slice at its version's price and multiplier for the whole period's quantity."""
         reached = [each for each in self.thresholds if position.total >= each.level * position.active]

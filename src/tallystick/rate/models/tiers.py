@@ -29,6 +29,11 @@ class Tier:
     size: Fraction | None = None
     cap: Fraction | None = None
 
+    @property
+    def unit_price(self) -> Fraction:
+        """What a unit costs: of a full package its part."""
+        return self.price if self.size is None else self.price / self.size
+
     def counted(self, quantity: Fraction) -> Fraction:
         """What has the price: the quantity itself, or its packages begun. 25 in packages of 10 are 3."""
         return quantity if self.size is None else Fraction(-(-quantity // self.size))

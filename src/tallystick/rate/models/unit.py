@@ -42,6 +42,10 @@ class UnitModel(QuantityModel):
         """`price`."""
         return {"price": exact_text(self.price)}
 
+    def first_price(self) -> Fraction:
+        """The price."""
+        return self.price
+
     def priced(self, piece: Slice, position: Position) -> tuple[Priced, ...]:
         """Quantity x price, whatever came before."""
         del position

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import ClassVar, Self
 
 from tallystick.model.billing.invoices import Step
@@ -34,6 +35,10 @@ class VolumeModel(QuantityModel):
     def write(self) -> Mapping[str, object]:
         """`tiers`."""
         return {"tiers": write_tiers(self.tiers, VOLUME_KEYS)}
+
+    def first_price(self) -> Fraction:
+        """That of the first tier."""
+        return self.tiers[0].unit_price
 
     def priced(self, piece: Slice, position: Position) -> tuple[Priced, ...]:
         """The slice at its version's price for the whole period's quantity, and its share of the flat fee."""

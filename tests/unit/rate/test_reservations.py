@@ -1,0 +1,173 @@
+"""Reserved capacity: what it covers and costs, what is reported of it, and what cannot be agreed."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+
+from tallystick.invoice import runs
+from tallystick.invoice.assemble import assemble
+from tallystick.model.billing.contracts import Contract, Reservation
+from tallystick.model.billing.invoices import LineKind, Usage
+from tallystick.model.billing.price_book import PriceBook
+from tallystick.model.instants import HOUR_NS, iso, parse_iso
+from tallystick.rate.attribution import window_of
+from tallystick.rate.load import load_book
+from tallystick.rate.models.unit import UnitModel
+from tallystick.rate.rate import rate
+from tallystick.rate.reservations.agreements import reservation_refusals, reserved_from
+from tallystick.rate.reservations.matching import Match, matches
+from tallystick.rate.reservations.report import reservation_report
+from tallystick.rate.units import unit_of
+from tests.cases.reading import contract, read
+from tests.unit.rate.worlds import World, worlds
+
+EXAMPLES = settings(max_examples=50)
+
+BOOK = """
+book: b
+effective_from: 2026-01-01T00:00:00Z
+plans:
+  - id: p
+    currency: EUR
+    charges: [{id: cpu, meter: cpu.allocated, per: vcpu-hour, price: 0.01}]
+    fees: [{id: seat, amount: 31, timing: advance}, {id: support, amount: 10}]
+    reservations:
+      - {id: m4-1y, name: One year of m4, meter: cpu.allocated, per: vcpu-hour, region: eu, kind: m4, upfront: 20, recurring: 0.004}
+      - {id: month, meter: disk.allocated, per: GiB-hour, months: 1, recurring: 0.0001}
+"""
+
+
+def book() -> PriceBook:
+    """The book of this file."""
+    found, mistakes = load_book(BOOK, "b")
+    assert found is not None, mistakes
+    return found
+
+
+def bound(text: str) -> Contract:
+    """A contract written as in the text cases."""
+    return contract(read("case", "A contract.\n\n" + text))
+
+
+def matched(world: World, usage: Usage | None = None) -> tuple[Match, ...]:
+    """What is covered in a world."""
+    return matches(usage or world.usage, world.contract, world.books, window_of(world.contract, world.books, world.run))
+
+
+@EXAMPLES
+@given(worlds())
+def test_what_is_reserved_costs_what_was_declared_and_what_it_covers_nothing_more(world: World) -> None:
+    """With plain prices the bill without reservations is that with them, plus what they cover at its price, less what they cost."""
+    plan = world.books[0].plans[0]
+    plain = tuple(
+        replace(charge, model=UnitModel(price=Fraction(2)), free=Fraction(0), included=Fraction(0), cap=None)
+        for charge in plan.charges
+        if charge.meter and charge.meter != "network.rate"
+    )
+    books = (replace(world.books[0], plans=(replace(plan, charges=plain, commitments=(), discounts=()),)),)
+    with_them = rate(world.usage, world.contract, books, world.run)
+    without = rate(world.usage, replace(world.contract, reservations=()), books, world.run)
+    costs: dict[str, Fraction] = defaultdict(Fraction)
+    for each in world.contract.reservations:
+        start_ns, end_ns = world.contract.reserved(each)
+        held_ns = max(min(end_ns, world.run.period_end_ns) - max(start_ns, world.run.period_start_ns), 0)
+        costs[each.id] = each.quantity * held_ns / HOUR_NS * each.recurring
+    said = {line.charge_id: line.derivation.unrounded for line in with_them.lines if line.kind is LineKind.RESERVATION}
+    assert said == {name: amount for name, amount in costs.items() if amount}
+    used = {line.key: line for line in with_them.lines if line.kind is LineKind.USAGE}
+    for line in without.lines:
+        if line.kind is LineKind.USAGE:
+            covered = sum((step.before - step.after for step in used[line.key].derivation.steps if step.name == "reserved"), Fraction(0))
+            assert covered >= 0
+            assert used[line.key].derivation.unrounded == line.derivation.unrounded - covered * 2 >= 0
+
+
+@EXAMPLES
+@given(worlds())
+def test_an_hour_covers_no_more_than_was_reserved_or_used(world: World) -> None:
+    for match in matched(world):
+        taken: dict[str, Fraction] = defaultdict(Fraction)
+        for name, amount in (part for parts in match.covered.values() for part in parts):
+            taken[name] += amount
+        assert all(0 < amount <= match.capacity[name] for name, amount in taken.items())
+        whole = sum(taken.values(), Fraction(0))
+        assert whole == min(Fraction(match.used), sum(match.capacity.values(), Fraction(0)))
+    report = reservation_report(world.usage, world.contract, world.books, world.run)
+    assert all(0 <= each.utilization <= 1 for each in report.reservations)
+    assert all(each.coverage is None or 0 <= each.coverage <= 1 for each in report.usage)
+    units = {each.id: unit_of(each.meter, each.per) for each in world.contract.reservations}
+    covered = sum((units[each.reservation_id].base * each.covering for each in report.reservations), Fraction(0))
+    assert covered == sum((part[1] for match in matched(world) for parts in match.covered.values() for part in parts), Fraction(0))
+
+
+@EXAMPLES
+@given(worlds())
+def test_late_usage_changes_its_own_hour_only(world: World) -> None:
+    if not world.usage.hours:
+        return
+    late, *known = world.usage.hours
+    before = {(match.place, match.hour_ns): match for match in matched(world, replace(world.usage, hours=tuple(known)))}
+    after = {(match.place, match.hour_ns): match for match in matched(world)}
+    assert before.keys() == after.keys()
+    assert all(before[place, hour_ns] == after[place, hour_ns] for place, hour_ns in after if hour_ns != late.hour_ns)
+
+
+def test_an_upfront_part_in_the_middle_of_a_month_bills_nothing_else() -> None:
+    """Its run closes together with another subscription: what both used is billed once, and so are their fees."""
+    text = "== subscriptions\ns p 2026-05-01T00:00:00Z .. - covers vm1\nu p 2026-05-01T00:00:00Z .. 2026-06-15T12:00:00Z covers vm2\n"
+    text += "== reservations\nr s 1 cpu.allocated vcpu-hour eu m4 at 0.004 2026-06-15T12:00:00Z .. 2027-06-15T12:00:00Z upfront 20\n"
+    both, prices = bound(text), [book()]
+    found = runs.due(both, prices, parse_iso("2026-07-01T00:00:00Z"), parse_iso("2026-06-01T00:00:00Z"))
+    said = {}
+    for run in found:
+        made = assemble(rate(Usage(hours=(), attributes={}), both, prices, run), both, prices, run, invoice_id="i")
+        said[iso(run.closing_ns)[:10]] = [(line.subscription_id, line.charge_id, line.amount.text) for line in made.lines]
+    # 372 of 720 hours of July's month are 15.5 days of 24 h: 15.5 x 24 x 0.004.
+    assert said == {
+        "2026-06-15": [("u", "support", "4.83"), ("s", "r", "20.00")],
+        "2026-07-01": [("s", "support", "10.00"), ("s", "seat", "31.00"), ("s", "r", "1.49")],
+    }
+
+
+def test_an_offer_that_is_taken() -> None:
+    text = "== subscriptions\ns p 2026-01-01T00:00:00Z .. -\n"
+    both = bound(text)
+    year, month = book().plans[0].reservations
+    found = reserved_from(year, both.subscriptions[0], Fraction(8), parse_iso("2026-01-31T09:00:00Z"), "Europe/Berlin", reservation_id="r")
+    assert (iso(found.end_ns), found.upfront, found.recurring, found.region) == ("2027-01-31T09:00:00Z", 160, Fraction("0.004"), "eu")
+    assert reservation_refusals(found, both, [book()]) == ()
+    short = reserved_from(month, both.subscriptions[0], Fraction(8), parse_iso("2026-01-31T09:00:00Z"), "UTC", reservation_id="q")
+    assert iso(short.end_ns) == "2026-02-28T09:00:00Z"
+
+
+REFUSED = """
+quantity=0                        | quantity: 0 is not above 0
+recurring=-1                      | recurring: -1 is negative
+end_ns=2026-01-01T00:00:00Z       | end: 2026-01-01T00:00:00Z is not after the start 2026-02-01T00:00:00Z
+end_ns=2028-01-01T00:00:00Z       | end: 2028-01-01T00:00:00Z is after that of subscription 's', 2027-06-01T00:00:00Z
+start_ns=2025-12-01T00:00:00Z     | start: 2025-12-01T00:00:00Z is before that of subscription 's', 2026-01-01T00:00:00Z
+per=GiB-hour                      | per: 'GiB-hour' cannot be reserved of 'cpu.allocated'; there are: vcpu-hour
+meter=network.tx                  | per: 'vcpu-hour' cannot be reserved of 'network.tx'; there are: none
+id=taken                          | id: 'taken' exists
+id=cpu                            | id: 'cpu' is the id of what plan 'p' or a coupon of 's' bills
+subscription_id=t                 | subscription_id: 't' is no subscription of c
+"""
+
+
+@pytest.mark.parametrize("row", REFUSED.strip().splitlines())
+def test_what_cannot_be_agreed(row: str) -> None:
+    """One wrong field, and what is said of it."""
+    wrong, said = (part.strip() for part in row.split(" | "))
+    name, value = wrong.split("=")
+    text = "== subscriptions\ns p 2026-01-01T00:00:00Z .. 2027-06-01T00:00:00Z\n"
+    text += "== reservations\ntaken s 1 cpu.allocated vcpu-hour eu m4 at 0.004 2026-02-01T00:00:00Z .. 2027-02-01T00:00:00Z\n"
+    both = bound(text)
+    good: Reservation = replace(both.reservations[0], id="new")
+    assert reservation_refusals(good, both, [book()]) == ()
+    figure = Fraction(value) if name in ("quantity", "recurring") else parse_iso(value) if name.endswith("_ns") else value
+    assert reservation_refusals(replace(good, **{name: figure}), both, [book()]) == (said,)
