@@ -417,3 +417,10 @@ def test_every_route_is_in_the_docs_and_every_route_in_the_docs_is_there(world: 
     there = {f"{method} {route.path_format}" for route in world.app.state.routes for method in route.methods}
     assert [name for name in sorted(there) if f"`{name}`" not in written] == []
     assert set(re.findall(r"`((?:GET|POST|PUT|DELETE) /[^`?]*)`", written)) - there == set()
+
+
+def test_a_store_that_is_away_is_told_as_such(world: World) -> None:
+    world.store.transact(lambda tx: tx.run("ALTER TABLE customer RENAME TO customer_away"))
+    answer = world.ask("GET", "/v1/customers")
+    assert answer.headers["retry-after"] == "1"
+    is_problem(answer, 503, "unavailable")

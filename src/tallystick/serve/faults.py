@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -25,17 +26,20 @@ from tallystick.serve.problems import (
     RESOURCE_EXHAUSTED,
     TOO_LARGE,
     UNAUTHENTICATED,
+    UNAVAILABLE,
     UNKNOWN_FIELD,
     UNSUPPORTED_TYPE,
     Code,
     Problem,
     shown,
 )
+from tallystick.store.engine import STORE_OFF
 
 BY_STATUS = {code.status: code for code in (MALFORMED, NOT_FOUND, METHOD_NOT_ALLOWED, TOO_LARGE, UNSUPPORTED_TYPE)}
 KINDS = {"missing": MISSING_FIELD, "extra_forbidden": UNKNOWN_FIELD, "json_invalid": MALFORMED}
 PLACES = frozenset({"body", "query", "path", "header"})
 MOST_ERRORS = 50
+RETRY_AFTER_SECONDS = 1
 
 
 def answer_faults(app: FastAPI) -> None:
@@ -45,6 +49,8 @@ def answer_faults(app: FastAPI) -> None:
     app.add_exception_handler(Busy, _busy)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
+    for away in STORE_OFF:
+        app.add_exception_handler(away, _away)
     app.add_exception_handler(Exception, _bug)
 
 
@@ -98,6 +104,13 @@ def _methods(request: Request) -> list[str]:
 
 def _length(request: Request) -> str:
     return request.headers.get("content-length", "")
+
+
+def _away(request: Request, error: Exception) -> Response:
+    """The database restarts, is busy or full: nothing was changed, and the same request may do later. The log has the trace."""
+    logging.getLogger("uvicorn.error").error("the store failed at %s", request.url.path, exc_info=error)
+    detail = f"the store failed: {type(error).__name__}; nothing was changed"
+    return problem_response(Problem(UNAVAILABLE, detail), {"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
 def _bug(_request: Request, _error: Exception) -> Response:

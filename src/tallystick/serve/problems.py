@@ -34,6 +34,7 @@ UNSUPPORTED_TYPE = Code(name="unsupported_media_type", status=415, title="The bo
 RESOURCE_EXHAUSTED = Code(name="resource_exhausted", status=429, title="Not now: too much is under way")
 INTERNAL = Code(name="internal", status=500, title="The server failed")
 NOT_READY = Code(name="not_ready", status=503, title="The server is not ready")
+UNAVAILABLE = Code(name="unavailable", status=503, title="The store is away")
 
 CODES = (
     INVALID,
@@ -51,6 +52,7 @@ CODES = (
     RESOURCE_EXHAUSTED,
     INTERNAL,
     NOT_READY,
+    UNAVAILABLE,
 )
 """Every code that the API answers with."""
 

@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar, cast
 import psycopg
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from tallystick.store.turnstile import Turnstile
@@ -38,6 +38,8 @@ SQLITE_PRAGMAS = (
 )
 STORE_AWAY = (sqlite3.OperationalError, psycopg.OperationalError, psycopg.InterfaceError, DBAPIError)
 """What is raised while the database is away, busy or full: it is nobody's row that is at fault."""
+STORE_OFF = (sqlite3.OperationalError, psycopg.OperationalError, psycopg.InterfaceError, OperationalError, InterfaceError)
+"""Of those, what is never a fault of the statement's own values."""
 RETRIED_STATES = frozenset({"40P01", "40001"})
 MOST_ATTEMPTS = 8
 COPY_HEAD, COPY_END = b"PGCOPY\n\xff\r\n\x00" + bytes(8), b"\xff\xff"
