@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from tallystick.app.access import Access
+from tallystick.app.answers.comparing import compare_books
 from tallystick.app.answers.conflicts import resolve_conflict
 from tallystick.app.answers.late import decide_late
 from tallystick.app.answers.percentiles import usage_percentiles
@@ -469,6 +470,7 @@ def services(store: Store, clock: StandingClock) -> Services:
         read_book=standing.read_book,
         add_book=standing.add_book,
         activate_book=standing.activate_book,
+        compare_books=lambda place, before, after: compare_books(store, place, before, after),
         subscribe=standing.subscribe,
         end_subscription=standing.end_subscription,
         preview_invoice=standing.preview,

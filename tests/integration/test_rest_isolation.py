@@ -49,6 +49,10 @@ BODIES: dict[str, tuple[dict[str, Any], ...]] = {
     "declare_fact": ({"name": "Taken"}, {"customer_id": "acme"}, {"customer_id": "rival-customer"}, {"deleted": True}),
     "add_price_book": ({"plans": {}},),
     "activate_price_book": ({},),
+    "compare_price_books": (
+        {"after": {"book": "rival-book"}},
+        {"before": {"book": "main", "version": 1}, "after": {"book": "rival-book", "version": 1}},
+    ),
     "estimate": ({"vcpus": "1", "memory_gib": "1"}, {"vcpus": "1", "memory_gib": "1", "plan": "RIVAL-SECRET"}),
     "preview_invoice": ({"customer_id": "globex"}, {"customer_id": "rival-customer"}),
     "create_key": ({"role": "customer", "customers": ["globex"]}, {"role": "agent"}),
@@ -95,6 +99,7 @@ READS_ALL = READS_OWN | {
     "show_seller",
     "list_price_books",
     "show_price_book",
+    "compare_price_books",
 }
 WRITES = {
     "create_customer",

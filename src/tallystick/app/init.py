@@ -18,7 +18,7 @@ from tallystick.store.schema_version import migrate, newest_version
 from tallystick.store.store import Store, open_store
 
 ACTOR = "tally init"
-DEFAULT_BOOK = "default.yaml"
+DEFAULT_BOOK = "examples/default.yaml"
 FIRST_VERSION = 1
 FIRST_KEY = "first admin key"
 

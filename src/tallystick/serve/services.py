@@ -15,6 +15,7 @@ from tallystick.model.billing.contracts import Subscription
 from tallystick.model.billing.invoices import Invoice, Line
 from tallystick.model.billing.money import Money
 from tallystick.model.billing.price_book import PriceBook
+from tallystick.model.billing.price_changes import PriceChange
 from tallystick.model.records import UsageRecord
 from tallystick.store.records import Conflict
 from tallystick.store.retention.too_late import LateBatch
@@ -36,6 +37,38 @@ class BookReading:
 
     book: PriceBook | None
     mistakes: tuple[BookMistake, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookChoice:
+    """Which version of a price book is meant: a stored one (`version` None: the last in force), or a `book` that was sent."""
+
+    book_id: str = ""
+    version: int | None = None
+    book: PriceBook | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TouchedPlan:
+    """A plan of which something changes, and whom it prices: subscriptions that have not ended when the later version begins.
+
+    `default`: it also prices what no subscription covers.
+    """
+
+    plan_id: str
+    default: bool
+    subscriptions: int
+    customer_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """What the second of two versions of a price book says otherwise than the first, and for whom."""
+
+    before: PriceBook
+    after: PriceBook
+    changes: tuple[PriceChange, ...]
+    plans: tuple[TouchedPlan, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,6 +274,7 @@ class Services:
     - `read_book(text)`: a price-book document (YAML, or the same as JSON) checked; nothing is stored.
     - `add_book(place, actor, text)`: the same, and without mistakes stored as the next draft of its id (`book.version` says which).
     - `activate_book(place, actor, book_id, version)`: the draft in force from its `effective_from`; `conflict` if it is no draft.
+    - `compare_books(place, before, after)`: what `after` changes; without `before`, against the version that it would follow.
     - `subscribe(place, actor, subscription)`: stored, or refused: unknown customer or plan, a tie of coverage.
     - `end_subscription(place, actor, subscription_id, end_ns)`: ended; the same end again is no change, another is `conflict`.
     - `preview_invoice(place, customer_id, at_ns)`: the draft invoices of the periods open at `at_ns`, usage up to then; nothing is stored.
@@ -263,6 +297,7 @@ class Services:
     read_book: Callable[[str], BookReading]
     add_book: Callable[[Place, str, str], BookReading]
     activate_book: Callable[[Place, str, str, int], PriceBook]
+    compare_books: Callable[[Place, BookChoice | None, BookChoice], Comparison]
     subscribe: Callable[[Place, str, Subscription], Subscription]
     end_subscription: Callable[[Place, str, str, int], Subscription]
     preview_invoice: Callable[[Place, str, int], tuple[Invoice, ...]]

@@ -182,7 +182,7 @@ def test_any_book_is_read_as_it_is_written(world: World) -> None:
 
 def test_the_shipped_book() -> None:
     """P3's tiers with one default, and what was really used."""
-    text = files("tallystick.rate").joinpath("books/default.yaml").read_text(encoding="utf-8")
+    text = files("tallystick.rate").joinpath("books/examples/default.yaml").read_text(encoding="utf-8")
     shipped = book(text)
     assert [plan.id for plan in shipped.plans] == ["standard", "premium", "enterprise", "measured"]
     assert [plan.id for plan in shipped.plans if plan.default] == ["standard"]

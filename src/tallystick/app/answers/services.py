@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from tallystick.app.answers.comparing import compare_books
 from tallystick.app.answers.conflicts import resolve_conflict
 from tallystick.app.answers.explaining import explain_line
 from tallystick.app.answers.late import change_of, decide_late
@@ -53,6 +54,7 @@ def services_of(
         read_book=read_book,
         add_book=lambda place, actor, text: add_book(store, place, actor, text),
         activate_book=lambda place, actor, book_id, version: activate_book(store, place, actor, book_id, version),
+        compare_books=lambda place, before, after: compare_books(store, place, before, after),
         subscribe=lambda place, actor, subscription: subscribe(store, place, actor, subscription),
         end_subscription=lambda place, actor, subscription_id, end_ns: end_subscription(store, place, actor, subscription_id, end_ns),
         preview_invoice=lambda place, customer_id, at_ns: preview_invoice(store, ids, place, customer_id, at_ns),

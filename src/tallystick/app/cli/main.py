@@ -8,7 +8,7 @@ from collections.abc import Callable
 import typer
 
 from tallystick import __version__
-from tallystick.app.cli import agent, doctor, processes, retention, simulate, stores
+from tallystick.app.cli import agent, books, doctor, processes, retention, simulate, stores
 from tallystick.app.cli.client import RefusedError
 from tallystick.app.cli.nouns import absences, conflicts, customers, invoices, keys, prices, resources, subscriptions, too_late, usage
 from tallystick.app.cli.output import FAILED, refused
@@ -40,6 +40,8 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(customers.app, name="customer")
 app.add_typer(resources.app, name="resource")
 app.add_typer(subscriptions.app, name="subscription")
+for command in (books.new, books.lint, books.diff):
+    prices.app.command()(command)
 app.add_typer(prices.app, name="price")
 app.command()(usage.usage)
 app.command()(usage.gaps)

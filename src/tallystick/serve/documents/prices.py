@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
 
 from tallystick.model.billing.invoices import Line
-from tallystick.model.billing.price_book import BookState
+from tallystick.model.billing.money import decimal_text
+from tallystick.model.billing.price_book import BookState, PriceBook
+from tallystick.model.billing.price_changes import ChangeKind, PriceChange
+from tallystick.model.instants import iso
 from tallystick.serve.documents.values import DecimalText, Document, Exact, Id, ShownInstant, ShownMoney, exact, shown_money
-from tallystick.serve.services import BookMistake, Estimate, EstimateRequest
+from tallystick.serve.services import BookMistake, Comparison, Estimate, EstimateRequest, TouchedPlan
+
+LISTED = 100
+"""How many customers of a plan are named."""
 
 
 class ShownMistake(Document):
@@ -37,6 +46,74 @@ class ShownBook(Document):
     digest: str
     plans: tuple[str, ...]
     text: str | None = None
+
+
+class ChosenBook(Document):
+    """A version of a price book: a stored one by `book` and `version` (without it, the last in force), or the `text` of one."""
+
+    book: Id | None = None
+    version: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
+    text: str | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.book is None) == (self.text is None) or (self.text is not None and self.version is not None):
+            raise ValueError("a version is named by book and version, or given as text")
+        return self
+
+
+class NewComparison(Document):
+    """What is to be compared. Without `before`: the version that `after` would follow."""
+
+    before: ChosenBook | None = None
+    after: ChosenBook
+
+
+class ComparedBook(Document):
+    """A version of a price book that was compared; 0 is one that was sent and says no version."""
+
+    id: str
+    version: int
+    effective_from: ShownInstant
+
+
+class ShownChange(Document):
+    """One difference. `plan_id` is empty for a key of the book, `part` (charge, fee, commitment, discount) for one of a plan.
+
+    `key` is empty for what is added or removed whole. `percent` is the change of a number, to two decimals.
+    """
+
+    plan_id: str
+    part: str
+    id: str
+    key: str
+    kind: ChangeKind
+    before: str
+    after: str
+    percent: str | None
+    text: str
+
+
+class ShownTouchedPlan(Document):
+    """A plan of which something changes, with the subscriptions to it that have not ended when the later version begins.
+
+    `default`: it also prices what no subscription covers. `customer_ids` are the first 100 of `customers`.
+    """
+
+    plan_id: str
+    default: bool
+    subscriptions: int
+    customers: int
+    customer_ids: tuple[str, ...]
+
+
+class ShownComparison(Document):
+    """What a version changes, key by key and in words, and for whom."""
+
+    before: ComparedBook
+    after: ComparedBook
+    changes: tuple[ShownChange, ...]
+    plans: tuple[ShownTouchedPlan, ...]
 
 
 class NewEstimate(Document):
@@ -87,6 +164,44 @@ class ShownEstimate(Document):
 def shown_mistake(mistake: BookMistake) -> ShownMistake:
     """A mistake as a document."""
     return ShownMistake(line=mistake.line, field=mistake.field, found=mistake.found, allowed=mistake.allowed)
+
+
+def shown_comparison(found: Comparison) -> ShownComparison:
+    """A comparison as a document."""
+    return ShownComparison(
+        before=_compared(found.before),
+        after=_compared(found.after),
+        changes=tuple(map(_change, found.changes)),
+        plans=tuple(map(_touched, found.plans)),
+    )
+
+
+def _compared(book: PriceBook) -> ComparedBook:
+    return ComparedBook(id=book.id, version=book.version, effective_from=iso(book.effective_from_ns))
+
+
+def _change(change: PriceChange) -> ShownChange:
+    return ShownChange(
+        plan_id=change.plan_id,
+        part=change.part,
+        id=change.id,
+        key=change.key,
+        kind=change.kind,
+        before=change.before,
+        after=change.after,
+        percent=None if change.percent is None else decimal_text(change.percent, 2),
+        text=change.text,
+    )
+
+
+def _touched(plan: TouchedPlan) -> ShownTouchedPlan:
+    return ShownTouchedPlan(
+        plan_id=plan.plan_id,
+        default=plan.default,
+        subscriptions=plan.subscriptions,
+        customers=len(plan.customer_ids),
+        customer_ids=plan.customer_ids[:LISTED],
+    )
 
 
 def shown_estimate(estimate: Estimate) -> ShownEstimate:

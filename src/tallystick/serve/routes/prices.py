@@ -8,12 +8,23 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi import Path as InPath
 
 from tallystick.model.instants import iso
-from tallystick.serve.documents.prices import CheckedBook, NewEstimate, ShownBook, ShownEstimate, shown_estimate, shown_mistake
+from tallystick.serve.documents.prices import (
+    CheckedBook,
+    ChosenBook,
+    NewComparison,
+    NewEstimate,
+    ShownBook,
+    ShownComparison,
+    ShownEstimate,
+    shown_comparison,
+    shown_estimate,
+    shown_mistake,
+)
 from tallystick.serve.documents.values import Id, Listing, shown_instant
 from tallystick.serve.guard import GuardedRoute, Reader, ReaderOfAll, Writer
 from tallystick.serve.pages import Cursor, Limit, read_cursor, write_cursor
 from tallystick.serve.problems import INVALID, MALFORMED, Problem, not_found
-from tallystick.serve.services import BookReading
+from tallystick.serve.services import BookChoice, BookReading
 from tallystick.store.contracts import StoredBook
 
 router = APIRouter(prefix="/v1", route_class=GuardedRoute, tags=["prices"])
@@ -58,6 +69,13 @@ def add_price_book(
     if reading.book is None:
         raise _mistaken(reading)
     return _shown(_stored(call, reading.book.id, reading.book.version), whole=True)
+
+
+@router.post("/price-books/diff", summary="What a version of a price book changes, and for whom")
+def compare_price_books(call: ReaderOfAll, wanted: NewComparison) -> ShownComparison:
+    """Key by key and in words: plans, charges, fees, tiers, dates; with the subscriptions to the plans that change. Nothing is stored."""
+    before = None if wanted.before is None else _choice(call, wanted.before)
+    return shown_comparison(call.desk.services.compare_books(call.place, before, _choice(call, wanted.after)))
 
 
 @router.get("/price-books", summary="The versions of all price books")
@@ -109,6 +127,15 @@ def _shown(stored: StoredBook, *, whole: bool) -> ShownBook:
         plans=tuple(plan.id for plan in book.plans),
         text=stored.text if whole else None,
     )
+
+
+def _choice(call: ReaderOfAll, chosen: ChosenBook) -> BookChoice:
+    if chosen.text is None:
+        return BookChoice(book_id=chosen.book or "", version=chosen.version)
+    reading = call.desk.services.read_book(chosen.text)
+    if reading.book is None:
+        raise _mistaken(reading)
+    return BookChoice(book=reading.book)
 
 
 def _mistaken(reading: BookReading) -> Problem:

@@ -10,7 +10,7 @@ import typer
 
 from tallystick.app.cli.client import Json, connect, segment
 from tallystick.app.cli.nouns.arguments import Limit
-from tallystick.app.cli.output import FAILED, AsJson, fail, print_json, print_table
+from tallystick.app.cli.output import AsJson, fail, print_json, print_table
 
 app = typer.Typer(help="The price book, in versions.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -29,26 +29,6 @@ def read(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         fail(f"FILE = {str(path)!r}: {error}", code=2)
-
-
-@app.command()
-def lint(document: Document, as_json: AsJson = False) -> None:
-    """Check a price book and store nothing: every mistake at once, by line.
-
-    \b
-    Example:
-        tally price lint book.yaml
-    """
-    answer = connect().post_text("/v1/price-books", read(document), MEDIA_TYPE, lint=True)
-    mistakes = answer["mistakes"]
-    if as_json:
-        print_json(answer)
-    else:
-        for mistake in mistakes:
-            typer.echo(f"{document}:{mistake['line']}: {mistake['field']} = {mistake['found']}: {mistake['allowed']}")
-        typer.echo(f"{document}: {len(mistakes)} mistakes" if mistakes else f"{document}: a price book without mistakes")
-    if mistakes:
-        raise typer.Exit(FAILED)
 
 
 @app.command()

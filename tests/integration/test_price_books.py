@@ -1,0 +1,111 @@
+"""Price books from the first file to what a version changes: the command line without a server, and the server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from tallystick.app.cli.main import app
+from tests.integration.rest_world import World, fill, is_problem, open_world
+
+
+def tally(*words: str) -> Result:
+    return CliRunner().invoke(app, ["price", *words], env={"TALLY_URL": "http://127.0.0.1:9"})
+
+
+def test_from_an_example_to_what_it_changes_without_a_server(tmp_path: Path) -> None:
+    first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
+    assert tally("new", str(first)).exit_code == 0
+    assert tally("new").stdout == first.read_text()
+    assert tally("lint", str(first)).stdout == f"{first}: a price book without mistakes\n"
+    second.write_text(first.read_text().replace("price: 0.01\n", "price: 0.012\n"))
+    told = tally("diff", str(first), str(second)).stdout.splitlines()
+    assert told[1:] == ["plan small", "  charge vcpu: price: 0.01 -> 0.012 USD per vcpu-hour (+20 %)"]
+    assert tally("diff", str(first), str(first)).stdout.splitlines()[1:] == ["nothing changes"]
+    compared = json.loads(tally("diff", str(first), str(second), "--json").stdout)
+    assert (compared["changes"][0]["key"], compared["changes"][0]["percent"], compared["plans"]) == ("price", "20", None)
+
+
+def test_every_mistake_is_told_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "book.yaml"
+    path.write_text(tally("new").stdout.replace("price: 0.01\n", "price: -1\n").replace("currency: USD", "currency: EURO"))
+    linted = tally("lint", str(path))
+    assert linted.exit_code == 1
+    assert [line.partition(": found")[0] for line in linted.stderr.splitlines()] == [
+        f"{path}:20: plans[0].currency",
+        f"{path}:37: plans[0].charges[0].price",
+    ]
+    assert [each["field"] for each in json.loads(tally("lint", str(path), "--json").stdout)["mistakes"]] == [
+        "plans[0].currency",
+        "plans[0].charges[0].price",
+    ]
+    assert tally("diff", str(path), str(path)).exit_code == 1
+
+
+def test_the_examples_are_listed_and_nothing_is_overwritten(tmp_path: Path) -> None:
+    listed = json.loads(tally("new", "--list", "--json").stdout)
+    assert listed[0] == {"example": "starter", "what": "A price book to begin with: one plan for machines by their size"}
+    path = tmp_path / "book.yaml"
+    path.write_text("mine")
+    refused = tally("new", str(path))
+    assert (refused.exit_code, path.read_text()) == (2, "mine")
+    assert "File exists" in refused.stderr
+    assert "there are: starter, " in tally("new", "--example", "none").stderr
+    assert "BOOK@VERSION" in tally("diff", "default@x").stderr
+
+
+@pytest.fixture
+def world(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Iterator[World]:
+    filled = tmp_path_factory.mktemp("filled")
+    fill(filled)
+    made = open_world(filled, tmp_path, real=True)
+    yield made
+    made.store.close()
+
+
+BOOK = """\
+book: main
+effective_from: {start}
+plans:
+  - id: standard
+    currency: EUR
+    default: true
+    charges: [{{id: cpu, meter: cpu.used, per: core-hour, price: {price}}}]
+"""
+
+
+def test_what_a_version_changes_and_for_whom(world: World) -> None:
+    yaml = {"Content-Type": "application/yaml"}
+    second, third = BOOK.format(start="2026-01-01", price=0.1), BOOK.format(start="2026-06-01", price=0.2)
+    version = world.ask("POST", "/v1/price-books", content=second, headers=yaml).json()["version"]
+    path = f"/v1/price-books/main/versions/{version}"
+    assert world.ask("POST", f"{path}/activate", json={}).json()["state"] == "active"
+    told = world.ask("POST", "/v1/price-books/diff", json={"after": {"text": third}}).json()
+    assert (told["before"]["version"], told["after"]["version"]) == (version, 0)
+    assert [change["text"] for change in told["changes"]] == [
+        "effective_from: 2026-01-01T00:00:00Z -> 2026-06-01T00:00:00Z",
+        "charge cpu: price: 0.1 -> 0.2 EUR per core-hour (+100 %)",
+    ]
+    plan = told["plans"][0]
+    assert (plan["plan_id"], plan["default"], plan["subscriptions"], plan["customers"]) == ("standard", True, 2, 2)
+    assert plan["customer_ids"] == ["acme", "globex"]
+    stored = {"before": {"book": "main", "version": version}, "after": {"text": third}}
+    assert world.ask("POST", "/v1/price-books/diff", json=stored).json() == told
+    assert world.ask("POST", "/v1/price-books/diff", json=stored | {"after": {"book": "main"}}).json()["changes"] == []
+
+
+def test_what_cannot_be_compared_is_named(world: World) -> None:
+    is_problem(world.ask("POST", "/v1/price-books/diff", json={"after": {"book": "none"}}), 404, "not_found", "book", "none")
+    missing = {"after": {"book": "main", "version": 7}}
+    is_problem(world.ask("POST", "/v1/price-books/diff", json=missing), 404, "not_found", "version", "main version 7")
+    nothing_before = {"after": {"text": BOOK.format(start="2026-01-01", price=1).replace("main", "other")}}
+    is_problem(world.ask("POST", "/v1/price-books/diff", json=nothing_before), 422, "invalid", "before")
+    wrong = {"after": {"text": BOOK.format(start="2026-01-01", price=-1)}}
+    told = is_problem(world.ask("POST", "/v1/price-books/diff", json=wrong), 422, "invalid", "plans[0].charges[0].price", "-1")
+    assert told["mistakes"][0]["line"] == 7
+    both = {"after": {"book": "main", "text": "x"}}
+    is_problem(world.ask("POST", "/v1/price-books/diff", json=both), 422, "invalid", "after")
