@@ -5,14 +5,27 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
-from tallystick.model.billing.contracts import Contract, Coupon, Coverage, Customer, Reservation, Seller, Subscription
+from tallystick.model.billing.contracts import (
+    AgreedTier,
+    Change,
+    Contract,
+    Coupon,
+    Coverage,
+    Customer,
+    Override,
+    Pause,
+    Reservation,
+    Seller,
+    Subscription,
+)
 from tallystick.model.billing.invoices import MarketPrice, Usage, UsageEvent
 from tallystick.model.billing.money import parse_money
-from tallystick.model.billing.price_book import PriceBook
+from tallystick.model.billing.price_book import Commitment, PriceBook
 from tallystick.model.instants import CELL_NS, CELLS_PER_HOUR, HOUR_NS, LATEST_NS, hour_start, parse_iso
 from tallystick.model.resources import SIZES, Attributes
 from tallystick.model.usage import UsageHour
@@ -104,6 +117,7 @@ def contract(case: Case) -> Contract:
         name, plan, start, _, end, *anchor = terms.split()
         words = covers.split()
         labels = dict(word.split("=") for word in words if "=" in word)
+        agreed = [row.split()[1:] for row in case.rows["agreed"] if row.split()[0] == name]
         subscriptions.append(
             Subscription(
                 id=name,
@@ -114,6 +128,7 @@ def contract(case: Case) -> Contract:
                 anchor_ns=parse_iso(anchor[1]) if anchor else None,
                 covers=Coverage(resources=tuple(word for word in words if "=" not in word), labels=labels),
                 coupons=tuple(_coupon(row) for row in case.rows["coupons"] if row.split()[0] == name),
+                **_agreed(agreed),
             )
         )
     customer = Customer(id="c", name="Customer", currency=case.settings.get("currency", "USD"), time_zone=case.settings.get("zone", "UTC"))
@@ -142,6 +157,38 @@ def _reservation(row: str) -> Reservation:
         upfront=Fraction(upfront[1]) if upfront else Fraction(0),
         recurring=Fraction(recurring),
     )
+
+
+def _agreed(rows: list[list[str]]) -> dict[str, Any]:
+    """What became otherwise, or is beside the plan: the rows of `== agreed` without the subscription that they are of."""
+    found: dict[str, Any] = {"changes": (), "pauses": (), "commitments": ()}
+    overrides: dict[str, Override] = {}
+    for kind, *words in rows:
+        *plain, made = words if len(words) > 2 and words[-2] == "made" else (*words, "", "")
+        plain = [word for word in plain if word not in ("made", "..", "until", "")]
+        at_ns = parse_iso(made or plain[-1]) if kind in ("change", "pause", "cancelled") else 0
+        if kind == "change":
+            found["changes"] += (Change(plan_id=plain[0], at_ns=parse_iso(plain[1]), made_ns=at_ns),)
+        elif kind == "pause":
+            begin, end = map(parse_iso, plain)
+            found["pauses"] += (Pause(from_ns=begin, until_ns=end, made_ns=begin, resumed_ns=end),)
+        elif kind == "cancelled":
+            found["cancelled_ns"] = at_ns
+        elif kind == "trial":
+            found["trial_end_ns"] = parse_iso(plain[0])
+        elif kind == "minimum":
+            found["commitments"] += (Commitment(id=plain[0], name=plain[0], minimum=Fraction(plain[1]), charges=tuple(plain[2:])),)
+        else:
+            override = overrides.get(plain[0], Override(charge_id=plain[0]))
+            value: Any = tuple(map(_tier, plain[1:])) if kind == "tiers" else Fraction(plain[1])
+            overrides[plain[0]] = replace(override, **{kind: value})
+    return {**found, "overrides": tuple(overrides.values())}
+
+
+def _tier(word: str) -> AgreedTier:
+    """`100:0.02`, the last `-:0.01`."""
+    up_to, price = word.split(":")
+    return AgreedTier(up_to=None if up_to == "-" else Fraction(up_to), price=Fraction(price))
 
 
 def _coupon(row: str) -> Coupon:

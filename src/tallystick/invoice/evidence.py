@@ -50,7 +50,7 @@ def evidence_of(usage: Usage, contract: Contract, books: Sequence[PriceBook], ru
     kept = tuple(
         each for each in contract.subscriptions if each.start_ns < horizon_ns and (each.end_ns is None or each.end_ns > from_ns - CELL_NS)
     )
-    plans = {each.plan_id for each in kept if reservations or each.id in run.subscription_ids}
+    plans = {plan_id for each in kept if reservations or each.id in run.subscription_ids for plan_id in each.plan_ids}
     return Evidence(
         usage=Usage(
             hours=tuple(sorted(hours, key=lambda hour: (hour.resource_id, hour.hour_ns))),

@@ -15,6 +15,8 @@ from tallystick.model.billing.invoices import Evidence, Invoice, Line, LineKind,
 from tallystick.model.billing.money import Money, Rounding, exact_text, round_parts
 from tallystick.model.billing.price_book import PriceBook
 
+CHARGED = frozenset({LineKind.USAGE, LineKind.SURCHARGE})
+
 Rate = Callable[[Usage, Contract, Sequence[PriceBook], Run], RatingResult]
 """The one formula, handed in: `rate.rate.rate`."""
 
@@ -73,7 +75,8 @@ def verify_sums(invoice: Invoice, evidence: Evidence) -> tuple[Difference, ...]:
     found = [difference for line in invoice.lines for difference in verify_line(line)]
     charges: dict[tuple[str, str], list[Line]] = defaultdict(list)
     for line in invoice.lines:
-        charges[line.subscription_id, line.charge_id].append(line)
+        # A charge is rounded once over its lines; what is beside them (a fee, a true-up, a discount) once by itself.
+        charges[line.subscription_id, line.charge_id if line.kind in CHARGED else line.key].append(line)
     for lines in charges.values():
         found += verify_charge(lines, _rounding(lines[0], evidence))
     strange = [line for line in invoice.lines if line.amount.currency != invoice.currency]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from tallystick.model.billing.contracts import Contract, Reservation, Run
 from tallystick.model.billing.invoices import Derivation, Line, LineKind, Step, line_key
 from tallystick.model.billing.money import Rounding, exact_text, round_minor
+from tallystick.model.billing.phases import plan_at
 from tallystick.model.billing.price_book import PriceBook, price_spans
 from tallystick.model.instants import CELL_NS, cell_start
 
@@ -28,7 +29,8 @@ def _line(contract: Contract, reservation: Reservation, books: Sequence[PriceBoo
     start_ns, end_ns = contract.reserved(reservation)
     bearer = next(each for each in contract.subscriptions if each.id == reservation.subscription_id)
     begin_ns = cell_start(start_ns)
-    span = next(iter(price_spans(books, bearer.plan_id, begin_ns, begin_ns + CELL_NS)), None)
+    plan_id = plan_at(bearer, start_ns)
+    span = next(iter(price_spans(books, plan_id, begin_ns, begin_ns + CELL_NS)), None)
     rounding = Rounding.HALF_UP if span is None else span.plan.rounding
     amount = round_minor(reservation.upfront, run.currency, rounding)
     text = f"upfront {exact_text(reservation.upfront)} {run.currency}, rounded once, {rounding}, is {amount.text} {amount.currency}"
@@ -39,7 +41,7 @@ def _line(contract: Contract, reservation: Reservation, books: Sequence[PriceBoo
         subscription_id=reservation.subscription_id,
         charge_id=reservation.id,
         group=(),
-        plan_id=bearer.plan_id,
+        plan_id=plan_id,
         book_id="" if span is None else span.book.id,
         book_version=0 if span is None else span.book.version,
         tier=1,

@@ -8,18 +8,20 @@ from fractions import Fraction
 from itertools import pairwise
 
 from tallystick.model.billing.contracts import Contract, Coverage, Run, Subscription
-from tallystick.model.billing.price_book import PriceBook, PriceSpan, price_spans
+from tallystick.model.billing.phases import paused_cells, phases, plan_spans
+from tallystick.model.billing.price_book import PriceBook, PriceSpan
 from tallystick.model.calendar import month_of
 from tallystick.model.instants import CELL_NS, cell_end, cell_start
 from tallystick.model.resources import Attributes
+from tallystick.rate.terms.overrides import agreed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
     """What is rated: whole cells [from_ns, until_ns) of a period, with the subscriptions of the run and their price versions.
 
-    `prices` holds the versions of each subscription's plan over the whole period: their ordinals do not change with the
-    closing instant.
+    `prices` holds the versions of each subscription's plans over the whole period, with what it agreed otherwise: their
+    ordinals do not change with the closing instant.
     """
 
     from_ns: int
@@ -37,8 +39,8 @@ class Window:
 class Span:
     """Cells [from_ns, until_ns) of one resource in which nothing changes that prices depend on.
 
-    `price` is None when no version of the plan is in force; `ordinal` is the version's place in the period, from 1.
-    `tied` names the subscriptions that claim these cells with equal right; `month_ns` is the length of their month.
+    `price` is None when no version of the plan is in force, or the subscription is `paused`; `ordinal` is the version's place in
+    the period, from 1. `tied` names the subscriptions that claim these cells with equal right; `month_ns` is the length of their month.
     """
 
     resource_id: str
@@ -50,6 +52,7 @@ class Span:
     attributes: Attributes
     month_ns: int
     tied: tuple[str, ...] = ()
+    paused: bool = False
 
 
 def window_of(contract: Contract, books: Sequence[PriceBook], run: Run) -> Window:
@@ -67,16 +70,29 @@ def window_of(contract: Contract, books: Sequence[PriceBook], run: Run) -> Windo
         raise ValueError(f"run {run.key}: its period [{run.period_start_ns}, {run.period_end_ns}) is not made of whole cells")
     # What is in a run for fees in advance or an upfront part has its usage billed by its own period's run.
     rated = [known[each] for each in run.subscription_ids if run.closes(known[each])]
-    prices = {each.id: price_spans(books, each.plan_id, run.period_start_ns, run.period_end_ns) for each in rated}
+    prices = {each.id: prices_of(each, books, run.period_start_ns, run.period_end_ns) for each in rated}
     until_ns = min(run.period_end_ns, cell_end(run.closing_ns))
     return Window(from_ns=run.period_start_ns, until_ns=until_ns, contract=contract, run=run, prices=prices)
 
 
+def prices_of(subscription: Subscription, books: Sequence[PriceBook], from_ns: int, until_ns: int) -> tuple[PriceSpan, ...]:
+    """The versions of a subscription's plans in cells [from_ns, until_ns), with what it agreed otherwise."""
+    return tuple(agreed(span, subscription) for span in plan_spans(subscription, books, from_ns, until_ns))
+
+
 def active_share(subscription: Subscription, run: Run) -> Fraction:
-    """The part of the run's period in which a subscription is in force, by exact instants: 1 for all of it."""
-    start_ns = max(subscription.start_ns, run.period_start_ns)
-    end_ns = run.period_end_ns if subscription.end_ns is None else min(subscription.end_ns, run.period_end_ns)
-    return Fraction(max(end_ns - start_ns, 0), run.period_end_ns - run.period_start_ns)
+    """The part of the run's period in which a subscription is in force and not paused, by exact instants: 1 for all of it."""
+    found = phases(subscription, run.period_start_ns, run.period_end_ns)
+    return Fraction(sum(phase.until_ns - phase.from_ns for phase in found), run.period_end_ns - run.period_start_ns)
+
+
+def paid_shares(subscription: Subscription, run: Run) -> dict[str, Fraction]:
+    """The part of the run's period in which each plan of a subscription is in force and to be paid: not its trial."""
+    whole_ns = run.period_end_ns - run.period_start_ns
+    found = {plan_id: Fraction(0) for plan_id in subscription.plan_ids}
+    for phase in phases(subscription, run.period_start_ns, run.period_end_ns):
+        found[phase.plan_id] += Fraction(0 if phase.trial else phase.until_ns - phase.from_ns, whole_ns)
+    return found
 
 
 def spans_of(resource_id: str, timeline: Sequence[Attributes], window: Window) -> tuple[Span, ...]:
@@ -148,6 +164,7 @@ def _cuts(timeline: Sequence[Attributes], window: Window) -> set[int]:
         instants |= _both(attributes.from_ns) | _both(attributes.until_ns)
     for subscription in window.contract.subscriptions:
         instants |= _both(subscription.start_ns) | (set() if subscription.end_ns is None else _both(subscription.end_ns))
+        instants |= {cell for pause in paused_cells(subscription) for cell in pause if cell is not None}
     for spans in window.prices.values():
         instants |= {instant for span in spans for instant in (span.from_ns, span.until_ns)}
     at_ns = window.from_ns
@@ -172,7 +189,8 @@ def _attributes_at(timeline: Sequence[Attributes], cell_ns: int) -> Attributes |
 def _span(resource_id: str, cells: tuple[int, int], owners: tuple[Subscription, ...], attributes: Attributes, window: Window) -> Span:
     from_ns, until_ns = cells
     prices = window.prices[owners[0].id]
-    place = next((place for place, span in enumerate(prices) if span.from_ns <= from_ns < span.until_ns), None)
+    paused = any(begin <= from_ns and (end is None or from_ns < end) for begin, end in paused_cells(owners[0]))
+    place = None if paused else next((place for place, span in enumerate(prices) if span.from_ns <= from_ns < span.until_ns), None)
     month_start, month_end = month_of(from_ns, window.contract.customer.time_zone)
     return Span(
         resource_id=resource_id,
@@ -184,4 +202,5 @@ def _span(resource_id: str, cells: tuple[int, int], owners: tuple[Subscription, 
         attributes=attributes,
         month_ns=month_end - month_start,
         tied=tuple(sorted(each.id for each in owners)) if len(owners) > 1 else (),
+        paused=paused,
     )

@@ -9,9 +9,9 @@ from fractions import Fraction
 from tallystick.model.billing.contracts import Subscription
 from tallystick.model.billing.invoices import Derivation, Line, LineKind, Share, Step, UsageEvent, line_key
 from tallystick.model.billing.money import Money, exact_text, round_parts
-from tallystick.rate.adjustments import cap, free_allowance, included_amount, reserved
+from tallystick.rate.adjustments import cap, free_allowance, included_amount, reserved, trial
 from tallystick.rate.models.registry import model_of
-from tallystick.rate.slices import Draft, Position, Slice, Terms
+from tallystick.rate.slices import Draft, Position, Priced, Slice, Terms
 
 Group = tuple[tuple[str, str], ...]
 
@@ -26,6 +26,8 @@ QUANTITY_ADJUSTMENTS = (
 """Before the model, each `adjust(slices, terms) -> slices`, in the order of billing.md; what is reserved before all."""
 
 AMOUNT_ADJUSTMENTS = (
+    # A trial costs nothing, so nothing of it was charged when the cap counts.
+    trial.adjust,
     # The cap sees what the model says of everything, over all groups and versions: it is the last word on a resource.
     cap.adjust,
 )
@@ -81,6 +83,10 @@ def _priced(usage: GroupUsage, terms: Terms) -> list[Draft]:
     return drafts
 
 
+def _trial(priced: Priced) -> tuple[str, ...]:
+    return tuple(step.name for step in priced.steps[-1:] if step.name == trial.NAME)
+
+
 def _line(subscription: Subscription, draft: Draft, amount: Money, once: str) -> Line:
     group, piece, priced, (start_ns, end_ns) = draft.group, draft.piece, draft.priced, draft.service
     span, charge = piece.span, piece.charge
@@ -98,7 +104,7 @@ def _line(subscription: Subscription, draft: Draft, amount: Money, once: str) ->
         tier=priced.tier,
         service_start_ns=start_ns,
         service_end_ns=end_ns,
-        description=" · ".join([charge.name, *(value or f"no {name}" for name, value in group)]),
+        description=" · ".join([charge.name, *(value or f"no {name}" for name, value in group), *_trial(priced)]),
         meter=charge.meter,
         quantity=priced.quantity,
         unit=priced.unit or charge.per,

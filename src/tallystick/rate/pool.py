@@ -185,7 +185,7 @@ def _without_price(each: SpanUsage) -> tuple[Finding, ...]:
     if span.tied:
         names = ", ".join(span.tied)
         return (_blocking(FindingCode.COVERAGE_TIE, span, names, f"subscriptions {names} cover {span.resource_id} with equal right"),)
-    if span.price is not None:
+    if span.price is not None or span.paused:
         return ()
     if not span.subscription.plan_id:
         return (_blocking(FindingCode.NO_PLAN, span, "", "no subscription covers it and the seller has no default plan"),)

@@ -13,10 +13,10 @@ from operator import add
 from tallystick.model.billing.contracts import Contract, Run, Subscription
 from tallystick.model.billing.invoices import Line, RatingResult, Usage, UsagePart, in_order
 from tallystick.model.billing.money import Money
-from tallystick.model.billing.price_book import Charge, PriceBook
+from tallystick.model.billing.price_book import Charge, PriceBook, PriceSpan
 from tallystick.model.instants import cell_end
 from tallystick.model.usage import Cells
-from tallystick.rate.attribution import Window, active_share, covers_all_of, window_of
+from tallystick.rate.attribution import Window, active_share, covers_all_of, paid_shares, window_of
 from tallystick.rate.charge import GroupUsage, price_charge
 from tallystick.rate.events import parts_of
 from tallystick.rate.pool import Pool, PoolKey, pools_of, usage_by_span
@@ -24,7 +24,7 @@ from tallystick.rate.reservations.lines import recurring_lines
 from tallystick.rate.reservations.matching import covered_by, matches
 from tallystick.rate.slices import Slice, Terms
 from tallystick.rate.statement import statement_of
-from tallystick.rate.totals.bill import Bill
+from tallystick.rate.totals.bill import Bill, Side
 from tallystick.rate.totals.steps import totalled
 from tallystick.rate.totals.surcharges import surcharged
 
@@ -56,18 +56,30 @@ def _lines(subscription: Subscription, pools: Mapping[PoolKey, Pool], window: Wi
     if not spans:
         return lines
     lines += surcharged(subscription, spans, lines)
-    sums: dict[str, Money] = {}
+    sums: dict[tuple[str, str], Money] = {}
     for line in lines:
-        sums[line.charge_id] = sums.get(line.charge_id, Money(minor=0, currency=line.amount.currency)) + line.amount
+        place = line.plan_id, line.charge_id
+        sums[place] = sums.get(place, Money(minor=0, currency=line.amount.currency)) + line.amount
+    shares = paid_shares(subscription, window.run)
+    service = _service(subscription, window)
     bill = Bill(
         subscription=subscription,
-        span=spans[-1],
-        active=active_share(subscription, window.run),
+        sides=tuple(_sides(spans, shares, service)),
+        whole=Side(span=spans[-1], active=sum(shares.values(), Fraction(0)), service=service),
         period_start_ns=window.run.period_start_ns,
-        service=_service(subscription, window),
         sums=sums,
     )
     return (*lines, *totalled(bill).lines)
+
+
+def _sides(spans: Sequence[PriceSpan], shares: Mapping[str, Fraction], service: tuple[int, int]) -> Iterable[Side]:
+    """Each plan of the period as it last stands in it, with the part of the period that is to be paid by it."""
+    plans = dict.fromkeys(span.plan.id for span in spans)
+    for plan_id in plans:
+        own = [span for span in spans if span.plan.id == plan_id]
+        part = (max(service[0], own[0].from_ns), min(service[1], own[-1].until_ns))
+        if len(plans) == 1 or part[0] < part[1]:
+            yield Side(span=own[-1], active=shares[plan_id], service=service if len(plans) == 1 else part)
 
 
 def _charged(subscription: Subscription, pools: Mapping[PoolKey, Pool], window: Window) -> Iterable[Line]:
@@ -75,8 +87,22 @@ def _charged(subscription: Subscription, pools: Mapping[PoolKey, Pool], window: 
     for charge in _charges(subscription, window):
         groups = sorted({key[2] for key, pool in own.items() if key[1] == charge.id and pool.used})
         used = [_group_usage(group, charge, own, subscription, window) for group in groups]
-        terms = Terms(charge=charge, active=active_share(subscription, window.run))
-        yield from price_charge(subscription, used, terms)
+        yield from price_charge(subscription, used, _terms(charge, subscription, window))
+
+
+def _terms(charge: Charge, subscription: Subscription, window: Window) -> Terms:
+    active = active_share(subscription, window.run)
+    if not subscription.changes and subscription.trial_end_ns is None:
+        return Terms(charge=charge, active=active)
+    shares = paid_shares(subscription, window.run)
+    plans = {
+        span.plan.id: (each, shares[span.plan.id])
+        for span in window.prices[subscription.id]
+        for each in span.plan.charges
+        if each.id == charge.id
+    }
+    trial_until_ns = None if subscription.trial_end_ns is None else cell_end(subscription.trial_end_ns)
+    return Terms(charge=charge, active=active, plans=plans, trial_until_ns=trial_until_ns)
 
 
 def _charges(subscription: Subscription, window: Window) -> tuple[Charge, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 from tallystick.model.billing.invoices import Share, Step, UsageEvent, UsagePart
@@ -59,16 +59,29 @@ class Slice:
 class Terms:
     """What holds for a charge over the whole period: the charge as it is at the period's end, and the subscription's share of it.
 
-    `active` is the part of the period in which the subscription is in force, 1 for all of it.
+    `active` is the part of the period in which the subscription is in force, 1 for all of it. `plans` is, for each plan of a period
+    in which it changes, or is not paid from the beginning on, the charge as it last stands in that plan, and the part of the period
+    in which that plan is to be paid. Slices that end until `trial_until_ns` cost nothing.
     """
 
     charge: Charge
     active: Fraction
+    plans: Mapping[str, tuple[Charge, Fraction]] = field(default_factory=dict)
+    trial_until_ns: int | None = None
 
     @property
     def share(self) -> Fraction:
         """The part of allowances, tiers and caps that holds: all of them where the charge does not prorate."""
         return self.active if self.charge.prorate else Fraction(1)
+
+    def of_plan(self, plan_id: str) -> tuple[Charge, Fraction]:
+        """The charge as a plan has it, and the part of its allowances that holds: each side of a plan change has its own."""
+        charge, paid = self.plans.get(plan_id, (self.charge, self.active))
+        return charge, paid if charge.prorate else Fraction(1)
+
+    def in_trial(self, piece: Slice) -> bool:
+        """Whether a slice lies in the trial: versions are cut where it ends."""
+        return self.trial_until_ns is not None and piece.span.until_ns <= self.trial_until_ns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from tests.cases.reading import Case, Expected, all_cases, books, contract, usag
 
 CASES = all_cases()
 LINE = re.compile(
-    r"(?P<charge>[\w-]+)(?P<group>\[.*?\])?( v(?P<version>\d+))?\s+"
+    r"(?P<charge>[\w:-]+)(?P<group>\[.*?\])?( v(?P<version>\d+))?\s+"
     r"(?P<quantity>[^:]*?) (?P<unit>[\w/-]+) at (?P<price>-?[\d.]+)( \+ (?P<fixed>[^=]+?)| (?P<off>- [^=]+?))?\s+= (?P<amount>-?[\d.]+)"
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import fields, is_dataclass, replace
 from fractions import Fraction
 
@@ -11,13 +11,17 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tallystick.invoice import assemble, codec, evidence, explain
+from tallystick.invoice.fees import fee_lines
+from tallystick.model.billing.contracts import Change, Contract, Pause, Subscription
 from tallystick.model.billing.invoices import Line, LineKind, RatingResult, Usage
 from tallystick.model.billing.money import Money, round_minor
-from tallystick.model.billing.price_book import PriceBook
-from tallystick.model.instants import CELL_NS, DAY_NS
+from tallystick.model.billing.phases import plan_at
+from tallystick.model.billing.price_book import Fee, FeeTiming, PriceBook
+from tallystick.model.instants import CELL_NS, CELLS_PER_HOUR, DAY_NS, cell_end
+from tallystick.model.usage import Cells, UsageHour
 from tallystick.rate.models.unit import UnitModel
 from tallystick.rate.rate import rate
-from tests.unit.rate.worlds import END_NS, START_NS, World, slots_that_nobody_measured, worlds
+from tests.unit.rate.worlds import END_NS, START_NS, World, instants, slots_that_nobody_measured, worlds
 
 EXAMPLES = settings(max_examples=50)
 
@@ -25,6 +29,11 @@ EXAMPLES = settings(max_examples=50)
 def rated(world: World, usage: Usage | None = None, books: tuple[PriceBook, ...] | None = None) -> RatingResult:
     """The lines of a world, or of it with other usage or prices."""
     return rate(usage or world.usage, world.contract, books or world.books, world.run)
+
+
+def plain(subscription: Subscription) -> Subscription:
+    """A subscription on the plan of its start, and nothing agreed beside it."""
+    return replace(subscription, coupons=(), changes=(), pauses=(), trial_end_ns=None, overrides=(), commitments=())
 
 
 def by_key(results: Iterable[RatingResult]) -> dict[str, tuple[Fraction, Fraction]]:
@@ -84,11 +93,12 @@ def test_usage_split_by_hour_adds_to_the_same_lines(world: World, at_ns: int) ->
 def test_the_lines_of_a_charge_add_up_to_its_one_rounding(world: World) -> None:
     result = rated(world)
     exact: dict[tuple[str, str], Fraction] = defaultdict(Fraction)
-    for line in result.lines:
+    lines = [line for line in result.lines if line.kind in explain.CHARGED]
+    for line in lines:
         exact[line.subscription_id, line.charge_id] += line.derivation.unrounded
         assert abs(line.amount.exact - line.derivation.unrounded) < Money(minor=1, currency=line.amount.currency).exact
     rounding = world.books[-1].plans[0].rounding
-    assert totals(result.lines) == {place: round_minor(amount, world.run.currency, rounding) for place, amount in exact.items()}
+    assert totals(lines) == {place: round_minor(amount, world.run.currency, rounding) for place, amount in exact.items()}
 
 
 @EXAMPLES
@@ -241,7 +251,7 @@ def test_a_cap_is_never_passed_and_no_subscription_is_below_zero(world: World) -
 @given(worlds())
 def test_what_was_agreed_is_kept(world: World) -> None:
     """Without discounts and coupons the sum of a commitment's charges lies within its bounds."""
-    bound = replace(world.contract, subscriptions=tuple(replace(each, coupons=()) for each in world.contract.subscriptions))
+    bound = replace(world.contract, subscriptions=tuple(map(plain, world.contract.subscriptions)))
     books = tuple(replace(book, plans=(replace(book.plans[0], discounts=()),)) for book in world.books)
     result = rate(world.usage, bound, books, world.run)
     for commitment in books[-1].plans[0].commitments:
@@ -251,3 +261,50 @@ def test_what_was_agreed_is_kept(world: World) -> None:
         cent = Money(minor=1, currency=world.run.currency).exact
         assert commitment.minimum is None or total >= commitment.minimum - cent
         assert commitment.maximum is None or total <= commitment.maximum + cent
+
+
+@EXAMPLES
+@given(worlds(), st.lists(instants, min_size=1, max_size=2), instants)
+def test_a_change_and_back_at_one_instant_and_a_pause_of_none_change_nothing(world: World, moments: list[int], made_ns: int) -> None:
+    """Whatever else was agreed: before an instant and after it nothing is other than it was, neither in usage nor in fees."""
+    fees = (Fee(id="ahead", name="A", amount=Fraction(31), timing=FeeTiming.ADVANCE), Fee(id="after", name="B", amount=Fraction(7)))
+    books = tuple(replace(book, plans=tuple(replace(plan, fees=fees) for plan in book.plans)) for book in world.books)
+
+    def otherwise(subscription: Subscription) -> Subscription:
+        for at_ns in moments:
+            back = plan_at(subscription, at_ns)
+            there = tuple(Change(at_ns=at_ns, plan_id=plan_id, made_ns=made_ns) for plan_id in ("p", "q", back))
+            nothing = Pause(from_ns=at_ns, until_ns=at_ns, made_ns=made_ns, resumed_ns=made_ns)
+            subscription = replace(subscription, changes=(*subscription.changes, *there), pauses=(*subscription.pauses, nothing))
+        return subscription
+
+    bound = replace(world.contract, subscriptions=tuple(map(otherwise, world.contract.subscriptions)))
+    assert rate(world.usage, bound, books, world.run) == rate(world.usage, world.contract, books, world.run)
+    assert fee_lines(bound, books, world.run) == fee_lines(world.contract, books, world.run)
+
+
+@EXAMPLES
+@given(worlds(free=False, versions=1), instants)
+def test_both_sides_of_a_plan_change_are_billed_for_their_part(world: World, at_ns: int) -> None:
+    """Usage up to the cell that holds the instant by the plan before, from there on by the one after."""
+    whole = [replace(plain(each), start_ns=START_NS - DAY_NS) for each in world.contract.subscriptions]
+    cell_ns = cell_end(at_ns)
+
+    def billed(subscriptions: Iterable[Subscription], hours: Iterable[UsageHour]) -> dict[tuple[str, str, str], Fraction]:
+        bound: Contract = replace(world.contract, subscriptions=tuple(subscriptions))
+        found: dict[tuple[str, str, str], Fraction] = defaultdict(Fraction)
+        for line in rate(replace(world.usage, hours=tuple(hours)), bound, world.books, world.run).lines:
+            found[line.subscription_id, line.charge_id, line.plan_id] += line.derivation.unrounded
+        return {place: amount for place, amount in found.items() if amount}
+
+    before = [replace(hour, cells=cut(hour, lambda at: at < cell_ns)) for hour in world.usage.hours]
+    after = [replace(hour, cells=cut(hour, lambda at: at >= cell_ns)) for hour in world.usage.hours]
+    change = Change(at_ns=at_ns, plan_id="q", made_ns=at_ns)
+    changed = billed((replace(each, changes=(change,)) for each in whole), world.usage.hours)
+    assert changed == billed(whole, before) | billed((replace(each, plan_id="q") for each in whole), after)
+
+
+def cut(hour: UsageHour, holds: Callable[[int], bool]) -> dict[str, Cells]:
+    """The cells of an hour that begin at certain instants, the others 0."""
+    starts = [hour.hour_ns + place * CELL_NS for place in range(CELLS_PER_HOUR)]
+    return {meter: tuple(cell if holds(at) else 0 for at, cell in zip(starts, cells, strict=True)) for meter, cells in hour.cells.items()}

@@ -5,10 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
+from typing import Any
 
 from hypothesis import strategies as st
 
-from tallystick.model.billing.contracts import Contract, Coupon, Coverage, Customer, Reservation, Run, Seller, Subscription
+from tallystick.model.billing.contracts import (
+    Change,
+    Contract,
+    Coupon,
+    Coverage,
+    Customer,
+    Override,
+    Pause,
+    Reservation,
+    Run,
+    Seller,
+    Subscription,
+)
 from tallystick.model.billing.invoices import MarketPrice, Usage, UsageEvent
 from tallystick.model.billing.money import ROUNDINGS, Money
 from tallystick.model.billing.price_book import Charge, Commitment, Cycle, Discount, Filters, Plan, PriceBook
@@ -176,13 +189,37 @@ def worlds(draw: st.DrawFn, *, free: bool = True, versions: int = 2) -> World:
     first = draw(charges(free=free))
     currency, rounding = draw(st.sampled_from(["USD", "JPY", "KWD"])), draw(st.sampled_from(ROUNDINGS))
     plan = Plan(id="p", name="P", currency=currency, charges=first, rounding=rounding, **draw(reductions(first)) if free else {})
-    books = [PriceBook(id="b", version=1, effective_from_ns=0, plans=(plan,))]
+    other = replace(plan, id="q", charges=tuple(draw(changed(charge, free)) for charge in first))
+    books = [PriceBook(id="b", version=1, effective_from_ns=0, plans=(plan, other))]
     if draw(st.integers(1, versions)) == 2:
         dearer = tuple(draw(changed(charge, free)) for charge in first)
         later = replace(plan, charges=dearer)
         begin = draw(st.integers(START_NS - DAY_NS, END_NS))
-        books.append(PriceBook(id="b", version=2, effective_from_ns=begin, plans=(later,)))
-    return World(usage=draw(usages()), contract=draw(contracts(plan.currency, coupons=free)), books=tuple(books), run=run_of(plan.currency))
+        books.append(PriceBook(id="b", version=2, effective_from_ns=begin, plans=(later, other)))
+    contract = draw(contracts(plan.currency, coupons=free))
+    if draw(st.booleans()):
+        agreed = draw(agreements(first if free else ()))
+        contract = replace(contract, subscriptions=(contract.subscriptions[0], replace(contract.subscriptions[1], **agreed)))
+    return World(usage=draw(usages()), contract=contract, books=tuple(books), run=run_of(plan.currency))
+
+
+instants = st.integers(START_NS - DAY_NS, END_NS + DAY_NS) | st.integers(0, 30).map(lambda day: START_NS + day * DAY_NS)
+
+
+@st.composite
+def agreements(draw: st.DrawFn, charges: tuple[Charge, ...]) -> dict[str, Any]:
+    """Changes of plan, a pause, and where there are charges a trial, an override and a minimum of the subscription's own."""
+    changes = draw(st.lists(st.builds(Change, at_ns=instants, plan_id=st.sampled_from("pq"), made_ns=instants), max_size=3))
+    begin, end = sorted(draw(st.tuples(instants, instants)))
+    pause = Pause(from_ns=begin, until_ns=draw(st.sampled_from([end, None])), made_ns=begin)
+    found: dict[str, Any] = {"changes": tuple(changes), "pauses": draw(st.sampled_from([(), (pause,)]))}
+    if charges and draw(st.booleans()):
+        found["trial_end_ns"] = draw(instants)
+    if charges and draw(st.booleans()):
+        some = draw(st.sampled_from(charges))
+        found["overrides"] = (Override(charge_id=some.id, included=Fraction(1), discount=Fraction(draw(st.integers(0, 100)))),)
+        found["commitments"] = (Commitment(id="own", name="O", minimum=draw(prices), charges=(some.id,)),)
+    return found
 
 
 def run_of(currency: str) -> Run:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from tallystick.model.billing.money import Money
-from tallystick.model.billing.price_book import Cycle
+from tallystick.model.billing.price_book import Commitment, Cycle
 from tallystick.model.instants import cell_end, cell_start
 
 
@@ -84,11 +84,55 @@ class Coupon:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AgreedTier:
+    """One tier of an override: up to `up_to`, which belongs to it (None in the last), at `price`, with `flat` once reached."""
+
+    up_to: Fraction | None
+    price: Fraction = Fraction(0)
+    flat: Fraction = Fraction(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Override:
+    """What a subscription has agreed otherwise for one charge, whatever plan it is on: what is None or empty is as the plan says.
+
+    A `price` for its unit, or `tiers`; `included` units; a `discount` in percent, a line of its own after those of the plan.
+    """
+
+    charge_id: str
+    price: Fraction | None = None
+    tiers: tuple[AgreedTier, ...] = ()
+    included: Fraction | None = None
+    discount: Fraction | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """Another plan from `at_ns` on. `made_ns` is when that was agreed: a fee in advance that was billed before did not know it."""
+
+    at_ns: int
+    plan_id: str
+    made_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """Nothing is charged in [from_ns, until_ns) (None: until it is resumed). `made_ns`, `resumed_ns`: when each end was agreed."""
+
+    from_ns: int
+    until_ns: int | None
+    made_ns: int
+    resumed_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
     """A customer on a plan from `start_ns` until `end_ns` (None: open). Usage is covered in whole cells, fees by the exact instants.
 
-    `anchor_ns` None: the start. `implicit` is the seller's default plan for what no other subscription covers: nothing
-    was agreed, so it never precedes another; its `plan_id` is empty when the seller has no default plan.
+    `plan_id` is the plan at the start; `changes` lead to others. `anchor_ns` None: the start. Until `trial_end_ns` nothing is to
+    pay. `commitments` are beside those of the plans. `cancelled_ns` is when the end was agreed, None: from the beginning on.
+    `implicit` is the seller's default plan for what no other subscription covers: nothing was agreed, so it never precedes
+    another; its `plan_id` is empty when the seller has no default plan.
     """
 
     id: str
@@ -100,6 +144,17 @@ class Subscription:
     covers: Coverage = field(default_factory=Coverage)
     implicit: bool = False
     coupons: tuple[Coupon, ...] = ()
+    changes: tuple[Change, ...] = ()
+    pauses: tuple[Pause, ...] = ()
+    trial_end_ns: int | None = None
+    overrides: tuple[Override, ...] = ()
+    commitments: tuple[Commitment, ...] = ()
+    cancelled_ns: int | None = None
+
+    @property
+    def plan_ids(self) -> tuple[str, ...]:
+        """Every plan that it was or will be on, each once, in order of time."""
+        return tuple(dict.fromkeys((self.plan_id, *(change.plan_id for change in sorted(self.changes, key=lambda each: each.at_ns)))))
 
     @property
     def first_cell_ns(self) -> int:

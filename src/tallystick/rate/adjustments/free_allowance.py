@@ -10,4 +10,4 @@ NAME = "free_allowance"
 
 def adjust(slices: tuple[Slice, ...], terms: Terms) -> tuple[Slice, ...]:
     """Take the allowance in force at the period's end: 10 core-hours over half a month are 5, so 8 used are 3 to pay."""
-    return take(slices, terms.charge.free, terms.share, NAME)
+    return take(slices, terms, lambda charge: charge.free, NAME)

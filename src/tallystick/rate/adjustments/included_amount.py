@@ -10,4 +10,4 @@ NAME = "included_amount"
 
 def adjust(slices: tuple[Slice, ...], terms: Terms) -> tuple[Slice, ...]:
     """Take the amount included at the period's end: 730 hours for a fee of 9.00, and 744 used are 14 to pay."""
-    return take(slices, terms.charge.included, terms.share, NAME)
+    return take(slices, terms, lambda charge: charge.included, NAME)

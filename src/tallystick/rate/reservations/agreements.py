@@ -59,13 +59,13 @@ def reservation_refusals(reservation: Reservation, contract: Contract, books: Se
         found.append(f"start: {iso(reservation.start_ns)} is before that of subscription {bearer.id!r}, {iso(bearer.start_ns)}")
     if bearer.end_ns is not None and reservation.end_ns > bearer.end_ns:
         found.append(f"end: {iso(reservation.end_ns)} is after that of subscription {bearer.id!r}, {iso(bearer.end_ns)}")
-    plans = [plan for book in books if (plan := book.plan(bearer.plan_id)) is not None]
+    plans = [plan for book in books for plan_id in bearer.plan_ids if (plan := book.plan(plan_id)) is not None]
     billed = {coupon.id for coupon in bearer.coupons}
     for plan in plans:
         billed |= {each.id for each in plan.charges} | {each.id for each in plan.fees}
         billed |= {each.id for each in plan.commitments} | {each.id for each in plan.discounts}
     if reservation.id in billed:
-        found.append(f"id: {reservation.id!r} is the id of what plan {bearer.plan_id!r} or a coupon of {bearer.id!r} bills")
+        found.append(f"id: {reservation.id!r} is the id of what a plan or a coupon of {bearer.id!r} bills")
     return tuple(found)
 
 

@@ -12,9 +12,9 @@ from fractions import Fraction
 
 from tallystick.model.billing.contracts import Contract, Reservation
 from tallystick.model.billing.invoices import Usage
-from tallystick.model.billing.price_book import Charge, PriceBook, price_spans
+from tallystick.model.billing.price_book import Charge, PriceBook
 from tallystick.model.instants import CELL_NS, HOUR_NS, hour_start
-from tallystick.rate.attribution import Window
+from tallystick.rate.attribution import Window, prices_of
 from tallystick.rate.models.registry import model_of
 from tallystick.rate.pool import SpanUsage, charges_for, usage_by_span
 from tallystick.rate.slices import Covered, CoveredCell
@@ -73,7 +73,7 @@ def capacity_in(contract: Contract, reservation: Reservation, from_ns: int, unti
 def _hours_of(contract: Contract, books: Sequence[PriceBook], window: Window) -> Window:
     """The whole hours of a window, of all subscriptions."""
     from_ns, until_ns = hour_start(window.from_ns), -(-window.until_ns // HOUR_NS) * HOUR_NS
-    prices = {each.id: price_spans(books, each.plan_id, from_ns, until_ns) for each in contract.subscriptions}
+    prices = {each.id: prices_of(each, books, from_ns, until_ns) for each in contract.subscriptions}
     return replace(window, from_ns=from_ns, until_ns=until_ns, prices=prices)
 
 

@@ -11,59 +11,79 @@ from tallystick.model.billing.invoices import Derivation, Line, LineKind, Step, 
 from tallystick.model.billing.money import Money, largest_remainder, round_minor
 from tallystick.model.billing.price_book import PriceSpan
 
+Place = tuple[str, str]
+"""Plan, and charge or commitment: where a sum belongs."""
+
+OWN = ""
+"""In place of a plan: what the subscription has agreed beside its plans."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """One plan of a period: `span` as it last stands in it, `active` the part of the period to be paid by it, and its cells."""
+
+    span: PriceSpan
+    active: Fraction
+    service: tuple[int, int]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bill:
-    """What a subscription comes to so far: `sums` by charge or commitment, in order, what was taken off them already gone.
+    """What a subscription comes to so far: `sums` by plan and charge or commitment, in order, what was taken off them already gone.
 
-    Sums are of rounded lines, as the invoice shows them: a customer adds them with a pocket calculator. `span` is the plan in
-    force at the period's end, `active` the part of the period in which the subscription is in force, `period_start_ns` that
-    of the whole period. `lines` are those that the steps before have made.
+    Sums are of rounded lines, as the invoice shows them: a customer adds them with a pocket calculator. `sides` are the plans of
+    the period, each billed for its part, `whole` is the last of them for all of the period. `lines` are those that the steps before
+    have made.
     """
 
     subscription: Subscription
-    span: PriceSpan
-    active: Fraction
+    sides: tuple[Side, ...]
+    whole: Side
     period_start_ns: int
-    service: tuple[int, int]
-    sums: Mapping[str, Money]
+    sums: Mapping[Place, Money]
     lines: tuple[Line, ...] = ()
 
     @property
     def currency(self) -> str:
-        """That of the plan."""
-        return self.span.plan.currency
+        """That of the plans."""
+        return self.whole.span.plan.currency
 
-    def of(self, ids: Sequence[str]) -> tuple[tuple[str, ...], Fraction]:
-        """Those of `ids` (all charges if empty) that have a sum, and what they come to."""
-        commitments = {each.id for each in self.span.plan.commitments}
-        known = tuple(name for name in self.sums if (name in ids if ids else name not in commitments))
-        return known, sum((self.sums[name].exact for name in known), Fraction(0))
+    def of(self, ids: Sequence[str], side: Side) -> tuple[tuple[Place, ...], Fraction]:
+        """Those of `ids` (all charges if empty) that have a sum on a side (on any, if it is the whole), and what they come to."""
+        commitments = {each.id for own in self.sides for each in own.span.plan.commitments}
+        commitments |= {each.id for each in self.subscription.commitments}
+        known = tuple(
+            (plan_id, name)
+            for plan_id, name in self.sums
+            if (side is self.whole or plan_id == side.span.plan.id) and (name in ids if ids else name not in commitments)
+        )
+        return known, sum((self.sums[place].exact for place in known), Fraction(0))
 
-    def taken(self, ids: Sequence[str], amount: Money) -> Bill:
+    def taken(self, places: Sequence[Place], amount: Money) -> Bill:
         """With an amount (below 0: off) shared over sums in proportion to them, by largest remainder."""
-        weights = [self.sums[name].exact for name in ids]
-        parts = largest_remainder(amount.minor, weights) if ids else ()
-        shared = {name: Money(minor=part, currency=amount.currency) for name, part in zip(ids, parts, strict=True)}
-        return replace(self, sums={name: money + shared[name] if name in shared else money for name, money in self.sums.items()})
+        weights = [self.sums[place].exact for place in places]
+        parts = largest_remainder(amount.minor, weights) if places else ()
+        shared = {place: Money(minor=part, currency=amount.currency) for place, part in zip(places, parts, strict=True)}
+        return replace(self, sums={place: money + shared[place] if place in shared else money for place, money in self.sums.items()})
 
-    def line(self, kind: LineKind, identifier: str, name: str, exact: Fraction, steps: Sequence[Step]) -> Line:
-        """The line of one step, rounded once: `steps` lead to the exact amount."""
-        amount = round_minor(exact, self.currency, self.span.plan.rounding)
-        text = f"rounded once, {self.span.plan.rounding}, is {amount.text} {self.currency}"
+    def line(self, kind: LineKind, named: tuple[str, str], side: Side, exact: Fraction, steps: Sequence[Step]) -> Line:
+        """The line of one step with its (id, name), rounded once: `steps` lead to the exact amount."""
+        (identifier, name), span = named, side.span
+        amount = round_minor(exact, self.currency, span.plan.rounding)
+        text = f"rounded once, {span.plan.rounding}, is {amount.text} {self.currency}"
         rounding = Step(name="rounding", text=text, before=exact, after=amount.exact, unit=self.currency)
         return Line(
-            key=line_key(self.subscription.id, identifier, (), (1, 1), self.service),
+            key=line_key(self.subscription.id, identifier, (), (1, 1), side.service),
             kind=kind,
             subscription_id=self.subscription.id,
             charge_id=identifier,
             group=(),
-            plan_id=self.span.plan.id,
-            book_id=self.span.book.id,
-            book_version=self.span.book.version,
+            plan_id=span.plan.id,
+            book_id=span.book.id,
+            book_version=span.book.version,
             tier=1,
-            service_start_ns=self.service[0],
-            service_end_ns=self.service[1],
+            service_start_ns=side.service[0],
+            service_end_ns=side.service[1],
             description=name,
             meter="",
             quantity=Fraction(1),
@@ -72,3 +92,8 @@ class Bill:
             amount=amount,
             derivation=Derivation(steps=(*steps, rounding), unrounded=exact),
         )
+
+
+def listed(places: Sequence[Place]) -> str:
+    """What an amount is of, for a person."""
+    return ", ".join(dict.fromkeys(name for _, name in places)) or "nothing"

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tallystick.model.access import Place
-from tallystick.model.billing.contracts import Coverage, Subscription
+from tallystick.model.billing.contracts import Coverage
 from tallystick.model.billing.money import decimal_text
+from tallystick.model.billing.phases import in_force, plan_at
 from tallystick.model.billing.price_book import Filters, Plan, PriceBook, price_spans
 from tallystick.rate.books.consistency import default_plan
 from tallystick.rate.models.unit import UnitModel
+from tallystick.rate.terms.overrides import agreed
 from tallystick.serve.queries.answers import Rates
 from tallystick.store.engine import Tx
 from tallystick.store.store import Store
@@ -34,12 +36,12 @@ class RatesNow:
         """The rates of the one plan that a customer is on at an instant; None: it is on none or several, or the plan has other prices."""
         books = self._in_force(tx, place)
         stored = self._store.contracts.subscriptions(place, customers=frozenset({customer_id}), tx=tx)
-        active = [each.subscription for each in stored if _holds(each.subscription, now_ns)]
+        active = [each.subscription for each in stored if in_force(each.subscription, now_ns)]
         if len(active) > 1 or any(each.covers != Coverage() for each in active):
             return None
-        plan_id = active[0].plan_id if active else default_plan(books, now_ns)
+        plan_id = plan_at(active[0], now_ns) if active else default_plan(books, now_ns)
         spans = price_spans(books, plan_id, now_ns, now_ns + 1) if plan_id else ()
-        return simple_rates(spans[-1].plan) if spans else None
+        return simple_rates((agreed(spans[-1], active[0]) if active else spans[-1]).plan) if spans else None
 
     def _in_force(self, tx: Tx, place: Place) -> Sequence[PriceBook]:
         state = self._store.contracts.books_state(place, tx=tx)
@@ -58,7 +60,3 @@ def simple_rates(plan: Plan) -> Rates | None:
             return None
         prices[charge.meter] = decimal_text(charge.model.price)
     return Rates(prices=prices) if prices and not plan.fees else None
-
-
-def _holds(subscription: Subscription, at_ns: int) -> bool:
-    return subscription.start_ns <= at_ns and (subscription.end_ns is None or at_ns < subscription.end_ns)

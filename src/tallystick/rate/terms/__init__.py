@@ -1,0 +1,1 @@
+"""What a subscription agrees beside and after its plan: overrides, and what becomes otherwise."""
