@@ -154,7 +154,7 @@ start_ns=2025-12-01T00:00:00Z     | start: 2025-12-01T00:00:00Z is before that o
 per=GiB-hour                      | per: 'GiB-hour' cannot be reserved of 'cpu.allocated'; there are: vcpu-hour
 meter=network.tx                  | per: 'vcpu-hour' cannot be reserved of 'network.tx'; there are: none
 id=taken                          | id: 'taken' exists
-id=cpu                            | id: 'cpu' is the id of what plan 'p' or a coupon of 's' bills
+id=cpu                            | id: 'cpu' is the id of what a plan or a coupon of 's' bills
 subscription_id=t                 | subscription_id: 't' is no subscription of c
 """
 
