@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
@@ -16,6 +16,9 @@ from tallystick.sim.world.host import Guest, Host, HostPlan
 from tallystick.sim.world.server import Server
 
 MINUTE_NS = 60 * SECOND_NS
+LONG_INTERVAL_NS = 60 * MINUTE_NS
+LONG_SHARE = 0.125
+"""So many worlds last for days: a reading an hour, and everything else as much slower."""
 LONGEST_FULL_NS, LONGEST_FAILING_NS = 20 * MINUTE_NS, 2 * MINUTE_NS
 """The spool tries again each second, which costs time even where nothing happens."""
 HOST_STEPS_NS = (-3600, -240, -20, 1, 30, 200, 280, 900, 3600)
@@ -84,6 +87,14 @@ def course(chance: random.Random) -> Course:
         faults=((80 * interval_ns, "long outage"),) * is_outage + tuple((at_ns, chance.choices(names, weights)[0]) for at_ns in times),
         is_outage=is_outage,
     )
+
+
+def stretched(course: Course) -> Course:
+    """The same course over days; that of a long outage is long enough."""
+    if course.is_outage:
+        return course
+    faults = tuple((at_ns // course.interval_ns * LONG_INTERVAL_NS + at_ns % course.interval_ns, name) for at_ns, name in course.faults)
+    return replace(course, interval_ns=LONG_INTERVAL_NS, faults=faults)
 
 
 def host_plan(number: int, course: Course, chance: random.Random) -> HostPlan:

@@ -55,6 +55,8 @@ class World:
         self.faults: Counter[str] = Counter()
         self.truth = Truth()
         self.course = plan.course(self.chance)
+        if random.Random(f"length {seed}").random() < plan.LONG_SHARE:
+            self.course = plan.stretched(self.course)
         self.interval_ns = self.course.interval_ns
         self.length_ns = self.interval_ns * self.course.ticks
         self.server = Server(self.scheduler, self.truth, folder, random.Random(f"server {seed}"), self.faults)
