@@ -7,7 +7,7 @@ JSON; durations keep their name and are integers. Twelve cells are one string of
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from fractions import Fraction
@@ -19,12 +19,14 @@ from tallystick.model.billing.invoices import Invoice
 from tallystick.model.billing.money import Money, fraction_text, parse_fraction, parse_money
 from tallystick.model.billing.price_book import PriceModel
 from tallystick.model.instants import iso, parse_iso
+from tallystick.model.usage import MeterHours
 
 DURATIONS = frozenset({"measured_ns", "estimated_ns", "unknown_ns", "grace_ns", "grace_limit_ns"})
 HOUR_AND_CELLS = tuple[int, tuple[int, ...]]
+SEQUENCES = (tuple, Sequence)
 CELLS = tuple[int, ...]
 TYPE = "type"
-ADDED = frozenset({"fixed", "events", "market", "reservations"})
+ADDED = frozenset({"fixed", "events", "market", "reservations", "sums"})
 """Fields that came after the first invoices were frozen: not written while they say their default, so that old hashes hold."""
 FORMER = {"prorate_free": "prorate"}
 """Fields that were frozen under another name."""
@@ -65,6 +67,8 @@ def encode(value: object) -> Json:
             return {"amount": value.text, "currency": value.currency}
         case tuple():
             return _encode_tuple(value)
+        case MeterHours():
+            return _encode_tuple(value.opened())
         case Mapping():
             return {str(key): encode(value[key]) for key in sorted(value)}
     if is_dataclass(value) and not isinstance(value, type):
@@ -85,8 +89,8 @@ def decode(kind: Any, value: Json, place: str = "") -> object:  # noqa: ANN401  
     try:
         if origin in (Union, UnionType):
             return _decode_union(arguments, value, place)
-        if origin is tuple:
-            return _decode_tuple(kind, arguments, value, place)
+        if origin in SEQUENCES:
+            return _decode_tuple(kind, (*arguments, ...) if origin is Sequence else arguments, value, place)
         if origin is not None and issubclass(origin, Mapping):
             return {str(key): decode(arguments[1], item, f"{place}.{key}") for key, item in value.items()}
         return _decode_plain(kind, value, place)

@@ -57,6 +57,7 @@ def evidence_of(usage: Usage, contract: Contract, books: Sequence[PriceBook], ru
             attributes=attributes,
             gaps=tuple(sorted(gaps, key=lambda gap: (gap.resource_id, gap.from_ns, gap.until_ns))),
             events=in_order(events),
+            sums=tuple(each for each in usage.sums if each.resource_id in attributes),
             market=tuple(
                 sorted(
                     (each for each in usage.market if hour_start(from_ns) <= each.hour_ns < until_ns),

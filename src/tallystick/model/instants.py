@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 SECOND_NS = 10**9
 MINUTE_NS = 60 * SECOND_NS
@@ -28,6 +29,7 @@ def hour_start(at_ns: int) -> int:
     return at_ns - at_ns % HOUR_NS
 
 
+@lru_cache(maxsize=1024)
 def iso(at_ns: int) -> str:
     """ISO 8601 in UTC with as many fractional digits as the instant has: 0, 3, 6 or 9."""
     whole, nanos = divmod(at_ns, SECOND_NS)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import overload
 
 from tallystick.model.findings import Finding
 
@@ -127,6 +128,80 @@ class HourTotals:
     runs: int
 
 
+class MeterHours(Sequence[tuple[int, Cells]]):
+    """(hour_ns, its twelve cells) of one meter, of which the `amount` is known: they are read only where somebody looks at them.
+
+    Equal to the tuple of the same. Looking raises ValueError if what is read no longer adds up to the amount.
+    """
+
+    __slots__ = ("_found", "_read", "amount")
+
+    def __init__(self, amount: int, read: Callable[[], Iterable[tuple[int, Cells]]]) -> None:
+        self.amount = amount
+        self._read = read
+        self._found: tuple[tuple[int, Cells], ...] | None = None
+
+    def opened(self) -> tuple[tuple[int, Cells], ...]:
+        """All of them."""
+        if self._found is None:
+            found = tuple(self._read())
+            if sum(sum(cells) for _, cells in found) != self.amount:
+                raise ValueError(f"hours changed since they were summed: they were {self.amount}")
+            self._found = found
+        return self._found
+
+    def __len__(self) -> int:
+        return len(self.opened())
+
+    @overload
+    def __getitem__(self, place: int) -> tuple[int, Cells]: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[tuple[int, Cells]]: ...
+    def __getitem__(self, place: int | slice) -> tuple[int, Cells] | Sequence[tuple[int, Cells]]:
+        return self.opened()[place]
+
+    def __iter__(self) -> Iterator[tuple[int, Cells]]:
+        return iter(self.opened())
+
+    def __eq__(self, other: object) -> bool:
+        return self.opened() == (other.opened() if isinstance(other, MeterHours) else other)
+
+    def __hash__(self) -> int:
+        return hash(self.opened())
+
+    def __repr__(self) -> str:
+        return repr(self.opened())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HourSums:
+    """What all hours of one resource in [from_ns, until_ns) add up to, and how to read the hours themselves where that is not enough.
+
+    `totals` and `estimated` are by stored meter, in base units. It is made only where every hour in which time is up measured every
+    meter of `totals`. `held_ns` is how long the disk was held in it, in whole cells; None: only the hours can tell.
+    """
+
+    resource_id: str
+    from_ns: int
+    until_ns: int
+    totals: Mapping[str, int]
+    estimated: Mapping[str, int]
+    held_ns: int | None
+    hours: Callable[[], Sequence[UsageHour]]
+
+    def total(self, meter: str) -> int | None:
+        """The total of any meter of `METERS`, sums included, in its base unit; None if nothing measured it."""
+        return total_of(self.totals, meter)
+
+
+def total_of(totals: Mapping[str, int], meter: str) -> int | None:
+    """The total of any meter of `METERS`, sums included, from those of stored meters; None if nothing measured it."""
+    if meter not in SUM_METERS:
+        return totals.get(meter)
+    parts = [totals[part] for part in SUM_METERS[meter] if part in totals]
+    return sum(parts) if parts else None
+
+
 class Filled(StrEnum):
     """How a gap was filled: by interpolation, or not at all."""
 
@@ -188,5 +263,4 @@ class UsagePeriod:
 
     def total(self, meter: str) -> int | None:
         """The exact total of any meter of `METERS`, sums included, in its base unit; None if nothing measured it."""
-        parts = [self.totals[part] for part in SUM_METERS.get(meter, (meter,)) if part in self.totals]
-        return sum(parts) if parts else None
+        return total_of(self.totals, meter)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
@@ -14,7 +14,7 @@ from tallystick.model.billing.price_book import Charge, Filters
 from tallystick.model.findings import Finding, FindingCode, Severity
 from tallystick.model.instants import CELL_NS, CELLS_PER_HOUR, HOUR_NS, hour_start, iso
 from tallystick.model.resources import Attributes
-from tallystick.model.usage import METERS, Cells, Filled, Gap, UsageHour
+from tallystick.model.usage import METERS, Cells, Filled, Gap, HourSums, MeterHours, UsageHour
 from tallystick.rate.attribution import Span, Window, spans_of
 from tallystick.rate.models.registry import model_of
 from tallystick.rate.slices import Covered, MarketHour
@@ -31,24 +31,34 @@ class SpanUsage:
     """A span with its usage hours, the gaps in it that nothing filled, and its events, clipped to it."""
 
     span: Span
-    hours: tuple[tuple[UsageHour, Place], ...]
+    told: tuple[tuple[UsageHour, Place], ...]
     unknown_ns: int
     events: tuple[UsageEvent, ...] = ()
+    sums: HourSums | None = None
 
-    def cells(self, meter: str) -> tuple[tuple[int, Cells], ...]:
+    @property
+    def hours(self) -> tuple[tuple[UsageHour, Place], ...]:
+        """The hours in which something was used, each with its cells that lie in the span; of what came in sums, read only here."""
+        return self.told if self.sums is None else _within(_ordered(self.sums.hours()), self.span)
+
+    @property
+    def used(self) -> bool:
+        """Whether anything was."""
+        return bool(self.told) if self.sums is None else any(self.sums.totals.values())
+
+    def cells(self, meter: str) -> Sequence[tuple[int, Cells]]:
         """(hour_ns, twelve cells) of a meter, cells outside the span 0; hours that did not measure it are left out."""
-        found = []
-        for hour, (first, past) in self.hours:
-            cells = hour.meter_cells(meter)
-            if cells is not None:
-                whole = first == 0 and past == CELLS_PER_HOUR
-                found.append((hour.hour_ns, cells if whole else _clipped(cells, first, past)))
-        return tuple(found)
+        if self.sums is not None:
+            amount = self.sums.total(meter)
+            return () if amount is None else MeterHours(amount, lambda: _cells(self.hours, meter))
+        return tuple(_cells(self.told, meter))
 
     def amount(self, meter: str) -> int | None:
         """The span's total of a meter in its base unit; None: nothing measured it, or nobody gave the size that it is made of."""
         if not self.size_given(meter):
             return None
+        if self.sums is not None:
+            return self.sums.total(meter)
         found = self.cells(meter)
         return sum(sum(cells) for _, cells in found) if found else None
 
@@ -77,7 +87,7 @@ class SpanUsage:
         if meter not in SIZE_OF_METER:
             return False
         if self.span.attributes.sizes is not None:
-            return bool(self.hours) and not self.size_given(meter)
+            return self.used and not self.size_given(meter)
         found = dict(self.cells(meter))
         return any(
             up and (hour_ns not in found or (meter in SIZED_WHILE_UP and not found[hour_ns][place]))
@@ -87,6 +97,8 @@ class SpanUsage:
 
     def share(self, meter: str) -> Share:
         """How much of the time behind a meter was measured, estimated or unknown, in ns."""
+        if self.sums is not None and (meter != "disk.allocated" or self.sums.held_ns is not None):
+            return self._summed_share(meter, self.sums)
         if meter == "disk.allocated":
             held = sum(CELL_NS for _, cells in self.cells(meter) for cell in cells if cell)
             return Share(measured_ns=held)
@@ -95,16 +107,25 @@ class SpanUsage:
         guessed = sum(sum(hour.estimated.get("uptime", ())[first:past]) for hour, first, past in hours)
         return Share(measured_ns=up - guessed, estimated_ns=guessed, unknown_ns=self.unknown_ns)
 
+    def _summed_share(self, meter: str, sums: HourSums) -> Share:
+        """The share by the sums: every hour that is up measured every meter that there is."""
+        if meter == "disk.allocated":
+            return Share(measured_ns=sums.held_ns or 0)
+        if sums.total(meter) is None:
+            return Share(unknown_ns=self.unknown_ns)
+        guessed = sums.estimated.get("uptime", 0)
+        return Share(measured_ns=sums.totals.get("uptime", 0) - guessed, estimated_ns=guessed, unknown_ns=self.unknown_ns)
+
 
 @dataclass(slots=True)
 class Pool:
-    """What has gathered for one (subscription, charge, group, version) so far: hours by (resource, divisor), events, and coverage.
+    """What has gathered for one (subscription, charge, group, version) so far: hours of each span by (resource, divisor), events, coverage.
 
     Without hours nothing was measured: it makes no line, whatever is unknown.
     """
 
     charge: Charge
-    hours: dict[tuple[str, Fraction], list[tuple[int, Cells]]] = field(default_factory=lambda: defaultdict(list))
+    hours: dict[tuple[str, Fraction], list[Sequence[tuple[int, Cells]]]] = field(default_factory=lambda: defaultdict(list))
     share: Share = field(default_factory=Share)
     events: list[UsageEvent] = field(default_factory=list)
     market: list[MarketHour] = field(default_factory=list)
@@ -143,22 +164,35 @@ def usage_by_span(usage: Usage, window: Window) -> tuple[SpanUsage, ...]:
     events: dict[str, list[UsageEvent]] = defaultdict(list)
     for event in in_order(usage.events):
         events[event.resource_id].append(event)
+    summed = {sums.resource_id: sums for sums in usage.sums}
     found = []
-    for resource_id in sorted(rows.keys() | gaps.keys() | events.keys()):
-        hours = sorted(rows[resource_id], key=lambda row: row.hour_ns)
-        for before, after in pairwise(hours):
-            if before.hour_ns == after.hour_ns:
-                raise ValueError(f"resource {resource_id!r} has two usage rows for the hour {before.hour_ns}")
-        for span in spans_of(resource_id, usage.attributes.get(resource_id, ()), window):
+    for resource_id in sorted(rows.keys() | gaps.keys() | events.keys() | summed.keys()):
+        spans = tuple(spans_of(resource_id, usage.attributes.get(resource_id, ()), window))
+        sums = summed.get(resource_id)
+        if sums is not None and [(span.from_ns, span.until_ns) for span in spans] != [(sums.from_ns, sums.until_ns)]:
+            rows[resource_id] += sums.hours()
+            sums = None
+        hours = _ordered(rows[resource_id])
+        for span in spans:
             each = SpanUsage(
                 span=span,
-                hours=_within(hours, span),
+                told=_within(hours, span),
                 unknown_ns=_overlap(gaps[resource_id], span),
                 events=tuple(event for event in events[resource_id] if span.from_ns <= event.at_ns < span.until_ns),
+                sums=sums,
             )
-            if each.hours or each.unknown_ns or each.events:
+            if each.used or each.unknown_ns or each.events:
                 found.append(each)
     return tuple(found)
+
+
+def _ordered(rows: Iterable[UsageHour]) -> list[UsageHour]:
+    """The hours of one resource in order of time."""
+    hours = sorted(rows, key=lambda row: row.hour_ns)
+    for before, after in pairwise(hours):
+        if before.hour_ns == after.hour_ns:
+            raise ValueError(f"resource {after.resource_id!r} has two usage rows for the hour {before.hour_ns}")
+    return hours
 
 
 def pools_of(
@@ -180,7 +214,7 @@ def pools_of(
 def _without_price(each: SpanUsage) -> tuple[Finding, ...]:
     """Why nothing of a span can be priced, if so: no version of a plan is in force, or two subscriptions tie."""
     span = each.span
-    if not each.hours and not each.events:
+    if not each.used and not each.events:
         return ()
     if span.tied:
         names = ", ".join(span.tied)
@@ -228,7 +262,8 @@ def _fill_rates(each: SpanUsage, charges: Sequence[Charge], pools: dict[PoolKey,
         pool = pools.setdefault(key, Pool(charge=charge))
         pool.share = added(pool.share, each.share("network.io"))
         if slots:
-            pool.hours[each.span.resource_id, divisor(unit_of(charge.meter, charge.per), each.span.month_ns, None)] += _moved(slots)
+            per = divisor(unit_of(charge.meter, charge.per), each.span.month_ns, None)
+            pool.hours[each.span.resource_id, per].append(_moved(slots))
         for cell_ns, (received, sent) in slots.items():
             before = pool.slots.get(cell_ns, (0, 0))
             pool.slots[cell_ns] = before[0] + received, before[1] + sent
@@ -293,7 +328,7 @@ def _put(each: SpanUsage, charge: Charge, pools: dict[PoolKey, Pool], asked: Mar
     """Put a span's cells into the pool of a charge; those of hours without the market price that it needs are a finding instead."""
     span = each.span
     key = (span.subscription.id, charge.id, group_of(charge, span), span.ordinal)
-    cells = each.cells(charge.meter)
+    cells: Sequence[tuple[int, Cells]] = each.cells(charge.meter)
     per = divisor(unit_of(charge.meter, charge.per), span.month_ns, charge.month_hours)
     missing: tuple[tuple[int, Cells], ...] = ()
     market: list[MarketHour] = []
@@ -308,8 +343,8 @@ def _put(each: SpanUsage, charge: Charge, pools: dict[PoolKey, Pool], asked: Mar
     pool = pools.setdefault(key, Pool(charge=charge))
     pool.share = added(pool.share, each.share(charge.meter))
     pool.market += market
-    if cells:
-        pool.hours[span.resource_id, per] += cells
+    if isinstance(cells, MeterHours) or cells:
+        pool.hours[span.resource_id, per].append(cells)
     if not missing:
         return None
     where = f"region {span.attributes.region!r}, kind {span.attributes.kind!r}"
@@ -357,6 +392,14 @@ def _within(hours: Sequence[UsageHour], span: Span) -> tuple[tuple[UsageHour, Pl
         if any(any(cells[begin:end]) for cells in hour.cells.values()):
             found.append((hour, (begin, end)))
     return tuple(found)
+
+
+def _cells(hours: Iterable[tuple[UsageHour, Place]], meter: str) -> Iterator[tuple[int, Cells]]:
+    for hour, (first, past) in hours:
+        cells = hour.meter_cells(meter)
+        if cells is not None:
+            whole = first == 0 and past == CELLS_PER_HOUR
+            yield hour.hour_ns, cells if whole else _clipped(cells, first, past)
 
 
 def _clipped(cells: Cells, first: int, past: int) -> Cells:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
+from itertools import chain
 from operator import add
 
 from tallystick.model.billing.contracts import Contract, Run, Subscription
@@ -149,10 +150,12 @@ def _group_usage(
     return GroupUsage(group=group, slices=tuple(slices), shares=tuple(shares), service=tuple(service))
 
 
-def _by_hour(found: Iterable[tuple[int, Cells]]) -> tuple[tuple[int, Cells], ...]:
+def _by_hour(spans: Sequence[Sequence[tuple[int, Cells]]]) -> Sequence[tuple[int, Cells]]:
     """Each hour once, in order of time: an hour in which an attribute changed came in two pieces."""
+    if len(spans) == 1:
+        return spans[0]
     hours: dict[int, Cells] = {}
-    for hour_ns, cells in found:
+    for hour_ns, cells in chain.from_iterable(spans):
         hours[hour_ns] = tuple(map(add, hours[hour_ns], cells)) if hour_ns in hours else cells
     return tuple(sorted(hours.items()))
 

@@ -173,10 +173,10 @@ class Registry(Section):
             names: tuple[object, ...] = ()
             if customers is not None:
                 clause, value = reading.each_of("o.customer_id", sorted(customers))
-                same = "o.scope_key = r.scope_key AND o.resource_key = r.resource_key"
-                owned = f"EXISTS (SELECT 1 FROM resource_customer o WHERE {same} AND {clause})"
+                # Not EXISTS: SQLite would look at each resource of the place.
+                owned = f"r.resource_key IN (SELECT o.resource_key FROM resource_customer o WHERE o.scope_key = ? AND {clause})"
                 whose = f" AND ({owned} OR r.customer_id = '')" if UNASSIGNED in customers else f" AND {owned}"
-                names = (value,)
+                names = (self._surrogates.scope(reading, place), value)
             older, number = before_row("r.resource_key", before)
             rows = reading.rows(
                 f"SELECT {RESOURCE_COLUMNS} FROM resource r WHERE r.scope_key = ?{whose}{older}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
@@ -14,7 +14,7 @@ from tallystick.model.billing.price_book import PriceBook
 from tallystick.model.findings import Finding
 from tallystick.model.instants import iso
 from tallystick.model.resources import Attributes
-from tallystick.model.usage import Cells, Gap, UsageHour
+from tallystick.model.usage import Cells, Gap, HourSums, MeterHours, UsageHour
 
 
 class LineKind(StrEnum):
@@ -62,7 +62,8 @@ class MarketPrice:
 class Usage:
     """What is rated: usage hours of any resources, whose they were, the gaps that nothing filled, priced events, market prices.
 
-    `attributes` are the timelines of the resources in order of time; a resource without one is nobody's.
+    `attributes` are the timelines of the resources in order of time; a resource without one is nobody's. A resource of `sums` has no
+    hours beside them: they are never frozen as evidence.
     """
 
     hours: tuple[UsageHour, ...]
@@ -70,6 +71,7 @@ class Usage:
     gaps: tuple[Gap, ...] = ()
     events: tuple[UsageEvent, ...] = ()
     market: tuple[MarketPrice, ...] = ()
+    sums: tuple[HourSums, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,12 +94,12 @@ class UsagePart:
 
     resource_id: str
     divisor: Fraction
-    hours: tuple[tuple[int, Cells], ...]
+    hours: Sequence[tuple[int, Cells]]
 
     @property
     def amount(self) -> int:
         """The part in the meter's base unit."""
-        return sum(sum(cells) for _, cells in self.hours)
+        return self.hours.amount if isinstance(self.hours, MeterHours) else sum(sum(cells) for _, cells in self.hours)
 
     @property
     def quantity(self) -> Fraction:

@@ -208,8 +208,11 @@ def round_parts(amounts: Sequence[Fraction], currency: str, rounding: Rounding =
     earlier: 0.333, 0.333, 0.334 are 1.00 = 0.33 + 0.33 + 0.34. A sum below 0 mirrors its opposite.
     """
     total = round_minor(sum(amounts, Fraction(0)), currency, rounding)
+    if len(amounts) == 1:
+        return total, (total,)
     sign = -1 if total.minor < 0 else 1
-    exact = [sign * amount * 10 ** minor_digits(currency) for amount in amounts]
+    each = sign * _minor_per_major(currency)
+    exact = [amount * each for amount in amounts]
     parts = [amount.numerator // amount.denominator for amount in exact]
     order = sorted(range(len(parts)), key=lambda place: (parts[place] - exact[place], place))
     for place in order[: sign * total.minor - sum(parts)]:

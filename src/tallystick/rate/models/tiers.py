@@ -42,7 +42,8 @@ class Tier:
         """What a quantity that lies in it costs: nothing for nothing, as it is not reached."""
         if not quantity:
             return Fraction(0)
-        whole = self.counted(quantity) * self.price + self.flat
+        whole = self.counted(quantity) * self.price
+        whole = whole + self.flat if self.flat else whole
         return whole if self.cap is None else min(whole, self.cap)
 
 
@@ -67,12 +68,15 @@ class Part:
     @property
     def counted(self) -> Fraction:
         """How much of it has the price of the tier: units, or packages that it begins."""
+        if self.tier.size is None:
+            return self.quantity
         return self.tier.counted(self.to_quantity - self.below) - self.tier.counted(self.from_quantity - self.below)
 
     @property
     def amount(self) -> Fraction:
         """What it costs, beside what lay in the tier before."""
-        return self.tier.costs(self.to_quantity - self.below) - self.tier.costs(self.from_quantity - self.below)
+        whole = self.tier.costs(self.to_quantity - self.below)
+        return whole if self.from_quantity == self.below else whole - self.tier.costs(self.from_quantity - self.below)
 
 
 def read_tiers(fields: Fields, keys: Sequence[str] = KEYS) -> tuple[Tier, ...]:

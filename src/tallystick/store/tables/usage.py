@@ -2,10 +2,31 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Index, MetaData, PrimaryKeyConstraint, Table
+from sqlalchemy import Index, MetaData, PrimaryKeyConstraint, Table, text
 
 from tallystick.store.engine import Dialect
-from tallystick.store.tables.columns import count, instant, integrals, long_key, octets, partitioned, uncompressed, words
+from tallystick.store.tables.columns import count, instant, integrals, long_key, meter_column, octets, partitioned, uncompressed, words
+
+OFTEN_MEASURED = (
+    *("cpu.used", "cpu.allocated", "memory.used", "memory.allocated", "disk.read", "disk.write", "disk.read_ops", "disk.write_ops"),
+    *("network.rx", "network.tx", "gpu.allocated"),
+)
+UNEVEN_METERS = {
+    Dialect.POSTGRESQL: {meter: meter_column(meter) for meter in OFTEN_MEASURED},
+    Dialect.SQLITE: {meter: f"{meter_column(meter)}_lo" for meter in OFTEN_MEASURED},
+}
+"""What an agent measures of a machine whose sizes are known, with the column that is null in an hour that lacks it."""
+
+
+def uneven_hour(dialect: Dialect) -> str:
+    """The condition that something ran in an hour and one of those meters is missing: of most resources no hour is so."""
+    up = "uptime > 0" if dialect is Dialect.POSTGRESQL else "uptime_lo > 0"
+    return f"{up} AND ({' OR '.join(f'{column} IS NULL' for column in UNEVEN_METERS[dialect].values())})"
+
+
+def uneven_index(dialect: Dialect) -> str:
+    """What names the index of such hours in a statement; PostgreSQL finds it by itself."""
+    return " INDEXED BY usage_hour_uneven_idx" if dialect is Dialect.SQLITE else ""
 
 
 def add_usage_tables(metadata: MetaData, dialect: Dialect) -> None:
@@ -24,6 +45,12 @@ def add_usage_tables(metadata: MetaData, dialect: Dialect) -> None:
         instant("computed_at_ns"),
         count("sealed", default=0),
         PrimaryKeyConstraint("scope_key", "resource_key", "hour_ns"),
+        Index(
+            "usage_hour_uneven_idx",
+            *("scope_key", "resource_key", "hour_ns"),
+            sqlite_where=text(uneven_hour(dialect)),
+            postgresql_where=text(uneven_hour(dialect)),
+        ),
     )
     partitioned(metadata, dialect, hour, "hour_ns")
     uncompressed(dialect, hour, "cells")

@@ -18,6 +18,7 @@ from tallystick.store.registry import limited
 from tallystick.store.section import Section
 from tallystick.store.usage import hours, integrals, queries
 from tallystick.store.usage.cells import read_cells
+from tallystick.store.usage.whole import Whole, whole
 
 LATEST = 2**63 - 1
 NOTHING_REPLACED = ReplacedHours(replaced=(), exchanged={}, unknown_until_ns=0)
@@ -221,6 +222,10 @@ class Usage(Section):
         """The resources of which something in [from_ns, until_ns) is unknown."""
         return hours.with_unknown_gaps(tx, self._surrogates.scope(tx, place), resource_keys, from_ns, until_ns)
 
+    def whole(self, tx: Tx, place: Place, resource_keys: Sequence[int], span: tuple[int, int]) -> dict[int, Whole]:
+        """By resource number, what tells whether sums over a span say as much as its hours."""
+        return whole(tx, self._surrogates.scope(tx, place), resource_keys, span)
+
     def totals(
         self, place: Place, from_ns: int, until_ns: int, *, resource_keys: Sequence[int] | None = None, tx: Tx | None = None
     ) -> dict[int, tuple[dict[str, int], dict[str, int]]]:
@@ -390,6 +395,10 @@ class Usage(Section):
     def resources_of(self, tx: Tx, place: Place, customer_id: str) -> dict[int, str]:
         """The resources that are or were a customer's: their ids by number."""
         return queries.resources_of(tx, self._surrogates.scope(tx, place), customer_id)
+
+    def owned_by(self, tx: Tx, place: Place, customers: Sequence[str]) -> Sequence[tuple[str, int, str, int | None]]:
+        """Customer, number, id and first hour of each resource that is or was one of some customers'."""
+        return [(row[0], row[1], row[2], row[3]) for row in queries.owned_by(tx, self._surrogates.scope(tx, place), customers)]
 
     def changed_since(
         self, tx: Tx, place: Place, resource_keys: Sequence[int], from_ns: int, computed_after_ns: int, *, limit: int

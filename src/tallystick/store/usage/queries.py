@@ -52,6 +52,17 @@ def resources_of(tx: Tx, scope_key: int, customer_id: str) -> dict[int, str]:
     return {row[0]: row[1] for row in rows}
 
 
+def owned_by(tx: Tx, scope_key: int, customers: Sequence[str]) -> Sequence[Values]:
+    """Customer, number, id and first hour with usage of the resources that are or were some customers', also where it is deleted by now."""
+    clause, value = tx.each_of("o.customer_id", list(customers))
+    first = "(SELECT MIN(h.hour_ns) FROM usage_hour h WHERE h.scope_key = r.scope_key AND h.resource_key = r.resource_key)"
+    return tx.rows(
+        f"SELECT o.customer_id, r.resource_key, r.resource_id, COALESCE(r.first_hour_ns, {first}) {OWNED.format('resource r', 'r')}"
+        f" WHERE o.scope_key = ? AND {clause} ORDER BY r.resource_key",
+        (scope_key, value),
+    )
+
+
 def changed_since(
     tx: Tx, scope_key: int, resource_keys: Sequence[int], from_ns: int, computed_after_ns: int, limit: int
 ) -> Sequence[Values]:

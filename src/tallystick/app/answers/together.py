@@ -1,0 +1,146 @@
+"""Many customers' contracts and usage of one span, read together, to be rated: where sums say as much as hours, only sums are read.
+
+A local month that nothing parts is one row for a resource. Its hours are read only for a charge that asks for them, for what cannot be
+told from sums, and where somebody looks into a line.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from tallystick.app.accounts import HOME_SCOPE
+from tallystick.model.access import Place
+from tallystick.model.billing.contracts import Contract, Customer, Subscription
+from tallystick.model.billing.invoices import Usage
+from tallystick.model.billing.price_book import PriceBook
+from tallystick.model.instants import DAY_NS
+from tallystick.model.resources import Attributes
+from tallystick.model.usage import RECORDED_METERS, Gap, HourSums, UsageHour, UsagePeriod
+from tallystick.rate.agreements import with_default
+from tallystick.store.engine import Tx
+from tallystick.store.store import Store
+
+LONGEST_MONTH_NS = 33 * DAY_NS
+Span = tuple[int, int]
+
+
+@dataclass(slots=True)
+class _Found:
+    """What is found of one customer, scope by scope."""
+
+    customer: Customer
+    subscriptions: list[Subscription]
+    first_ns: int | None
+    hours: list[UsageHour]
+    sums: list[HourSums]
+    gaps: list[Gap]
+    attributes: dict[str, tuple[Attributes, ...]]
+
+
+def read_together(
+    store: Store, place: Place, customers: Sequence[str], span: Span, *, at_ns: int
+) -> Iterator[tuple[Contract, tuple[PriceBook, ...], Usage]]:
+    """Contract, price books and usage in a span of whole hours of some customers, in their order, from one snapshot.
+
+    The default plan is the one in force at `at_ns`. Names that are no customer's are left out.
+    """
+    with store.read() as tx:
+        books = store.contracts.books_in_force(place, tx=tx)
+        seller = store.contracts.seller(place, tx=tx)
+        named = frozenset(customers)
+        found = {
+            each.customer.id: _Found(each.customer, [], None, [], [], [], {})
+            for each in store.registry.customers(place, customers=named, tx=tx)
+        }
+        for each in store.contracts.subscriptions(place, customers=named, tx=tx):
+            if each.subscription.customer_id in found:
+                found[each.subscription.customer_id].subscriptions.append(each.subscription)
+        for where in store.registry.places(tx=tx):
+            if where.seller_id == place.seller_id:
+                _read_scope(tx, store, where, found, span)
+    for name in customers:
+        one = found.get(name)
+        if one is not None:
+            agreed = tuple(sorted(one.subscriptions, key=lambda each: (each.start_ns, each.id)))
+            contract = with_default(Contract(seller=seller, customer=one.customer, subscriptions=agreed), books, one.first_ns, at_ns)
+            usage = Usage(hours=tuple(one.hours), sums=tuple(one.sums), gaps=tuple(one.gaps), attributes=one.attributes)
+            yield contract, books, usage
+
+
+def _read_scope(tx: Tx, store: Store, place: Place, found: Mapping[str, _Found], span: Span) -> None:
+    """The usage of the customers' resources in one scope."""
+    owned = store.usage.owned_by(tx, place, sorted(found))
+    if not owned:
+        return
+    prefix = "" if place.scope_id == HOME_SCOPE else f"{place.scope_id}/"
+    owners: dict[int, list[str]] = defaultdict(list)
+    for customer_id, key, _, first_ns in owned:
+        one = found[customer_id]
+        owners[key].append(customer_id)
+        if first_ns is not None:
+            one.first_ns = first_ns if one.first_ns is None else min(one.first_ns, first_ns)
+    keys = list(owners)
+    timelines = store.registry.attributes(place, keys, tx=tx)
+    for customer_id, _, resource_id, _ in owned:
+        found[customer_id].attributes[prefix + resource_id] = timelines[resource_id]
+    for key, gap in store.usage.gaps(place, *span, resource_keys=keys, tx=tx):
+        for customer_id in owners[key]:
+            found[customer_id].gaps.append(replace(gap, resource_id=prefix + gap.resource_id))
+    zones = {key: found[names[0]].customer for key, names in owners.items() if len(names) == 1}
+    summed = _sums(tx, store, place, zones, span)
+    for key, sums in summed.items():
+        reader = _reader(store, place, key, span, prefix)
+        found[owners[key][0]].sums.append(replace(sums, resource_id=prefix + sums.resource_id, hours=reader))
+    others = [key for key in keys if key not in summed]
+    for key, hour in store.usage.hours(place, *span, resource_keys=others, tx=tx) if others else ():
+        for customer_id in owners[key]:
+            found[customer_id].hours.append(replace(hour, resource_id=prefix + hour.resource_id) if prefix else hour)
+
+
+def _sums(tx: Tx, store: Store, place: Place, customers: Mapping[int, Customer], span: Span) -> dict[int, HourSums]:
+    """The sums of the resources, each of one customer only, whose span is one month of that customer's zone and of nothing else."""
+    since_ns = span[0] - LONGEST_MONTH_NS
+    months: dict[int, list[UsagePeriod]] = defaultdict(list)
+    for key, month in store.usage.periods(place, "month", since_ns, span[1], resource_keys=list(customers), end_after_ns=span[0], tx=tx):
+        months[key].append(month)
+    mine = {key: each[0] for key, each in months.items() if len(each) == 1 and _is_all(each[0], customers[key], span)}
+    if not mine:
+        return {}
+    told = store.usage.whole(tx, place, list(mine), span)
+    found = {}
+    for key, month in mine.items():
+        one, disk = told[key], month.totals.get("disk.allocated", 0)
+        if one.kept and not one.lacking & month.totals.keys():
+            length_ns = span[1] - span[0]
+            # No cell holds more than its size: only a disk that was there all the time adds up to that.
+            there = one.disk_bytes is not None and disk == one.disk_bytes * length_ns
+            held_ns = 0 if not disk else length_ns if there else None
+            found[key] = HourSums(
+                resource_id=month.resource_id,
+                from_ns=span[0],
+                until_ns=span[1],
+                totals=month.totals,
+                estimated=month.estimated,
+                held_ns=held_ns,
+                hours=lambda: (),
+            )
+    return found
+
+
+def _is_all(month: UsagePeriod, customer: Customer, span: Span) -> bool:
+    """Whether a month is the whole span, the customer's, and something ran in it of which agents tell all."""
+    whose = (month.customer_id, month.zone) == (customer.id, customer.time_zone)
+    measured = month.totals.get("uptime", 0) > 0 and not any(meter in month.totals for meter in RECORDED_METERS)
+    return whose and measured and (month.start_ns, month.end_ns) == span
+
+
+def _reader(store: Store, place: Place, key: int, span: Span, prefix: str) -> Callable[[], Sequence[UsageHour]]:
+    """What reads the hours of one resource when they are asked for."""
+
+    def read() -> Sequence[UsageHour]:
+        found = store.usage.hours(place, *span, resource_keys=[key])
+        return [replace(hour, resource_id=prefix + hour.resource_id) if prefix else hour for _, hour in found]
+
+    return read
