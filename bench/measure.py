@@ -46,6 +46,12 @@ def size_on_disk(folder: Path) -> int:
     return sum(path.stat().st_blocks * 512 for path in files)
 
 
+def status_mib(name: str) -> float:
+    """A figure of this process' status, such as VmRSS."""
+    rows = Path("/proc/self/status").read_text().splitlines()
+    return next(int(row.split()[1]) for row in rows if row.startswith(f"{name}:")) / 1024
+
+
 def line(name: str, value: float, unit: str, what: str, goal: float) -> None:
     """One figure, as a JSON line on stdout."""
     print(json.dumps({"name": name, "value": round(value, 3), "unit": unit, "what": what, "goal": goal}), flush=True)

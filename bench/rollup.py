@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from bench.filled import MONTH_NS, Filled, filled_store
-from bench.measure import line
+from bench.measure import line, status_mib
 from tallystick.app.jobs.rollup import DiskHorizon, roll_up
 from tallystick.app.serving.memory import collect_seldom
 from tallystick.model.instants import DAY_NS, HOUR_NS
@@ -40,11 +40,11 @@ def measure(folder: Path, wanted: Filled) -> Measured:
     store.transact = _timed(store, spent)  # type: ignore[method-assign]  # measured from outside
     until_ns = wanted.from_ns + wanted.hours * HOUR_NS
     Path("/proc/self/clear_refs").write_text("5")
-    resident = _status("VmRSS")
+    resident = status_mib("VmRSS")
     before = time.process_time()
     done = roll_up(store, DiskHorizon.CLOCK, until_ns)
     cpu_s = time.process_time() - before
-    grown = _status("VmHWM") - resident
+    grown = status_mib("VmHWM") - resident
     store.close()
     if done != wanted.resources * wanted.hours:
         raise SystemExit(f"bench/rollup.py: {done} hours were computed, not {wanted.resources * wanted.hours}")
@@ -62,11 +62,6 @@ def _timed(store: Store, spent: list[float]) -> Callable[[Callable[[Tx], Result]
             spent.append((time.thread_time() - began) * 1e3)
 
     return transact
-
-
-def _status(name: str) -> float:
-    rows = Path("/proc/self/status").read_text().splitlines()
-    return next(int(row.split()[1]) for row in rows if row.startswith(f"{name}:")) / 1024
 
 
 def main() -> None:

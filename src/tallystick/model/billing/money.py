@@ -271,7 +271,7 @@ def decimal_text(value: Fraction, decimals: int = 12) -> str:
 
 def exact_text(value: Fraction) -> str:
     """A rational for people without loss: a plain decimal where twelve decimals hold it, else `n/d`."""
-    return decimal_text(value) if (value * 10**12).denominator == 1 else str(value)
+    return str(value) if 10**12 % value.denominator else decimal_text(value)
 
 
 def fraction_text(value: Fraction) -> str:

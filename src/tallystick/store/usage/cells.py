@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from struct import Struct
 
 from backports import zstd
 
@@ -81,7 +82,32 @@ def read_cells(block: bytes) -> tuple[dict[str, Cells], dict[str, Cells], tuple[
     while place < len(plain):
         number, width = plain[place], plain[place + 1]
         end = place + 2 + width * CELLS_PER_HOUR
-        values = tuple(int.from_bytes(plain[at : at + width], "little", signed=True) for at in range(place + 2, end, width))
-        found[number >= ESTIMATED][METERS[number & ~ESTIMATED]] = values
+        found[number >= ESTIMATED][METERS[number & ~ESTIMATED]] = _read(plain[place + 2 : end], width)
         place = end
     return found[0], found[1], runs
+
+
+_LOW = {
+    1: (0, "b"),
+    2: (0, "h"),
+    3: (2, "Hb"),
+    4: (0, "i"),
+    5: (4, "Ib"),
+    6: (4, "Ih"),
+    8: (0, "q"),
+    9: (8, "Qb"),
+    10: (8, "Qh"),
+    12: (8, "Qi"),
+}
+_FORMS = {width: (8 * low, Struct("<" + form * CELLS_PER_HOUR)) for width, (low, form) in _LOW.items()}
+"""How twelve cells of a width are read at once: as they are, or as their low bytes and the signed rest above so many bits."""
+
+
+def _read(written: bytes, width: int) -> Cells:
+    if written == written[:width] * CELLS_PER_HOUR:  # most meters of most hours: what is declared, and time without a gap
+        return (int.from_bytes(written[:width], "little", signed=True),) * CELLS_PER_HOUR
+    if width not in _FORMS:
+        return tuple([int.from_bytes(written[at : at + width], "little", signed=True) for at in range(0, len(written), width)])
+    above, form = _FORMS[width]
+    values: Cells = form.unpack(written)
+    return tuple([low | high << above for low, high in zip(values[::2], values[1::2], strict=True)]) if above else values

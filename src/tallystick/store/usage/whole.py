@@ -27,9 +27,7 @@ class Whole:
 def whole(tx: Tx, scope_key: int, keys: Sequence[int], span: Span) -> dict[int, Whole]:
     """By resource number."""
     lacking, disks, deleted = _lacking(tx, scope_key, keys, span), _disks(tx, scope_key, keys, span), _deleted(tx, keys, span)
-    return {
-        key: Whole(lacking=lacking.get(key, frozenset()), disk_bytes=disks.get(key), kept=key not in deleted) for key in keys
-    }
+    return {key: Whole(lacking=lacking.get(key, frozenset()), disk_bytes=disks.get(key), kept=key not in deleted) for key in keys}
 
 
 def _lacking(tx: Tx, scope_key: int, keys: Sequence[int], span: Span) -> dict[int, frozenset[str]]:

@@ -9,7 +9,6 @@ Also what it costs where only the hours can tell.
 from __future__ import annotations
 
 import os
-import resource as process
 import sys
 import tempfile
 import time
@@ -20,12 +19,12 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.measure import line
+from bench.measure import line, status_mib
 from tallystick.app.answers.services import activate_book, add_book, subscribe
 from tallystick.app.answers.together import read_together
 from tallystick.app.clock import SystemClock
-from tallystick.app.serving.memory import collect_seldom, keep_freed_memory
 from tallystick.app.jobs.days import Touched, Zones, write_days
+from tallystick.app.serving.memory import collect_seldom, keep_freed_memory
 from tallystick.invoice.runs import due, usage_window
 from tallystick.model.access import Place
 from tallystick.model.billing.contracts import Customer, Subscription
@@ -42,6 +41,7 @@ from tests.stores import start_postgres
 PLACE = Place()
 CUSTOMERS = int(os.environ.get("BENCH_CUSTOMERS", "400"))
 ALL = 10_000
+FEW = 20
 PER_CUSTOMER = 3
 WORLDS = 30
 TOGETHER = 100
@@ -69,12 +69,13 @@ CHARGES = (
 
 @dataclass(frozen=True)
 class Cost:
-    """CPU-seconds of rating a slice: of this process, and of the database beside it."""
+    """CPU-seconds of rating a slice: of this process, and of the database beside it; by how much this process grew."""
 
     customers: int
     client_s: float
     database_s: float
     lines: int
+    grown_mib: float
 
     @property
     def each_ms(self) -> float:
@@ -86,7 +87,8 @@ def book(lines: int) -> str:
     """Four charges with tiers; with twice the lines each has two groups."""
     grouped = ", group_by: [resource]" if lines > 1 else ""
     told = [
-        f"      - {{id: {meter.replace('.', '-')}, meter: {meter}, per: {per}, model: {model}, {LADDER}{grouped}}}" for meter, per, model in CHARGES
+        f"      - {{id: {meter.replace('.', '-')}, meter: {meter}, per: {per}, model: {model}, {LADDER}{grouped}}}"
+        for meter, per, model in CHARGES
     ]
     return BOOK + "\n".join(told) + "\n"
 
@@ -114,10 +116,12 @@ def fill(store: Store, customers: int, hours: int, lines: int) -> None:
             )
             for number in range(low, min(low + 100, resources))
         ]
-        store.transact(lambda tx, facts=facts: store.batches.write_facts(tx, PLACE, facts))
+        with store.write() as tx:
+            store.batches.write_facts(tx, PLACE, facts)
     keys = [each.row for each in sorted(store.registry.resources(PLACE), key=lambda each: each.id)]
     for world in range(min(WORLDS, resources)):
-        store.transact(lambda tx, world=world: _world(store, tx, keys[world], f"vm-{world:06d}", hours, np.random.default_rng(world)))
+        with store.write() as tx:
+            _world(store, tx, keys[world], f"vm-{world:06d}", hours, np.random.default_rng(world))
     store.transact(lambda tx: _copy(tx, keys))
 
 
@@ -127,7 +131,8 @@ def _customer(number: int) -> str:
 
 def _world(store: Store, tx: Tx, key: int, resource_id: str, hours: int, random: np.random.Generator) -> None:
     marks = [
-        DirtyHour(place=PLACE, resource_key=key, resource_id=resource_id, hour_ns=MONTH_NS + at * HOUR_NS, generation=1) for at in range(hours)
+        DirtyHour(place=PLACE, resource_key=key, resource_id=resource_id, hour_ns=MONTH_NS + at * HOUR_NS, generation=1)
+        for at in range(hours)
     ]
     tx.run("DELETE FROM dirty_hour")
     tx.many(
@@ -194,6 +199,8 @@ def rated(url: str, customers: int, database: int | None, *, uneven: bool = Fals
     """Rate the month of each customer; every one has its lines. `uneven`: by its hours, as if their sums did not tell enough."""
     store = open_store(url, SystemClock())
     lines = 0
+    Path("/proc/self/clear_refs").write_text("5")
+    resident = status_mib("VmRSS")
     before, beside = time.process_time(), cpu_seconds(database) if database else 0
     for low in range(0, customers, TOGETHER):
         names = [_customer(number) for number in range(low, min(low + TOGETHER, customers))]
@@ -203,12 +210,13 @@ def rated(url: str, customers: int, database: int | None, *, uneven: bool = Fals
             (run,) = [each for each in due(contract, books, UNTIL_NS, MONTH_NS) if usage_window(each) == (MONTH_NS, UNTIL_NS)]
             result = rate(usage, contract, books, run)
             if result.findings:
-                raise SystemExit(f"bench/rating.py: {result.findings[0]}")
+                raise SystemExit(f"bench/billing/rating.py: {result.findings[0]}")
             lines += len(result.lines)
-    cost = Cost(customers, time.process_time() - before, (cpu_seconds(database) if database else 0) - beside, lines)
+    client_s, database_s = time.process_time() - before, (cpu_seconds(database) if database else 0) - beside
+    cost = Cost(customers, client_s, database_s, lines, status_mib("VmHWM") - resident)
     store.close()
     if lines < len(CHARGES) * customers:
-        raise SystemExit(f"bench/rating.py: {lines} lines for {customers} customers")
+        raise SystemExit(f"bench/billing/rating.py: {lines} lines for {customers} customers")
     return cost
 
 
@@ -229,10 +237,10 @@ def filled(kind: str, customers: int, hours: int = HOURS, lines: int = 1) -> Ite
                 postgres.stop()
 
 
-def measured(kind: str, customers: int, hours: int = HOURS, lines: int = 1) -> Cost:
+def measured(kind: str, customers: int, hours: int = HOURS, lines: int = 1, *, uneven: bool = False) -> Cost:
     """The cost of a slice in a new store."""
     with filled(kind, customers, hours, lines) as (url, database):
-        cost = rated(url, customers, database)
+        cost = rated(url, customers, database, uneven=uneven)
     print(f"{kind}: {customers} customers x {hours} h, {cost.lines} lines: {cost.each_ms:.2f} CPU-ms each", file=sys.stderr)
     return cost
 
@@ -242,17 +250,18 @@ def main() -> None:
     collect_seldom()
     half = measured("sqlite", CUSTOMERS // 2)
     whole = measured("sqlite", CUSTOMERS)
-    less = measured("sqlite", CUSTOMERS // 2, HOURS // 2)
     more = measured("sqlite", CUSTOMERS // 2, lines=2)
-    peak = process.getrusage(process.RUSAGE_SELF).ru_maxrss / 1024
+    by_hours = [measured("sqlite", FEW, hours, uneven=True) for hours in (HOURS // 2, HOURS)]
     other = measured("postgresql", CUSTOMERS)
     what = f"a month of 10,000 customers, 3 resources x {HOURS} stored hours, 4 charges with tiers, by {CUSTOMERS} of them"
     line("rate_10000_cpu_s", whole.each_ms * ALL / 1e3, "CPU-s", f"{what}, SQLite", 20)
     line("rate_10000_postgresql_cpu_s", other.each_ms * ALL / 1e3, "CPU-s", f"{what}, PostgreSQL, client and database together", 20)
-    line("rate_memory_mib", peak, "MiB", "peak memory of the process that rated them, one customer after the other", 256)
+    line("rate_memory_grown_mib", whole.grown_mib, "MiB", f"by how much the process grew while it rated {CUSTOMERS} customers", 64)
     line("rate_customers_growth", 2 * whole.each_ms / half.each_ms, "x", "CPU of twice the customers", 2.2)
-    line("rate_hours_growth", half.each_ms / less.each_ms, "x", "CPU of twice the hours", 2.2)
     line("rate_lines_growth", more.each_ms / half.each_ms, "x", f"CPU of {more.lines / half.lines:g} times the lines", 2.2)
+    line("rate_hours_growth", by_hours[1].each_ms / by_hours[0].each_ms, "x", "CPU of twice the hours, where they all have to be read", 2.2)
+    what = f"one of these customers where sums do not tell enough and all of its {PER_CUSTOMER * HOURS} hours are read, SQLite"
+    line("rate_by_hours_cpu_ms", by_hours[1].each_ms, "CPU-ms", what, 250)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,108 @@
+"""Many customers read together, from sums where they tell enough, are rated as each is from its hours, on every database."""
+
+from __future__ import annotations
+
+from tallystick.app.accounts import read_account
+from tallystick.app.answers.together import read_together
+from tallystick.app.jobs.rollup import DiskHorizon, roll_up
+from tallystick.invoice.runs import due
+from tallystick.meter.planes import from_columns
+from tallystick.meter.samples import Samples
+from tallystick.model.access import Place
+from tallystick.model.billing.contracts import Customer, Subscription
+from tallystick.model.calendar import month_of
+from tallystick.model.instants import HOUR_NS
+from tallystick.model.records import UsageRecord
+from tallystick.model.resources import Fact
+from tallystick.model.samples import MEMORY, BatchIdentity
+from tallystick.model.timeline import StorableBatch
+from tallystick.rate.load import load_book
+from tallystick.rate.rate import rate
+from tallystick.store.store import Store
+from tests.contract.rows import PLACE, SECOND, T, batch, storable, write
+
+FAR = Place(scope_id="far")
+START, END = month_of(T, "UTC")
+BOOK = """
+book: b
+effective_from: 2026-01-01T00:00:00Z
+plans:
+  - id: p
+    currency: EUR
+    default: true
+    charges:
+      - {id: cpu, meter: cpu.used, per: core-hour, model: graduated, tiers: [{up_to: 1, price: 3600000}, {price: 7200000}]}
+      - {id: disk, meter: disk.allocated, per: GiB-month, price: 0.1}
+      - {id: up, meter: uptime, per: hour, model: volume, tiers: [{up_to: 0.01, price: 5}, {price: 4}], group_by: [resource]}
+"""
+SIZES = {"vcpus": 2, "memory_bytes": 2**30, "disk_bytes": 2**33}
+
+
+def fact(name: str, at_ns: int = START, customer_id: str | None = "acme", **sizes: int) -> Fact:
+    return Fact(resource_id=name, at_ns=at_ns, received_at_ns=at_ns, customer_id=customer_id, **sizes)
+
+
+def without_cpu(name: str, at_ns: int) -> StorableBatch:
+    """A batch of another source, which measures memory only."""
+    samples = from_columns({"measured_at": [at_ns, at_ns + SECOND], MEMORY: [1, 1]}, SECOND)
+    assert isinstance(samples, Samples)
+    return storable(samples, BatchIdentity(resource_id=name, boot_id="other", spool_id="s", sequence=1), at_ns + 2 * SECOND)
+
+
+def filled(store: Store) -> None:
+    """Machines whose sums say all, and such that only their hours do: a size that came later, another owner, requests, another scope."""
+    book, mistakes = load_book(BOOK, "b.yaml")
+    assert book is not None, mistakes
+    store.contracts.add_book(PLACE, book, BOOK, actor="test")
+    store.contracts.activate_book(PLACE, "b", 1, actor="test")
+    store.registry.add_place(FAR)
+    for customer_id, zone in (("acme", "UTC"), ("delta", "UTC"), ("nepal", "Asia/Kathmandu")):
+        store.registry.create_customer(PLACE, Customer(id=customer_id, name="C", currency="EUR", time_zone=zone), actor="test")
+    store.contracts.create_subscription(PLACE, Subscription(id="s", customer_id="acme", plan_id="p", start_ns=START), actor="test")
+    facts = [
+        *[fact(name, **SIZES) for name in ("even", "grown", "moved", "asked")],
+        fact("bare"),
+        fact("grown", T + HOUR_NS, None, disk_bytes=2**34),
+        fact("half"),
+        fact("moved", T + HOUR_NS, "delta"),
+        fact("high", customer_id="nepal", **SIZES),
+    ]
+    record = UsageRecord(
+        source="x",
+        record_id="1",
+        resource_id="asked",
+        meter="http.requests",
+        from_ns=T,
+        until_ns=T + HOUR_NS,
+        amount=9,
+        received_at_ns=T + HOUR_NS,
+        content_hash=b"x" * 32,
+    )
+    with store.write() as tx:
+        store.batches.write_facts(tx, PLACE, facts)
+        store.batches.write_facts(tx, FAR, [fact("even", **SIZES)])
+        store.batches.write_records(tx, PLACE, [record])
+    for name in sorted({each.resource_id for each in facts}):
+        write(store, *(batch(name, number + 1, T + number * HOUR_NS, 90) for number in range(3)))
+    write(store, without_cpu("half", T + 4 * HOUR_NS))
+    write(store, batch("even", 1, T, 30), place=FAR)
+    while roll_up(store, DiskHorizon.CLOCK, END):
+        pass
+
+
+def test_customers_read_together_are_rated_as_each_by_its_hours(store: Store) -> None:
+    filled(store)
+    names = ["delta", "acme", "nobody", "nepal"]
+    found = list(read_together(store, PLACE, names, (START, END), at_ns=END))
+    assert [contract.customer.id for contract, _, _ in found] == ["delta", "acme", "nepal"]
+    for contract, books, usage in found:
+        account = read_account(store, PLACE, contract.customer.id, START, END)
+        assert (contract, books) == (account.contract, account.books)
+        runs = [run for run in due(contract, books, END, START) if run.period_end_ns <= END]
+        for run in runs:
+            assert rate(usage, contract, books, run) == rate(account.usage, contract, books, run)
+            assert rate(usage, contract, books, run).lines
+    (acme,) = [usage for contract, _, usage in found if contract.customer.id == "acme"]
+    assert [each.resource_id for each in acme.sums] == ["bare", "even", "grown", "far/even"]
+    assert {each.resource_id: each.held_ns for each in acme.sums}["grown"] is None
+    assert {hour.resource_id for hour in acme.hours} == {"asked", "half", "moved"}
