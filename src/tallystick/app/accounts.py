@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, replace
 
 from tallystick.model.access import Place
-from tallystick.model.billing.contracts import Contract
+from tallystick.model.billing.contracts import Contract, Subscription
 from tallystick.model.billing.invoices import Usage
 from tallystick.model.billing.price_book import PriceBook
 from tallystick.model.resources import Attributes
@@ -58,18 +59,28 @@ def read_contract(store: Store, place: Place, customer_id: str, at_ns: int, tx: 
         NotFound: there is no such customer.
 
     """
-    customer = store.registry.customer(place, customer_id, tx=tx)
-    if customer is None:
+    contract = contracts_of(store, place, frozenset({customer_id}), tx).get(customer_id)
+    if contract is None:
         raise NotFound(f"customer {customer_id!r}")
     books = store.contracts.books_in_force(place, tx=tx)
-    stored = store.contracts.subscriptions(place, customers=frozenset({customer_id}), tx=tx)
-    contract = Contract(
-        seller=store.contracts.seller(place, tx=tx),
-        customer=customer,
-        subscriptions=tuple(sorted((each.subscription for each in stored), key=lambda each: (each.start_ns, each.id))),
-    )
     firsts = [store.usage.first_hour(each.place, each.keys, tx=tx) for each in holdings_of(store, place, customer_id, tx)]
     return with_default(contract, books, min((each for each in firsts if each is not None), default=None), at_ns), books
+
+
+def contracts_of(store: Store, place: Place, customers: frozenset[str], tx: Tx) -> dict[str, Contract]:
+    """What was agreed with some customers, by their ids; without the default plan."""
+    subscriptions: dict[str, list[Subscription]] = defaultdict(list)
+    for stored in store.contracts.subscriptions(place, customers=customers, tx=tx):
+        subscriptions[stored.subscription.customer_id].append(stored.subscription)
+    seller = store.contracts.seller(place, tx=tx)
+    return {
+        each.customer.id: Contract(
+            seller=seller,
+            customer=each.customer,
+            subscriptions=tuple(sorted(subscriptions[each.customer.id], key=lambda one: (one.start_ns, one.id))),
+        )
+        for each in store.registry.customers(place, customers=customers, tx=tx)
+    }
 
 
 def read_account(store: Store, place: Place, customer_id: str, from_ns: int, until_ns: int, *, at_ns: int | None = None) -> Account:

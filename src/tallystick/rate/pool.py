@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from tallystick.model.billing.invoices import MarketPrice, Share, Usage, UsageEvent, in_order
 from tallystick.model.billing.price_book import Charge, Filters
@@ -355,7 +355,7 @@ def _put(each: SpanUsage, charge: Charge, pools: dict[PoolKey, Pool], asked: Mar
 def _cover(pool: Pool, covered: Covered) -> None:
     """Note how much of the hours of a pool which reservation covers, in the unit of the charge."""
     for (resource_id, per), hours in pool.hours.items():
-        for hour_ns, cells in hours:
+        for hour_ns, cells in chain.from_iterable(hours):
             for place, amount in enumerate(cells):
                 for name, part in covered.get((resource_id, pool.charge.id, hour_ns + place * CELL_NS), ()) if amount else ():
                     pool.covered[resource_id, name] += part / per

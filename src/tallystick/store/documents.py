@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import types
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from enum import StrEnum
 from fractions import Fraction
@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from tallystick.model.billing.price_book import PriceModel
+from tallystick.model.usage import MeterHours
 
 Value = TypeVar("Value")
 Reader = Callable[[Any], Any]
@@ -79,7 +80,7 @@ def _plain(value: object) -> object:
         return {str(name): _plain(each) for name, each in sorted(value.items())}
     if isinstance(value, frozenset):
         return [_plain(each) for each in sorted(value)]
-    if isinstance(value, tuple | list):
+    if isinstance(value, tuple | list | MeterHours):
         return [_plain(each) for each in value]
     raise TypeError(f"a document cannot hold {value!r}")
 
@@ -108,7 +109,7 @@ def reader_of(kind: Any) -> Reader:
             raise TypeError(f"a document cannot tell the members of {kind} apart")
         present = reader_of(some[0])
         return lambda value: None if value is None else present(value)
-    if origin is tuple and len(inner) == 2 and inner[1] is Ellipsis:
+    if origin is Sequence or (origin is tuple and len(inner) == 2 and inner[1] is Ellipsis):
         member = reader_of(inner[0])
         return lambda value: tuple(map(member, value))
     if origin is tuple:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from tallystick.app.accounts import HOME_SCOPE
+from tallystick.app.accounts import HOME_SCOPE, contracts_of
 from tallystick.model.access import Place
-from tallystick.model.billing.contracts import Contract, Customer, Subscription
+from tallystick.model.billing.contracts import Contract, Customer
 from tallystick.model.billing.invoices import Usage
 from tallystick.model.billing.price_book import PriceBook
 from tallystick.model.instants import DAY_NS
@@ -30,13 +30,12 @@ Span = tuple[int, int]
 class _Found:
     """What is found of one customer, scope by scope."""
 
-    customer: Customer
-    subscriptions: list[Subscription]
-    first_ns: int | None
-    hours: list[UsageHour]
-    sums: list[HourSums]
-    gaps: list[Gap]
-    attributes: dict[str, tuple[Attributes, ...]]
+    contract: Contract
+    first_ns: int | None = None
+    hours: list[UsageHour] = field(default_factory=list)
+    sums: list[HourSums] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+    attributes: dict[str, tuple[Attributes, ...]] = field(default_factory=dict)
 
 
 def read_together(
@@ -48,25 +47,15 @@ def read_together(
     """
     with store.read() as tx:
         books = store.contracts.books_in_force(place, tx=tx)
-        seller = store.contracts.seller(place, tx=tx)
-        named = frozenset(customers)
-        found = {
-            each.customer.id: _Found(each.customer, [], None, [], [], [], {})
-            for each in store.registry.customers(place, customers=named, tx=tx)
-        }
-        for each in store.contracts.subscriptions(place, customers=named, tx=tx):
-            if each.subscription.customer_id in found:
-                found[each.subscription.customer_id].subscriptions.append(each.subscription)
+        found = {name: _Found(contract) for name, contract in contracts_of(store, place, frozenset(customers), tx).items()}
         for where in store.registry.places(tx=tx):
             if where.seller_id == place.seller_id:
                 _read_scope(tx, store, where, found, span)
     for name in customers:
         one = found.get(name)
         if one is not None:
-            agreed = tuple(sorted(one.subscriptions, key=lambda each: (each.start_ns, each.id)))
-            contract = with_default(Contract(seller=seller, customer=one.customer, subscriptions=agreed), books, one.first_ns, at_ns)
             usage = Usage(hours=tuple(one.hours), sums=tuple(one.sums), gaps=tuple(one.gaps), attributes=one.attributes)
-            yield contract, books, usage
+            yield with_default(one.contract, books, one.first_ns, at_ns), books, usage
 
 
 def _read_scope(tx: Tx, store: Store, place: Place, found: Mapping[str, _Found], span: Span) -> None:
@@ -88,7 +77,7 @@ def _read_scope(tx: Tx, store: Store, place: Place, found: Mapping[str, _Found],
     for key, gap in store.usage.gaps(place, *span, resource_keys=keys, tx=tx):
         for customer_id in owners[key]:
             found[customer_id].gaps.append(replace(gap, resource_id=prefix + gap.resource_id))
-    zones = {key: found[names[0]].customer for key, names in owners.items() if len(names) == 1}
+    zones = {key: found[names[0]].contract.customer for key, names in owners.items() if len(names) == 1}
     summed = _sums(tx, store, place, zones, span)
     for key, sums in summed.items():
         reader = _reader(store, place, key, span, prefix)
