@@ -270,13 +270,13 @@ def _fill_rates(each: SpanUsage, charges: Sequence[Charge], pools: dict[PoolKey,
     return []
 
 
-def _moved(slots: Mapping[int, tuple[int, int]]) -> list[tuple[int, Cells]]:
+def _moved(slots: Mapping[int, tuple[int, int]]) -> tuple[tuple[int, Cells], ...]:
     """What moved in the measured slots, hour by hour: what no slot holds has no rate, and is no part of one."""
     hours: dict[int, list[int]] = defaultdict(lambda: [0] * CELLS_PER_HOUR)
     for cell_ns, moved in slots.items():
         hour_ns = hour_start(cell_ns)
         hours[hour_ns][(cell_ns - hour_ns) // CELL_NS] = sum(moved)
-    return [(hour_ns, tuple(cells)) for hour_ns, cells in hours.items()]
+    return tuple((hour_ns, tuple(cells)) for hour_ns, cells in hours.items())
 
 
 def _fill_events(each: SpanUsage, charges: Sequence[Charge], pools: dict[PoolKey, Pool]) -> list[Finding]:
