@@ -29,9 +29,11 @@ from tallystick.model.billing.price_book import Commitment, PriceBook
 from tallystick.model.instants import CELL_NS, CELLS_PER_HOUR, HOUR_NS, LATEST_NS, hour_start, parse_iso
 from tallystick.model.resources import SIZES, Attributes
 from tallystick.model.usage import UsageHour
+from tallystick.rate import books as books_folder
 from tallystick.rate.load import load_book
 
 CASES = Path(__file__).parent
+EXAMPLES = Path(books_folder.__file__).parent / "examples"
 LEVELS = {"vcpu": 1, "core": 1, "gpu": 1, "GiB": 2**30, "GB": 10**9, "up": 1}
 TOTALS = {"GiB": 2**30, "GB": 10**9, "million": 10**6, "bytes": 1, "core-seconds": 10**9, "GiB-hours": 2**30 * HOUR_NS}
 TOKEN = re.compile(r"\s*(?:([0-9]+(?:\.[0-9]+)?)|(.))")
@@ -76,6 +78,8 @@ def read(name: str, text: str) -> Case:
         heading, body = section.split("\n", 1)
         if heading == "prices":
             case.prices.append(body)
+        elif heading.startswith("example "):
+            case.prices.append((EXAMPLES / f"{heading.removeprefix('example ').strip()}.yaml").read_text())
         elif heading.startswith("invoice"):
             case.invoices.append(_expected(heading, _rows(body)))
         else:

@@ -19,7 +19,7 @@ class ChangeKind(StrEnum):
 class PriceChange:
     """One difference: of a plan (`plan_id`), or of the book itself where that is empty.
 
-    `part` is `charge`, `fee`, `commitment` or `discount`, and `id` its id; empty for a key of the plan or book. `key` is the
+    `part` is `charge`, `fee`, `commitment`, `discount` or `reservation`, and `id` its id; empty for a key of the plan or book. `key` is the
     key that changes, as `tiers[2].price`, empty for a thing that is added or removed. `before` and `after` are as they are written
     in a price book, empty for nothing. `percent` is the change of a number that was above 0: 0.010 to 0.012 is 20.
     """

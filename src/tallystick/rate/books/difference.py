@@ -16,8 +16,8 @@ from tallystick.model.billing.price_changes import ChangeKind, PriceChange
 from tallystick.rate.books.document import Document, document
 from tallystick.rate.books.reader import DECIMAL
 
-PARTS = {"charges": "charge", "fees": "fee", "commitments": "commitment", "discounts": "discount"}
-"""The lists of a plan, and what one of them is called."""
+PARTS = ("charges", "fees", "commitments", "discounts")
+"""The lists of a plan that are told first; every other list of things with ids follows."""
 
 ABSENT = {"free": "0", "included": "0", "factor": "1", "default": "false", "also": "false", "prorate": "true"}
 """What a key means that is not written, where it is not nothing."""
@@ -25,11 +25,14 @@ ABSENT = {"free": "0", "included": "0", "factor": "1", "default": "false", "also
 CHOICES = ("rounding", "timing", "proration", "month_hours", "counted", "method")
 """Keys that mean their default when they are not written."""
 
-PRICES = ("price", "percent", "amount")
+PRICES = ("price", "percent", "amount", "upfront", "recurring")
 """The keys that say what something costs: they are told first."""
 
-MONEY = ("price", "flat", "amount", "cap", "ceiling", "fixed", "minimum", "maximum")
+MONEY = ("price", "flat", "amount", "cap", "ceiling", "fixed", "minimum", "maximum", "upfront")
 """The keys that hold amounts in the plan's currency."""
+
+EVENTS = "events"
+"""What meters of events begin with. On all others a `minimum` is one of a run, in seconds."""
 
 LADDERS = ("tiers", "thresholds")
 
@@ -56,8 +59,10 @@ def differences(before: PriceBook, after: PriceBook) -> tuple[PriceChange, ...]:
 
 
 def _plan(name: str, old: Document, new: Document) -> Iterator[PriceChange]:
-    yield from _keys(name, "", "", _without(old, "id", *PARTS), _without(new, "id", *PARTS), new["currency"])
-    for key, part in PARTS.items():
+    lists = _lists(old | new)
+    yield from _keys(name, "", "", _without(old, "id", *lists), _without(new, "id", *lists), new["currency"])
+    for key in lists:
+        part = _singular(key)
         were, are = _by_id(old.get(key, [])), _by_id(new.get(key, []))
         for identifier in (*are, *(each for each in were if each not in are)):
             if identifier not in were:
@@ -68,6 +73,16 @@ def _plan(name: str, old: Document, new: Document) -> Iterator[PriceChange]:
                 yield _whole(name, part, identifier, ChangeKind.REMOVED, text)
             else:
                 yield from _keys(name, part, identifier, were[identifier], are[identifier], new["currency"])
+
+
+def _lists(plan: Document) -> tuple[str, ...]:
+    """The keys of lists of things with ids: charges, fees, reservations, ..."""
+    found = [key for key, value in plan.items() if isinstance(value, list) and "id" in value[0]]
+    return (*(key for key in PARTS if key in found), *(key for key in found if key not in PARTS))
+
+
+def _singular(key: str) -> str:
+    return key.removesuffix("s").replace("_", " ")
 
 
 def _keys(plan: str, part: str, identifier: str, old: Document, new: Document, currency: str) -> Iterator[PriceChange]:
@@ -111,8 +126,10 @@ def _absent(key: str) -> str:
 def _unit(key: str, thing: Document, currency: str) -> str:
     """What a price or an amount is in."""
     last = key.rpartition(".")[2]
-    if last == "price" and "per" in thing:
+    if last in ("price", "recurring") and "per" in thing:
         return f" {currency} per {thing['per']}"
+    if last in ("minimum", "increment") and str(thing.get("meter", EVENTS)).partition(".")[0] != EVENTS:
+        return " s"
     return f" {currency}" if last in MONEY else ""
 
 
@@ -163,7 +180,7 @@ def _whole(plan: str, part: str, identifier: str, kind: ChangeKind, text: str) -
 def _plan_words(plan: Document) -> str:
     """`USD monthly, 4 charges, 1 fee`."""
     cycle = plan["cycle"] if isinstance(plan["cycle"], str) else " ".join(f"{key} {value}" for key, value in plan["cycle"].items())
-    counts = [f"{len(plan[key])} {part if len(plan[key]) == 1 else key}" for key, part in PARTS.items() if key in plan]
+    counts = [f"{len(plan[key])} {_singular(key) if len(plan[key]) == 1 else key.replace('_', ' ')}" for key in _lists(plan)]
     return ", ".join((f"{plan['currency']} {cycle}", *counts))
 
 
