@@ -10,6 +10,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from tallystick.app.cli.main import app
+from tallystick.model.access import Place
+from tallystick.model.billing.contracts import Change, Subscription
+from tallystick.model.instants import parse_iso
 from tests.integration.rest_world import World, fill, is_problem, open_world
 
 
@@ -96,6 +99,22 @@ def test_what_a_version_changes_and_for_whom(world: World) -> None:
     stored = {"before": {"book": "main", "version": version}, "after": {"text": third}}
     assert world.ask("POST", "/v1/price-books/diff", json=stored).json() == told
     assert world.ask("POST", "/v1/price-books/diff", json=stored | {"after": {"book": "main"}}).json()["changes"] == []
+
+
+def test_who_changes_its_plan_later_is_told_of_both(world: World) -> None:
+    def text(start: str, price: int) -> str:
+        one = BOOK.format(start=start, price=price).replace("standard", "basic")
+        return one + one.partition("plans:\n")[2].replace("basic", "premium").replace("    default: true\n", "")
+
+    added = world.ask("POST", "/v1/price-books", content=text("2026-01-01", 1), headers={"Content-Type": "application/yaml"}).json()
+    assert world.ask("POST", f"/v1/price-books/main/versions/{added['version']}/activate", json={}).status_code == 200
+    july = parse_iso("2026-07-01T00:00:00Z")
+    change = Change(at_ns=july, plan_id="premium", made_ns=0)
+    bound = Subscription(id="s", customer_id="acme", plan_id="basic", start_ns=0, changes=(change,))
+    assert world.store.contracts.create_subscription(Place(), bound, actor="test")
+    for start, names in (("2026-06-01", ["basic", "premium"]), ("2026-08-01", ["premium"])):
+        told = world.ask("POST", "/v1/price-books/diff", json={"after": {"text": text(start, 2)}}).json()
+        assert [each["plan_id"] for each in told["plans"] if each["subscriptions"]] == names
 
 
 def test_what_cannot_be_compared_is_named(world: World) -> None:

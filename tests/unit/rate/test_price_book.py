@@ -292,6 +292,6 @@ def test_the_page_has_every_key_meter_and_unit_and_its_example_loads() -> None:
     keys = (*BOOK_KEYS, *PLAN_KEYS, *FEE_KEYS, *CHARGE_KEYS, *CYCLE_KEYS, *FILTER_KEYS, *COMMITMENT_KEYS, *DISCOUNT_KEYS, *OFFER_KEYS)
     for word in (*keys, *CYCLES, *MODELS, *model_keys, *TIER_KEYS, *METER_UNITS, *units):
         assert word in named, f"docs/price-book.md does not tell of {word}"
-    rows = dict(re.findall(r"^\| (`(?:cpu|memory|disk|network|gpu|uptime|http)[^|]*) \| ([^|]*) \|$", page, re.MULTILINE))
+    rows = dict(re.findall(r"^\| (`(?:(?:cpu|memory|disk|network|gpu|http)\.|uptime)[^|]*) \| ([^|]*) \|$", page, re.MULTILINE))
     told = {meter: re.findall(r"`([^`]+)`", fitting) for meters, fitting in rows.items() for meter in re.findall(r"`([^`]+)`", meters)}
     assert told == {meter: [unit.name for unit in fitting] for meter, fitting in METER_UNITS.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from tallystick.model.access import Place
+from tallystick.model.billing.contracts import Subscription
 from tallystick.model.billing.price_book import PriceBook
 from tallystick.rate.books.difference import differences
 from tallystick.serve.problems import invalid, not_found
@@ -58,9 +59,17 @@ def _plans(store: Store, place: Place, touched: tuple[str, ...], earlier: PriceB
     for stored in store.contracts.subscriptions(place) if touched else ():
         bound = stored.subscription
         if bound.end_ns is None or bound.end_ns > later.effective_from_ns:
-            whose[bound.plan_id].append(bound.customer_id)
+            for plan_id in _plans_from(bound, later.effective_from_ns):
+                whose[plan_id].append(bound.customer_id)
     defaults = {plan.id for book in (earlier, later) for plan in book.plans if plan.default}
     return tuple(
         TouchedPlan(plan_id=plan, default=plan in defaults, subscriptions=len(whose[plan]), customer_ids=tuple(sorted(set(whose[plan]))))
         for plan in touched
     )
+
+
+def _plans_from(bound: Subscription, from_ns: int) -> set[str]:
+    """The plan that a subscription is on at an instant, and those that it changes to later."""
+    changes = sorted(bound.changes, key=lambda change: change.at_ns)
+    before = [bound.plan_id, *(change.plan_id for change in changes if change.at_ns <= from_ns)]
+    return {before[-1], *(change.plan_id for change in changes if change.at_ns > from_ns)}
