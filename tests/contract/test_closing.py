@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from itertools import count
 
 import pytest
@@ -16,7 +17,8 @@ from tallystick.app.jobs.closing import close_due
 from tallystick.app.jobs.rollup import DiskHorizon, roll_up
 from tallystick.model.access import Place
 from tallystick.model.billing.contracts import Customer, Subscription
-from tallystick.model.billing.invoices import DocumentState
+from tallystick.model.billing.invoices import DocumentState, Invoice
+from tallystick.model.billing.money import Money
 from tallystick.model.instants import HOUR_NS, LATEST_NS, SECOND_NS, parse_iso
 from tallystick.model.resources import Fact, Origin
 from tallystick.rate.load import load_book
@@ -115,15 +117,45 @@ def test_a_period_is_closed_once_and_follows_from_its_evidence(lab: Store, clock
     # 743,000.00 a month of 743 h (the clock changes in March) for 270 s; the counter rises by 1,000 ns a sample and falls back
     # once: (119 + 119) x 1,000 ns at 3,600,000,000.00 an hour, which is 0.001 a nanosecond; 239 s at 12.00 an hour.
     assert [line.amount.text for line in invoice.lines] == ["75.00", "238.00", "0.80"]
-    told = explain_line(lab, PLACE, invoice.id, 2, Depth.SAMPLES, verify=True)
+    told = explain_line(lab, PLACE, invoice, 2, Depth.SAMPLES, verify=True)
     assert told.verification is not None
     assert told.verification.equal, told.verification.differences
     assert len(told.samples) == 240
+    _tampered(lab, invoice)
     checked = check_store(lab, DiskHorizon.CLOCK, clock.now_ns())
     assert checked.differences == ()
     assert (checked.compared["hours"], checked.compared["invoices"]) == (2, 1)
     actions = [entry.action for entry in lab.audit.entries(PLACE, subject=invoice.id)]
     assert actions == ["invoice.finalize"]
+
+
+def _tampered(lab: Store, invoice: Invoice) -> None:
+    """A line that says something else is found by explaining it, whether it was changed in its row, in the document, or in the evidence."""
+    cheaper = replace(invoice.lines[1], amount=Money(minor=1, currency="EUR"))
+    changed = replace(invoice, lines=(invoice.lines[0], cheaper, invoice.lines[2]))
+    told = explain_line(lab, PLACE, changed, 2, Depth.HOURS, verify=True)
+    assert told.verification is not None
+    assert not told.verification.equal
+    assert any("step rounding ends: says 238, recomputed 0.01" in each for each in told.verification.differences)
+    assert "NOT VERIFIED" in told.text
+    for damage, undo, found in (
+        (
+            "UPDATE invoice_line SET amount_minor = amount_minor + 1",
+            "UPDATE invoice_line SET amount_minor = amount_minor - 1",
+            "line 2: amount_",
+        ),
+        ("UPDATE evidence SET body = substr(body, 1, 99)", "", "evidence: evidence of 99 bytes is damaged"),
+    ):
+        with lab.write() as tx:
+            kept = tx.rows("SELECT evidence_hash, body FROM evidence")
+            tx.run(damage)
+        (verified,) = [explain_line(lab, PLACE, invoice, 2, Depth.HOURS, verify=True).verification]
+        assert verified is not None
+        assert any(found in each for each in verified.differences), verified
+        with lab.write() as tx:
+            if undo:
+                tx.run(undo)
+            tx.many("UPDATE evidence SET body = ? WHERE evidence_hash = ?", [(row[1], row[0]) for row in kept])
 
 
 def test_it_waits_for_the_grace_the_agents_and_the_hours(lab: Store, clock: Bench) -> None:

@@ -383,9 +383,7 @@ class StandIns:
             plan_id="standard", book_id="main", book_version=1, lines=example().lines[:1], total=Money(minor=3420, currency="USD")
         )
 
-    def explain(self, place: Place, invoice_id: str, number: int, depth: Depth, verify: bool) -> Explanation:
-        found = self.store.invoices.get(place, invoice_id)
-        assert found is not None
+    def explain(self, place: Place, found: Invoice, number: int, depth: Depth, verify: bool) -> Explanation:
         line = found.lines[number - 1]
         checked = Verification(equal=True, quantity=line.quantity, unrounded=Fraction(1, 3), differences=()) if verify else None
         return Explanation(invoice=found, line=line, samples=(), samples_left_out=0, verification=checked, text=line.description)

@@ -101,6 +101,10 @@ def test_a_preview_lists_drafts(world: World) -> None:
     assert [each["state"] for each in told["items"]] == ["draft"]
     assert told["next_cursor"] is None
     is_problem(world.ask("POST", "/v1/invoices/preview", json={"customer_id": "none"}), 404, "not_found", "customer_id", "none")
+    draft = told["items"][0]
+    opened = world.ask("POST", "/v1/invoices/preview/explain", "acme", json={"customer_id": "acme", "line": 1, "verify": True}).json()
+    assert (opened["invoice_id"], opened["key"]) == (draft["id"], draft["lines"][0]["key"])
+    is_problem(world.ask("POST", "/v1/invoices/preview/explain", json={"customer_id": "acme", "line": 99}), 404, "not_found", "line", "99")
 
 
 def test_a_line_is_explained(world: World) -> None:

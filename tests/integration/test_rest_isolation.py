@@ -55,6 +55,7 @@ BODIES: dict[str, tuple[dict[str, Any], ...]] = {
     ),
     "estimate": ({"vcpus": "1", "memory_gib": "1"}, {"vcpus": "1", "memory_gib": "1", "plan": "RIVAL-SECRET"}),
     "preview_invoice": ({"customer_id": "globex"}, {"customer_id": "rival-customer"}),
+    "explain_preview": ({"customer_id": "globex", "line": 1}, {"customer_id": "rival-customer", "line": 1}),
     "create_key": ({"role": "customer", "customers": ["globex"]}, {"role": "agent"}),
     "revoke_key": ({},),
     "dismiss_absence": ({"reason": "Taken"},),
@@ -87,6 +88,7 @@ READS_OWN = {
     "invoice_text",
     "explain_line",
     "preview_invoice",
+    "explain_preview",
 }
 READS_ALL = READS_OWN | {
     "agents",
@@ -261,7 +263,7 @@ def test_the_other_customer_does_see_its_own(world: World) -> None:
 
 
 def _said(world: World, request: Request, key: str) -> str:
-    if request.method != "GET" and request.name != "preview_invoice":
+    if request.method != "GET" and request.name not in {"preview_invoice", "explain_preview"}:
         return ""
     return _text(world.ask(request.method, request.path, key, params=request.query, json=request.body))
 

@@ -33,6 +33,7 @@ def explanation(
         f"{line.description}",
         f"  invoice     {invoice.number or invoice.state}, line {line.key}",
         f"  service     {iso(line.service_start_ns)} to {iso(line.service_end_ns)}",
+        f"  charge      {line.charge_id} of plan {line.plan_id}" + (f", tier {line.tier}" if line.tier else ""),
         f"  price       {line.unit_price} {line.amount.currency} per {line.unit or 'period'} ({line.book_id} version {line.book_version})",
         f"  quantity    {fraction_text(line.quantity)} {line.unit}  (about {approximately(line.quantity)})",
         f"  unrounded   {fraction_text(line.derivation.unrounded)} {line.amount.currency}",

@@ -280,7 +280,7 @@ class Services:
     - `preview_invoice(place, customer_id, at_ns)`: the draft invoices of the periods open at `at_ns`, usage up to then; nothing is stored.
     - `invoice_json(invoice)`, `invoice_pdf(invoice)`, `invoice_text(invoice)`: an invoice as a document.
     - `estimate(place, request)`: priced by the one formula.
-    - `explain_line(place, invoice_id, line_number, depth, verify)`: line 1 is the first.
+    - `explain_line(place, invoice, line_number, depth, verify)`: line 1 is the first; of a draft of a preview too.
     - `usage_days(place, query)`, `usage_months(place, query)`: per resource and local day or month of its customer's zone.
     - `usage_percentiles(place, query, percentile, method)`: over five-minute slots, of all resources asked for together.
     - `change_of(place, late)`: by hour and stored meter, what a batch that came too late would change, or did.
@@ -305,7 +305,7 @@ class Services:
     invoice_pdf: Callable[[Invoice], bytes]
     invoice_text: Callable[[Invoice], str]
     estimate: Callable[[Place, EstimateRequest], Estimate]
-    explain_line: Callable[[Place, str, int, Depth, bool], Explanation]
+    explain_line: Callable[[Place, Invoice, int, Depth, bool], Explanation]
     usage_days: Callable[[Place, UsageQuery], tuple[UsageTotal, ...]]
     usage_months: Callable[[Place, UsageQuery], tuple[UsageTotal, ...]]
     usage_percentiles: Callable[[Place, UsageQuery, Fraction, RankMethod], UsagePercentiles]

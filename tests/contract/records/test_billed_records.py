@@ -102,7 +102,7 @@ def test_records_are_billed_explained_and_checked(web: Store, clock: Bench) -> N
     assert (stated["http.requests"], stated["uptime"]) == (10, None)
     assert "gpu.memory.used" not in stated
     number = 1 + list(lines).index("http.requests")
-    opened = explain_line(web, PLACE, kept.invoice.id, number, Depth.SAMPLES, verify=True)
+    opened = explain_line(web, PLACE, kept.invoice, number, Depth.SAMPLES, verify=True)
     assert opened.verification is not None
     assert opened.verification.equal, opened.verification.differences
     assert opened.records == (requests,)

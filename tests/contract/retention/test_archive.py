@@ -45,10 +45,10 @@ def test_samples_are_read_from_files_when_their_rows_are_gone(lab: Store, clock:
     assert close(lab, clock) == 1
     invoice = lab.invoices.list(PLACE)[0].invoice
     line = next(number for number, each in enumerate(invoice.lines, 1) if each.meter == "uptime")
-    told = explain_line(lab, PLACE, invoice.id, line, Depth.SAMPLES, verify=True, archive=folder)
+    told = explain_line(lab, PLACE, invoice, line, Depth.SAMPLES, verify=True, archive=folder)
     assert len(told.samples) == 360
     assert "raw samples of" not in told.text.replace("raw samples of 2026", "")
-    without = explain_line(lab, PLACE, invoice.id, line, Depth.SAMPLES, verify=False)
+    without = explain_line(lab, PLACE, invoice, line, Depth.SAMPLES, verify=False)
     assert len(without.samples) < 360
     assert "the raw samples of 5 batches are no longer kept" in without.text
     assert "are deleted since 2026-03-13" in without.text

@@ -126,7 +126,7 @@ def test_segments_and_hours_go_once_their_invoice_is_old(lab: Store, clock: Benc
     with lab.read() as tx:
         assert tx.row("SELECT COUNT(*) FROM batch") == tx.row("SELECT COUNT(*) FROM payload") == (0,)
         assert tx.rows("SELECT first_sequence, last_sequence FROM batch_range ORDER BY spool_key, 1") == [(1, 5), (100, 100)]
-    told = explain_line(lab, PLACE, invoice.id, 2, Depth.SAMPLES, verify=True)
+    told = explain_line(lab, PLACE, invoice, 2, Depth.SAMPLES, verify=True)
     assert told.verification is not None
     assert told.verification.equal
     assert clean(lab, clock, may + 400 * DAY_NS).tally.deleted["days"] == 0, "periods since are not closed"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 
 from tallystick.app.accounts import holdings_of
@@ -34,17 +33,16 @@ LARGEST_BATCH_BYTES = 16 * 2**20
 
 
 def explain_line(
-    store: Store, place: Place, invoice_id: str, number: int, depth: Depth, *, verify: bool, archive: Path | None = None
+    store: Store, place: Place, invoice: Invoice, number: int, depth: Depth, *, verify: bool, archive: Path | None = None
 ) -> Explanation:
-    """Line `number` (1 is the first) of an invoice, opened as far as `depth` says; samples from the `archive` where their rows are gone.
+    """Line `number` (1 is the first) of an invoice or of a preview, opened as far as `depth` says.
+
+    Samples come from the `archive` where their rows are gone.
 
     Raises:
-        Problem: no such invoice, or no such line of it.
+        Problem: no such line of it.
 
     """
-    invoice = store.invoices.get(place, invoice_id)
-    if invoice is None:
-        raise not_found("invoice_id", invoice_id)
     if not 1 <= number <= len(invoice.lines):
         raise not_found("line", str(number))
     line = invoice.lines[number - 1]
@@ -55,7 +53,8 @@ def explain_line(
     records = _records(store, parts, line) if depth is Depth.SAMPLES else ()
     verification = _verified(store, place, invoice, line) if verify else None
     if verification is not None:
-        notes = (*notes, "verified: it follows from its evidence" if verification.equal else "NOT VERIFIED", *verification.differences)
+        whence = "its evidence" if invoice.evidence_hash else "its own derivation: a preview has no evidence yet"
+        notes = (*notes, f"verified: it follows from {whence}" if verification.equal else "NOT VERIFIED", *verification.differences)
     if left_out:
         notes = (*notes, f"{left_out} further samples are not shown")
     told: dict[str, list[str]] = {}
@@ -78,14 +77,21 @@ def explain_line(
 
 
 def _verified(store: Store, place: Place, invoice: Invoice, line: Line) -> Verification:
-    """The line from its own derivation; and, if the invoice has evidence, rated again from that alone."""
+    """The line from its own derivation; and, if the invoice has evidence, rated again from that alone and held against its stored rows."""
     found = list(verify_line(line))
+    told: list[str] = []
     if invoice.evidence_hash:
-        evidence = thaw(store.invoices.evidence(place, invoice.evidence_hash), invoice.evidence_hash)
-        found += verify_invoice(invoice, evidence, invoice.evidence_hash, rate)
-    told = tuple(f"{each.place}: says {each.says}, recomputed {each.recomputed}" for each in found)
-    quantity = line.derivation.unrounded / line.unit_price if line.unit_price else Fraction(0)
-    return Verification(equal=not found, quantity=quantity, unrounded=line.quantity * line.unit_price, differences=told)
+        with store.read() as tx:
+            told += store.stored_money.differences_of(place, invoice, tx)
+            blob = store.invoices.evidence(place, invoice.evidence_hash, tx=tx)
+        try:
+            found += verify_invoice(invoice, thaw(blob, invoice.evidence_hash), invoice.evidence_hash, rate)
+        except ValueError as error:
+            told.append(f"evidence: {error}")
+    told += [f"{each.place}: says {each.says}, recomputed {each.recomputed}" for each in found]
+    amount = line.quantity * line.unit_price + line.fixed
+    quantity = (line.derivation.unrounded - line.fixed) / line.unit_price if line.unit_price else line.quantity
+    return Verification(equal=not told, quantity=quantity, unrounded=amount, differences=tuple(dict.fromkeys(told)))
 
 
 Found = tuple[tuple[ExplainedSample, ...], int, tuple[str, ...]]

@@ -62,8 +62,8 @@ def services_of(
         invoice_pdf=pdf,
         invoice_text=text,
         estimate=lambda place, request: estimate(store, clock, place, request),
-        explain_line=lambda place, invoice_id, number, depth, verify: explain_line(
-            store, place, invoice_id, number, depth, verify=verify, archive=archive
+        explain_line=lambda place, invoice, number, depth, verify: explain_line(
+            store, place, invoice, number, depth, verify=verify, archive=archive
         ),
         usage_days=lambda place, query: usage_periods(store, place, "day", query, clock.now_ns()),
         usage_months=lambda place, query: usage_periods(store, place, "month", query, clock.now_ns()),

@@ -26,7 +26,7 @@ from tallystick.serve.documents.values import (
     shown_instant,
     shown_money,
 )
-from tallystick.serve.services import Explanation
+from tallystick.serve.services import Depth, Explanation
 
 Rational = Annotated[str, StringConstraints(pattern=EXACT_PATTERN)]
 """An exact rational: `n/d`, or `n`."""
@@ -40,6 +40,14 @@ class InvoicePreview(Document):
 
     customer_id: Id
     at: Instant | None = None
+
+
+class PreviewExplanation(InvoicePreview):
+    """A line of the drafts of a preview, counted through all of them; 1 is the first. How far to open it, whether to verify it."""
+
+    line: int = Field(ge=1, le=2**31 - 1)
+    depth: Depth = Depth.HOURS
+    verify: bool = False
 
 
 class InvoiceRow(Document):
@@ -228,6 +236,15 @@ class Previews(Document):
     next_cursor: None
 
 
+class ExplainedPart(Document):
+    """What one resource adds to a line: `amount` in the meter's base unit, of which `divisor` are one unit of the line."""
+
+    resource_id: str
+    amount: int
+    divisor: Rational
+    quantity: Rational
+
+
 class ExplainedHour(Document):
     """What one resource adds to a line in one hour; the twelve cells from depth `cells` on."""
 
@@ -275,12 +292,19 @@ class ExplanationDocument(Document):
     line: int = Field(description="The number of the line; 1 is the first.")
     key: str
     description: str
+    charge_id: str
+    plan_id: str
+    book_id: str
+    book_version: int
+    tier: int
     quantity: Rational
     unit: str
     unit_price: Rational
+    fixed: Rational = Field(description="What is due beside quantity x unit price: a flat fee, or what a cap takes off.")
     unrounded: Rational
     amount: ShownMoney
     steps: tuple[StepDocument, ...]
+    parts: tuple[ExplainedPart, ...]
     hours: tuple[ExplainedHour, ...]
     samples: tuple[ExplainedSampleDocument, ...]
     samples_left_out: int
@@ -319,11 +343,23 @@ def shown_explanation(told: Explanation, number: int, *, cells: bool) -> Explana
         line=number,
         key=line.key,
         description=line.description,
+        charge_id=line.charge_id,
+        plan_id=line.plan_id,
+        book_id=line.book_id,
+        book_version=line.book_version,
+        tier=line.tier,
         quantity=exact(line.quantity).exact,
         unit=line.unit,
         unit_price=exact(line.unit_price).exact,
+        fixed=exact(line.fixed).exact,
         unrounded=exact(line.derivation.unrounded).exact,
         amount=shown_money(line.amount),
+        parts=tuple(
+            ExplainedPart(
+                resource_id=part.resource_id, amount=part.amount, divisor=exact(part.divisor).exact, quantity=exact(part.quantity).exact
+            )
+            for part in line.derivation.parts
+        ),
         steps=tuple(
             StepDocument(name=step.name, text=step.text, before=exact(step.before).exact, after=exact(step.after).exact, unit=step.unit)
             for step in line.derivation.steps

@@ -15,6 +15,7 @@ from tallystick.serve.documents.invoices import (
     InvoiceDocument,
     InvoicePreview,
     InvoiceRow,
+    PreviewExplanation,
     Previews,
     shown_explanation,
     shown_row,
@@ -61,6 +62,20 @@ def preview_invoice(call: Reader, wanted: InvoicePreview) -> Response:
     return Response(f'{{"items": [{items}], "next_cursor": null}}', media_type="application/json")
 
 
+@router.post("/invoices/preview/explain", summary="A line of a preview opened")
+def explain_preview(call: Reader, wanted: PreviewExplanation) -> ExplanationDocument:
+    """A line of the drafts of all periods open at `at`: what it would be made of if they ended now."""
+    call.only(wanted.customer_id)
+    at_ns = call.desk.clock.now_ns() if wanted.at is None else wanted.at
+    drafts = call.desk.services.preview_invoice(call.place, wanted.customer_id, at_ns)
+    lines = [(draft, number) for draft in drafts for number in range(1, len(draft.lines) + 1)]
+    if wanted.line > len(lines):
+        raise not_found("line", str(wanted.line))
+    draft, number = lines[wanted.line - 1]
+    told = call.desk.services.explain_line(call.place, draft, number, wanted.depth, wanted.verify)
+    return shown_explanation(told, wanted.line, cells=wanted.depth is not Depth.HOURS)
+
+
 @router.get("/invoices/{invoice_id:path}/lines/{line}/explain", summary="A line opened down to the hours, cells or raw samples behind it")
 def explain_line(
     call: Reader,
@@ -73,7 +88,7 @@ def explain_line(
     invoice = _visible(call, invoice_id)
     if line > len(invoice.lines):
         raise not_found("line", str(line))
-    told = call.desk.services.explain_line(call.place, invoice.id, line, depth, verify)
+    told = call.desk.services.explain_line(call.place, invoice, line, depth, verify)
     return shown_explanation(told, line, cells=depth is not Depth.HOURS)
 
 

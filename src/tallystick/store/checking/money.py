@@ -92,6 +92,12 @@ class StoredMoney(Section):
                 found.append(f"line {ordinal}: {'; '.join(columns)}")
         return found
 
+    def differences_of(self, place: Place, invoice: Invoice, tx: Tx) -> list[str]:
+        """The same for an invoice by its id."""
+        seller_key = self._surrogates.seller(tx, place)
+        row = tx.row("SELECT invoice_key FROM invoice WHERE seller_key = ? AND invoice_id = ?", (seller_key, invoice.id))
+        return [f"invoice {invoice.id} has no row"] if row is None else self.line_differences(place, row[0], invoice, tx)
+
     def last_numbers(self, place: Place, tx: Tx) -> dict[tuple[str, int], int]:
         """The last number of each series and fiscal year."""
         rows = tx.rows(

@@ -168,20 +168,25 @@ class Depth(StrEnum):
 
 
 def explain(
-    invoice_id: Invoice,
+    invoice_id: Annotated[str, typer.Argument(metavar="INVOICE", help="Its number or its id; with --preview, a customer.")],
     line: Annotated[int, typer.Argument(metavar="LINE", min=1, help="The number of the line; 1 is the first.")] = 1,
     depth: Annotated[Depth, typer.Option(help="How far to open it.")] = Depth.HOURS,
     verify: Annotated[bool, typer.Option("--verify", help="Compute it again from its evidence; a difference is an error.")] = False,
+    preview: Annotated[bool, typer.Option("--preview", help="Of what the running period would cost if it ended now.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Open a line of an invoice down to the hours, cells or raw samples behind it.
+    """Open a line of an invoice, or of a preview, down to the hours, cells or raw samples behind it.
 
     \b
     Example:
         tally explain INV-2026-000001 1 --depth cells --verify
+        tally explain acme 2 --preview
     """
     asked = {"depth": depth.value, "verify": verify}
-    answer = connect().get(f"/v1/invoices/{segment(invoice_id)}/lines/{line}/explain", **asked)
+    if preview:
+        answer = connect().post("/v1/invoices/preview/explain", {"customer_id": invoice_id, "line": line, **asked})
+    else:
+        answer = connect().get(f"/v1/invoices/{segment(invoice_id)}/lines/{line}/explain", **asked)
     verification = answer["verification"] or {}
     if as_json:
         print_json(answer)
