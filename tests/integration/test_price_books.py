@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -99,6 +100,70 @@ def test_what_a_version_changes_and_for_whom(world: World) -> None:
     stored = {"before": {"book": "main", "version": version}, "after": {"text": third}}
     assert world.ask("POST", "/v1/price-books/diff", json=stored).json() == told
     assert world.ask("POST", "/v1/price-books/diff", json=stored | {"after": {"book": "main"}}).json()["changes"] == []
+
+
+REFUSED = """
+price: 0.1         | price: -0.1                          | 7: plans[0].charges[0].price: found -0.1
+price: 0.1         | price: .inf                          | 7: plans[0].charges[0].price: found '.inf'
+meter: cpu.used    | meter: cpu.usage                     | 7: plans[0].charges[0].meter: found 'cpu.usage'
+per: core-hour     | per: minute                          | 7: plans[0].charges[0].per: found 'minute'
+currency: EUR      | currency: EURO                       | 5: plans[0].currency: found 'EURO'
+per: core-hour     | per: core-hour, filters: {region: eu-wst} | 8: plans[0].charges[0].filters.region: found 'eu-wst'
+price: 0.1         | model: graduated, tiers: [{price: 1}, {price: 2}] | 7: plans[0].charges[0].tiers[0].up_to: found nothing
+price: 0.1         | model: volume, tiers: [{up_to: 9, price: 1}, {up_to: 5, price: 2}, {price: 3}] | 7: plans[0].charges[0].tiers[1]
+price: 0.1         | model: volume, tiers: [{up_to: 9, price: 1}] | 7: plans[0].charges[0].tiers[0].up_to: found 9
+price: 0.1}        | price: 0.1}, {id: s, model: surcharge, percent: 1, of: s} | 7: plans[0].charges[1].of: found surcharges are shares
+price: 0.1}        | price: 0.1}, {id: x, meter: cpu.used, per: core-hour, price: 1} | 7: plans[0].charges[1]: found 'x', which
+2026-01-01         | 2026-13-01                           | 2: effective_from: found '2026-13-01'
+book: main         | book: [                              | 3: document: found no ',' or ']'
+"""
+
+
+def test_bad_input_is_refused_by_line_and_nothing_changes(world: World) -> None:
+    """What stands in the place of what in a good book, and what is said of it."""
+    yaml = {"Content-Type": "application/yaml"}
+    good = BOOK.format(start="2026-01-01", price=0.1)
+    before = world.rows()
+    for row in REFUSED.strip().splitlines():
+        was, now, said = (part.strip() for part in row.split(" | "))
+        bad = good.replace(was, now)
+        text = bad.replace("plans:", "regions: [eu-west]\nplans:") if "region" in now else bad
+        told = is_problem(world.ask("POST", "/v1/price-books", content=text, headers=yaml), 422, "invalid")
+        mistakes = [f"{each['line']}: {each['field']}: found {each['found']}" for each in told["mistakes"]]
+        assert any(mistake.startswith(said) for mistake in mistakes), (row, mistakes)
+    assert world.rows() == before
+
+
+OVERLAPPING = """
+book: main                   | also takes effect at 2026-01-01T00:00:00Z: a version that replaces it says `corrects: 2`
+book: other                  | plan 'standard' is also in version 2 of main: plan ids are unique among a seller's books
+standard -> gold book: other | plan 'gold' is a default, but 'standard' of version 2 of main already is: a seller has one
+EUR -> USD 2026-01 -> 2027-01 | plan 'standard' changes its currency from EUR in version 2 of main to USD: that is another plan
+core-hour -> X 2026-01 -> 2027-01 cpu.used -> uptime X -> hour | charge 'cpu' of plan 'standard' was cpu.used per core-hour
+corrects: 7                  | corrects: 7: there is no such version of main
+"""
+
+
+def test_versions_that_overlap_are_refused_and_stay_drafts(world: World) -> None:
+    """What is put in the place of what in a book that is in force, and why it cannot be in force beside it."""
+    yaml = {"Content-Type": "application/yaml"}
+    good = BOOK.format(start="2026-01-01", price=0.1)
+    assert world.ask("POST", "/v1/price-books", content=good, headers=yaml).json()["version"] == 2
+    assert world.ask("POST", "/v1/price-books/main/versions/2/activate", json={}).status_code == 200
+    for row in OVERLAPPING.strip().splitlines():
+        change, said = (part.strip() for part in row.split(" | "))
+        text = good
+        for was, now in re.findall(r"(\S+) -> (\S+)", change):
+            text = text.replace(was, now)
+        text = text.replace("book: main", "book: other") if "other" in change else text
+        text += "corrects: 7\n" if "corrects" in change else "# another text\n"
+        made = world.ask("POST", "/v1/price-books", content=text, headers=yaml).json()
+        before = world.rows()
+        path = f"/v1/price-books/{made['id']}/versions/{made['version']}"
+        told = is_problem(world.ask("POST", f"{path}/activate", json={}), 409, "conflict", "version")
+        assert said in told["detail"], told
+        assert world.rows() == before
+        assert world.ask("GET", path).json()["state"] == "draft"
 
 
 def test_who_changes_its_plan_later_is_told_of_both(world: World) -> None:

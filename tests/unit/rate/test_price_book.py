@@ -160,6 +160,8 @@ def test_yaml_and_json_are_one_format() -> None:
     first = book()
     assert book(to_json(first)) == first
     assert book(json.dumps(document(first))) == first
+    listed = book("regions: [eu, ch]\n" + GOOD)
+    assert book(to_json(listed)) == listed != first
     named = replace(first, plans=(replace(first.plans[0], name="Plan \U0001f409"),), digest="")
     assert book(json.dumps(document(named))).plans == named.plans
 

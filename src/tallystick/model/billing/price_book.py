@@ -178,7 +178,8 @@ class PriceBook:
     """One version of a price book: its plans are in force for usage in [effective_from_ns, effective_until_ns).
 
     `effective_until_ns` None: until the next version. `corrects` is the number of the version that this one replaces for
-    the same time, because it was wrong. `digest` is the SHA-256 of the canonical document, in hex.
+    the same time, because it was wrong. `regions` are those that prices may be for; empty: any. `digest` is the SHA-256 of the
+    canonical document, in hex.
     """
 
     id: str
@@ -187,6 +188,7 @@ class PriceBook:
     plans: tuple[Plan, ...]
     effective_until_ns: int | None = None
     corrects: int | None = None
+    regions: tuple[str, ...] = ()
     digest: str = ""
 
     def plan(self, plan_id: str) -> Plan | None:

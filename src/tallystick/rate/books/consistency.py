@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from itertools import islice
 
 from tallystick.model.billing.price_book import Charge, Commitment, Discount, Fee, Offer, Plan, PriceBook
 from tallystick.model.instants import iso
 from tallystick.rate.books.overlaps import overlaps
-from tallystick.rate.books.reader import UNREADABLE
-from tallystick.rate.models.surcharge import in_order, surcharge_of
-
-NAMED = 20
-"""How many ids a mistake lists that could have been meant."""
+from tallystick.rate.books.reader import UNREADABLE, one_of
+from tallystick.rate.models.surcharge import SurchargeCycle, in_order, surcharge_of
 
 
 def conflicts_inside(book: PriceBook) -> tuple[tuple[str, str, str], ...]:
@@ -27,6 +23,8 @@ def conflicts_inside(book: PriceBook) -> tuple[tuple[str, str, str], ...]:
         found.append(("effective_until", iso(book.effective_until_ns), f"an instant after effective_from, {iso(book.effective_from_ns)}"))
     if book.corrects is not None and book.version and book.corrects >= book.version:
         found.append(("corrects", str(book.corrects), f"a version before {book.version}"))
+    if book.regions:
+        found += _unknown_regions(book)
     for place, plan in enumerate(book.plans):
         found += [(f"plans[{place}]{where}", what, allowed) for where, what, allowed in _plan_conflicts(plan)]
     return tuple(found)
@@ -93,29 +91,40 @@ def _plan_conflicts(plan: Plan) -> list[tuple[str, str, str]]:
     return found
 
 
+def _unknown_regions(book: PriceBook) -> list[tuple[str, str, str]]:
+    """Prices for a region that the book does not list: nothing would ever match them."""
+    found = []
+    for number, plan in enumerate(book.plans):
+        places = [(f"charges[{place}].filters.region", charge.filters.region) for place, charge in enumerate(plan.charges)]
+        places += [(f"reservations[{place}].region", (offer.region,)) for place, offer in enumerate(plan.reservations) if offer.region]
+        found += [
+            (f"plans[{number}].{place}", repr(name), one_of(name, book.regions))
+            for place, names in places
+            for name in names
+            if name not in book.regions and name != UNREADABLE
+        ]
+    return found
+
+
 def _surcharges(plan: Plan) -> list[tuple[str, str, str]]:
     """Surcharges that name a charge that the plan does not have, or each other."""
     known, found = {charge.id: None for charge in plan.charges}, []
     for place, charge in enumerate(plan.charges):
         model = surcharge_of(charge)
         names = model.charges if model is not None else ()
-        found += [(f".charges[{place}].of", repr(name), _listed(known)) for name in names if name not in known and name != UNREADABLE]
+        found += [(f".charges[{place}].of", repr(name), one_of(name, known)) for name in names if name not in known and name != UNREADABLE]
     try:
         in_order(plan.charges)
-    except ValueError as error:
-        found.append((".charges", str(error), "surcharges of which none is, through others, a share of itself"))
+    except SurchargeCycle as cycle:
+        place = next(place for place, charge in enumerate(plan.charges) if charge.id in cycle.names)
+        found.append((f".charges[{place}].of", str(cycle), "surcharges of which none is, through others, a share of itself"))
     return found
 
 
 def _unknown(key: str, some: Sequence[Commitment | Discount], known: Collection[str]) -> list[tuple[str, str, str]]:
     """What names a charge that the plan does not have."""
     wrong = [(place, name) for place, each in enumerate(some) for name in each.charges if name not in known and name != UNREADABLE]
-    return [(f".{key}[{place}].charges", repr(name), _listed(known)) for place, name in wrong]
-
-
-def _listed(known: Collection[str]) -> str:
-    """The first of many names: all of 5,000 tell a person nothing."""
-    return ", ".join(islice(known, NAMED)) + (f" or {len(known) - NAMED} others" if len(known) > NAMED else "")
+    return [(f".{key}[{place}].charges", repr(name), one_of(name, known)) for place, name in wrong]
 
 
 def contradict(one: Mapping[str, str], other: Mapping[str, str]) -> bool:

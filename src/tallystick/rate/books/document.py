@@ -27,6 +27,7 @@ def document(book: PriceBook) -> Document:
             "effective_from": iso(book.effective_from_ns),
             "effective_until": "" if book.effective_until_ns is None else iso(book.effective_until_ns),
             "corrects": book.corrects,
+            "regions": list(book.regions),
             "plans": [_plan(plan) for plan in book.plans],
         }
     )

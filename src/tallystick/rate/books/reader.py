@@ -24,6 +24,9 @@ LONGEST_TEXT = 200
 UNREADABLE = "?"
 """What stands for a text that could not be read."""
 
+NAMED = 20
+"""How many words a mistake lists that could have been meant: all of 5,000 tell a person nothing."""
+
 FLAGS = {"true": True, "false": False}
 
 
@@ -59,10 +62,7 @@ class Reader:
             if name in found:
                 self.mistake(line, place, f"the key {name!r} twice", "each key once")
             elif name not in allowed:
-                near = get_close_matches(name, allowed, 1)
-                hint = f"{near[0]} (did you mean it?), or " if near else ""
-                others = ", ".join(each for each in allowed if each not in near)
-                self.mistake(line, place, f"the unknown key {name!r}", hint + others)
+                self.mistake(line, place, f"the unknown key {name!r}", one_of(name, allowed))
             else:
                 found[name] = value
         return Fields(reader=self, place=place, line=node.line, nodes=found)
@@ -130,9 +130,8 @@ class Fields:
         node = self.nodes.get(key)
         if isinstance(node, ScalarNode) and node.value in allowed:
             return node.value
-        words = ", ".join(allowed)
-        if self.node(key, words, required=required) is not None:
-            self.wrong(key, shown(self.nodes[key]), words)
+        if self.node(key, one_of("", allowed), required=required) is not None:
+            self.wrong(key, shown(self.nodes[key]), one_of(node.value if isinstance(node, ScalarNode) else "", allowed))
         return default
 
     def flag(self, key: str, *, default: bool) -> bool:
@@ -214,3 +213,12 @@ class Fields:
             return {}
         fields = self.reader.fields(node, self.at(key), node.keys)
         return {name: fields.text(name, required=True) for name in sorted(fields.nodes)}
+
+
+def one_of(found: str, allowed: Collection[str]) -> str:
+    """The words that are allowed, the one that was likely meant first."""
+    near = get_close_matches(found, allowed, 1)
+    others = [each for each in allowed if each not in near]
+    further = f" or {len(others) - NAMED} others" if len(others) > NAMED else ""
+    hint = f"{near[0]} (did you mean it?)" + (", or " if others else "") if near else ""
+    return hint + ", ".join(others[:NAMED]) + further

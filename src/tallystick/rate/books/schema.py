@@ -13,7 +13,7 @@ from tallystick.rate.books.reader import Fields, Reader
 from tallystick.rate.models.registry import MODELS
 from tallystick.rate.units import EVENT_METER, METER_UNITS, RATE_METER, unit_of, units_of
 
-BOOK_KEYS = ("book", "version", "effective_from", "effective_until", "corrects", "plans")
+BOOK_KEYS = ("book", "version", "effective_from", "effective_until", "corrects", "regions", "plans")
 PLAN_KEYS = ("id", "name", "currency", "cycle", "default", "rounding", "fees", "charges", "commitments", "discounts", "reservations")
 COMMITMENT_KEYS = ("id", "name", "minimum", "maximum", "charges", "prorate")
 DISCOUNT_KEYS = ("id", "name", "percent", "charges")
@@ -47,6 +47,7 @@ def read_book(reader: Reader, node: Node) -> PriceBook:
         effective_from_ns=start or 0,
         effective_until_ns=fields.instant("effective_until"),
         corrects=fields.whole("corrects", default=0) or None,
+        regions=fields.words("regions", "the regions that there are"),
         plans=plans,
     )
 

@@ -48,6 +48,15 @@ class SurchargeModel(QuantityModel):
         raise TypeError(f"a surcharge prices other charges, not {exact_text(piece.quantity)} at {position.before}")
 
 
+class SurchargeCycle(ValueError):  # noqa: N818 (it is a state of a price book, not a fault)
+    """Surcharges are shares of each other: `names` are their ids."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        """Say which is of which."""
+        super().__init__(f"surcharges are shares of each other: {' of '.join(names)}")
+        self.names = frozenset(names)
+
+
 def surcharge_of(charge: Charge) -> SurchargeModel | None:
     """The model of a charge that is a surcharge."""
     return charge.model if isinstance(charge.model, SurchargeModel) else None
@@ -57,7 +66,7 @@ def in_order(charges: Iterable[Charge]) -> tuple[str, ...]:
     """The ids of surcharges such that each comes after those that it is a share of.
 
     Raises:
-        ValueError: they are shares of each other.
+        SurchargeCycle: they are shares of each other.
 
     """
     shares: dict[str, set[str]] = {}
@@ -68,5 +77,4 @@ def in_order(charges: Iterable[Charge]) -> tuple[str, ...]:
     try:
         return tuple(name for name in TopologicalSorter(shares).static_order() if name in shares)
     except CycleError as error:
-        cycle: Sequence[str] = error.args[1]
-        raise ValueError(f"surcharges are shares of each other: {' of '.join(reversed(cycle))}") from None
+        raise SurchargeCycle(tuple(reversed(error.args[1]))) from None
