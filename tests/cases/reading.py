@@ -23,8 +23,8 @@ from tallystick.model.billing.contracts import (
     Seller,
     Subscription,
 )
-from tallystick.model.billing.invoices import MarketPrice, Usage, UsageEvent
-from tallystick.model.billing.money import parse_money
+from tallystick.model.billing.invoices import MarketPrice, Outage, OutageCause, Usage, UsageEvent
+from tallystick.model.billing.money import parse_money, rounded
 from tallystick.model.billing.price_book import Commitment, PriceBook
 from tallystick.model.instants import CELL_NS, CELLS_PER_HOUR, HOUR_NS, LATEST_NS, hour_start, parse_iso
 from tallystick.model.resources import SIZES, Attributes
@@ -59,6 +59,7 @@ class Case:
     prices: list[str]
     rows: dict[str, list[str]]
     invoices: list[Expected]
+    why: list[str] = field(default_factory=list)
 
 
 def all_cases() -> list[Case]:
@@ -80,6 +81,8 @@ def read(name: str, text: str) -> Case:
             case.prices.append(body)
         elif heading.startswith("example "):
             case.prices.append((EXAMPLES / f"{heading.removeprefix('example ').strip()}.yaml").read_text())
+        elif heading == "why":
+            case.why += _rows(body)
         elif heading.startswith("invoice"):
             case.invoices.append(_expected(heading, _rows(body)))
         else:
@@ -226,10 +229,16 @@ def usage(case: Case) -> Usage:
             assert share.denominator == 1, row
             own = cells[resource, hour_start(cell)].setdefault(meter, [0] * CELLS_PER_HOUR)
             own[(cell - hour_start(cell)) // CELL_NS] += int(share)
+    runs: dict[tuple[str, int], list[int]] = defaultdict(list)
+    for row in case.rows["runs"]:
+        resource, *instants = row.split()
+        for at_ns in map(parse_iso, instants):
+            runs[resource, hour_start(at_ns)].append(at_ns)
     hours = [
         UsageHour(
             resource_id=resource,
             hour_ns=hour,
+            runs=tuple(sorted(runs[resource, hour])),
             cells={meter: tuple(values) for meter, values in found.items()},
             estimated={},
             samples=0,
@@ -240,7 +249,19 @@ def usage(case: Case) -> Usage:
     events = tuple(map(_event, case.rows["events"]))
     market = tuple(price for row in case.rows["market"] for price in _market(row))
     used = {hour.resource_id for hour in hours} | {event.resource_id for event in events}
-    return Usage(hours=tuple(hours), attributes=_attributes(case, used), events=events, market=market)
+    return Usage(
+        hours=tuple(hours),
+        attributes=_attributes(case, used),
+        events=events,
+        market=market,
+        outages=tuple(map(_outage, case.rows["outages"])),
+    )
+
+
+def _outage(row: str) -> Outage:
+    """`vm1 declared from .. until`."""
+    resource, cause, start, _, end = row.split()
+    return Outage(resource_id=resource, from_ns=parse_iso(start), until_ns=parse_iso(end), cause=OutageCause(cause))
 
 
 def _market(row: str) -> Iterable[MarketPrice]:
@@ -307,6 +328,19 @@ def value_of(text: str) -> Fraction:
     value = _sum(tokens)
     assert not tokens, f"{text!r} goes on with {tokens}"
     return value
+
+
+def is_true(text: str) -> bool:
+    """Whether a row of `why` holds: `hours: 31 x 24 - 1 = 743`, or `cents: 743 x 0.0105 ~ 7.80`, rounded to what is written."""
+    first, *others = re.split(r" (=|~) ", text.split(": ", 1)[-1])
+    value = value_of(first)
+    for sign, other in zip(others[::2], others[1::2], strict=True):
+        said = value_of(other)
+        decimals = len(other.partition(".")[2])
+        if said != (value if sign == "=" else rounded(value, decimals)):
+            return False
+        value = said
+    return bool(others)
 
 
 def _sum(tokens: list[str]) -> Fraction:

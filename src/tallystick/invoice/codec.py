@@ -21,12 +21,16 @@ from tallystick.model.billing.price_book import PriceModel
 from tallystick.model.instants import iso, parse_iso
 from tallystick.model.usage import MeterHours
 
-DURATIONS = frozenset({"measured_ns", "estimated_ns", "unknown_ns", "grace_ns", "grace_limit_ns"})
+DURATIONS = frozenset({"measured_ns", "estimated_ns", "unknown_ns", "grace_ns", "grace_limit_ns", "up_ns"})
 HOUR_AND_CELLS = tuple[int, tuple[int, ...]]
 SEQUENCES = (tuple, Sequence)
 CELLS = tuple[int, ...]
 TYPE = "type"
-ADDED = frozenset({"fixed", "events", "market", "reservations", "sums"})
+NEWER = (
+    *("reservations", "service_levels", "increment_seconds", "minimum_seconds", "lifetime"),
+    *("open_runs", "tier_fills", "outages"),
+)
+ADDED = frozenset({"fixed", "events", "market", "sums", *NEWER})
 """Fields that came after the first invoices were frozen: not written while they say their default, so that old hashes hold."""
 FORMER = {"prorate_free": "prorate"}
 """Fields that were frozen under another name."""

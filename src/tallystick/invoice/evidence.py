@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
@@ -13,8 +14,10 @@ from tallystick.invoice.content import canonical_bytes
 from tallystick.model.billing.contracts import Contract, Reservation, Run
 from tallystick.model.billing.invoices import Evidence, Usage, in_order
 from tallystick.model.billing.price_book import PriceBook
+from tallystick.model.billing.runs import OpenRun, open_after
 from tallystick.model.instants import CELL_NS, HOUR_NS, cell_end, hour_start
 from tallystick.model.resources import UNASSIGNED, Attributes
+from tallystick.model.usage import UsageHour
 
 LEVEL = 9
 
@@ -44,6 +47,7 @@ def evidence_of(usage: Usage, contract: Contract, books: Sequence[PriceBook], ru
         if any(each.customer_id == contract.customer.id for each in own):
             attributes[resource_id] = own
     hours = [hour for hour in usage.hours if hour.resource_id in attributes and hour_start(from_ns) <= hour.hour_ns < until_ns]
+    outages = [each for each in usage.outages if each.resource_id in attributes and each.from_ns < until_ns and each.until_ns > from_ns]
     gaps = [gap for gap in usage.gaps if gap.resource_id in attributes and gap.from_ns < until_ns and gap.until_ns > from_ns]
     events = [event for event in usage.events if event.resource_id in attributes and from_ns <= event.at_ns < until_ns]
     horizon_ns = max(until_ns, cell_end(run.closing_ns)) + CELL_NS
@@ -64,6 +68,9 @@ def evidence_of(usage: Usage, contract: Contract, books: Sequence[PriceBook], ru
                     key=lambda each: (each.region, each.kind, each.hour_ns),
                 )
             ),
+            open_runs=_open_runs(usage, attributes, hour_start(from_ns), books),
+            tier_fills=tuple(sorted(usage.tier_fills, key=lambda each: (each.subscription_id, each.charge_id, each.group))),
+            outages=tuple(sorted(outages, key=lambda each: (each.resource_id, each.from_ns, each.until_ns, each.cause))),
         ),
         contract=replace(
             contract,
@@ -99,6 +106,19 @@ def thaw(blob: bytes, expected_hash: str) -> Evidence:
     if not isinstance(evidence, Evidence):
         raise TypeError("evidence decodes to evidence")
     return evidence
+
+
+def _open_runs(usage: Usage, resources: Iterable[str], from_ns: int, books: Sequence[PriceBook]) -> tuple[OpenRun, ...]:
+    """The runs that are open when what is kept begins, where some price depends on runs."""
+    if not any(charge.increment_seconds or charge.minimum_seconds for book in books for plan in book.plans for charge in plan.charges):
+        return ()
+    known = {each.resource_id: each.up_ns for each in usage.open_runs}
+    earlier: dict[str, list[UsageHour]] = defaultdict(list)
+    for hour in usage.hours:
+        if hour.hour_ns < from_ns:
+            earlier[hour.resource_id].append(hour)
+    found = ((resource_id, open_after(earlier[resource_id], known.get(resource_id))) for resource_id in sorted(resources))
+    return tuple(OpenRun(resource_id=resource_id, up_ns=up_ns) for resource_id, up_ns in found if up_ns is not None)
 
 
 def _concerns(contract: Contract, reservation: Reservation, run: Run) -> bool:

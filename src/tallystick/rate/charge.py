@@ -9,13 +9,15 @@ from fractions import Fraction
 from tallystick.model.billing.contracts import Subscription
 from tallystick.model.billing.invoices import Derivation, Line, LineKind, Share, Step, UsageEvent, line_key
 from tallystick.model.billing.money import Money, exact_text, round_parts
-from tallystick.rate.adjustments import cap, free_allowance, included_amount, reserved, trial
+from tallystick.rate.adjustments import cap, free_allowance, included_amount, reserved, run_rules, trial
 from tallystick.rate.models.registry import model_of
 from tallystick.rate.slices import Draft, Position, Priced, Slice, Terms
 
 Group = tuple[tuple[str, str], ...]
 
 QUANTITY_ADJUSTMENTS = (
+    # How long a run counts is how much was used: everything else is of that.
+    run_rules.adjust,
     # What a reservation has paid for leaves before anything is given away, and before any tier counts.
     reserved.adjust,
     # Free units leave first: what is given away may not use up an included amount, which was paid for.
@@ -23,7 +25,7 @@ QUANTITY_ADJUSTMENTS = (
     # Then what a fee pays for: what is left is overage, and only that fills tiers.
     included_amount.adjust,
 )
-"""Before the model, each `adjust(slices, terms) -> slices`, in the order of billing.md; what is reserved before all."""
+"""Before the model, each `adjust(slices, terms) -> slices`, in the order of billing.md, after what runs count and what is reserved."""
 
 AMOUNT_ADJUSTMENTS = (
     # A trial costs nothing, so nothing of it was charged when the cap counts.
@@ -73,9 +75,11 @@ def _priced(usage: GroupUsage, terms: Terms) -> list[Draft]:
     before = Fraction(0)
     events: tuple[UsageEvent, ...] = ()
     slots = tuple(slot for piece in slices for slot in piece.slots)
+    active = Fraction(1) if terms.charge.lifetime else terms.share
+    filled = terms.filled.get(usage.group, Fraction(0))
     drafts: list[Draft] = []
     for piece, share, service in zip(slices, usage.shares, usage.service, strict=True):
-        position = Position(before=before, total=total, active=terms.share, events=events, slots=slots)
+        position = Position(before=before, total=total, active=active, events=events, slots=slots, filled=filled)
         priced = model_of(piece.charge.model).priced(piece, position)
         drafts += [Draft(group=usage.group, piece=piece, priced=each, share=share, service=service) for each in priced]
         before += piece.quantity

@@ -7,6 +7,7 @@ rationals until the one rounding of each charge. What cannot be priced is a find
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from itertools import chain
 from operator import add
@@ -25,6 +26,7 @@ from tallystick.rate.reservations.lines import recurring_lines
 from tallystick.rate.reservations.matching import covered_by, matches
 from tallystick.rate.slices import Slice, Terms
 from tallystick.rate.statement import statement_of
+from tallystick.rate.terms.known import Known, known_of
 from tallystick.rate.totals.bill import Bill, Side
 from tallystick.rate.totals.steps import totalled
 from tallystick.rate.totals.surcharges import surcharged
@@ -46,13 +48,14 @@ def rate(usage: Usage, contract: Contract, books: Sequence[PriceBook], run: Run)
     spans = usage_by_span(usage, window)
     covered = covered_by(matches(usage, contract, books, window))
     pools, findings = pools_of(spans, usage.market, covered)
-    lines = [line for subscription_id in window.prices for line in _lines(window.subscription(subscription_id), pools, window)]
+    known = known_of(usage, window)
+    lines = [line for subscription_id in window.prices for line in _lines(window.subscription(subscription_id), pools, window, known)]
     lines += recurring_lines(contract, window)
     return RatingResult(lines=tuple(lines), statement=statement_of(spans), findings=findings)
 
 
-def _lines(subscription: Subscription, pools: Mapping[PoolKey, Pool], window: Window) -> Iterable[Line]:
-    lines = tuple(_charged(subscription, pools, window))
+def _lines(subscription: Subscription, pools: Mapping[PoolKey, Pool], window: Window, known: Known) -> Iterable[Line]:
+    lines = tuple(_charged(subscription, pools, window, known))
     spans = window.prices[subscription.id]
     if not spans:
         return lines
@@ -69,6 +72,8 @@ def _lines(subscription: Subscription, pools: Mapping[PoolKey, Pool], window: Wi
         whole=Side(span=spans[-1], active=sum(shares.values(), Fraction(0)), service=service),
         period_start_ns=window.run.period_start_ns,
         sums=sums,
+        outages=known.outages,
+        used=lines,
     )
     return (*lines, *totalled(bill).lines)
 
@@ -83,12 +88,13 @@ def _sides(spans: Sequence[PriceSpan], shares: Mapping[str, Fraction], service: 
             yield Side(span=own[-1], active=shares[plan_id], service=service if len(plans) == 1 else part)
 
 
-def _charged(subscription: Subscription, pools: Mapping[PoolKey, Pool], window: Window) -> Iterable[Line]:
+def _charged(subscription: Subscription, pools: Mapping[PoolKey, Pool], window: Window, known: Known) -> Iterable[Line]:
     own = {key: pool for key, pool in pools.items() if key[0] == subscription.id}
     for charge in _charges(subscription, window):
         groups = sorted({key[2] for key, pool in own.items() if key[1] == charge.id and pool.used})
         used = [_group_usage(group, charge, own, subscription, window) for group in groups]
-        yield from price_charge(subscription, used, _terms(charge, subscription, window))
+        terms = replace(_terms(charge, subscription, window), runs=known.runs, filled=known.filled_of(subscription.id, charge))
+        yield from price_charge(subscription, used, terms)
 
 
 def _terms(charge: Charge, subscription: Subscription, window: Window) -> Terms:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
 from tallystick.model.billing.invoices import Share, Step, UsageEvent, UsagePart
 from tallystick.model.billing.price_book import Charge, PriceSpan
+from tallystick.model.billing.runs import RunPiece
 
 PACKAGE = "package"
 """The unit of a quantity that was counted in packages."""
@@ -22,6 +23,10 @@ CoveredCell = tuple[str, str, int]
 
 Covered = Mapping[CoveredCell, tuple[tuple[str, Fraction], ...]]
 """How much of each cell which reservations cover, in base units of the meter."""
+
+
+RunTimes = Mapping[tuple[str, int], Sequence[RunPiece]]
+"""The parts of runs in each cell (resource and its start): of those that are told of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,13 +66,17 @@ class Terms:
 
     `active` is the part of the period in which the subscription is in force, 1 for all of it. `plans` is, for each plan of a period
     in which it changes, or is not paid from the beginning on, the charge as it last stands in that plan, and the part of the period
-    in which that plan is to be paid. Slices that end until `trial_until_ns` cost nothing.
+    in which that plan is to be paid. Slices that end until `trial_until_ns` cost nothing. `runs` are
+    the parts of runs where the charge counts by them; `filled` is what earlier periods filled of its tiers, by group, where they count
+    over the whole subscription.
     """
 
     charge: Charge
     active: Fraction
     plans: Mapping[str, tuple[Charge, Fraction]] = field(default_factory=dict)
     trial_until_ns: int | None = None
+    runs: RunTimes = field(default_factory=dict)
+    filled: Mapping[tuple[tuple[str, str], ...], Fraction] = field(default_factory=dict)
 
     @property
     def share(self) -> Fraction:
@@ -89,7 +98,8 @@ class Position:
     """Where a slice lies in the period: the quantity of the versions before it, and that of all of them.
 
     At a price-version change nothing restarts: a ladder goes on at `before`, a volume is that of `total`. `active` is the part
-    of the period whose tiers hold: the bounds and flat fees of half a period are half. `events` are those of the versions before,
+    of the period whose tiers hold: the bounds and flat fees of half a period are half. `filled` is what lies in them already, of
+    periods before. `events` are those of the versions before,
     `slots` those of all versions.
     """
 
@@ -98,6 +108,17 @@ class Position:
     active: Fraction = Fraction(1)
     events: tuple[UsageEvent, ...] = ()
     slots: tuple[Slot, ...] = ()
+    filled: Fraction = Fraction(0)
+
+    @property
+    def reached(self) -> Fraction:
+        """What chooses a tier of all: the whole of the period, and what periods before filled."""
+        return self.filled + self.total
+
+    @property
+    def and_before(self) -> str:
+        """What to say of a period whose tiers count over the whole subscription."""
+        return " and before" if self.filled else ""
 
     def share(self, quantity: Fraction) -> Fraction:
         """The part of the whole that a quantity is: what is due once in a period is split by it. 1 of nothing."""

@@ -18,6 +18,7 @@ from tallystick.rate import models
 from tallystick.rate.books.consistency import conflicts_between, default_plan
 from tallystick.rate.books.document import digest_of, document, to_json
 from tallystick.rate.books.offers import OFFER_KEYS
+from tallystick.rate.books.rules import CREDIT_KEYS, SERVICE_LEVEL_KEYS
 from tallystick.rate.books.schema import (
     BOOK_KEYS,
     CHARGE_KEYS,
@@ -27,6 +28,7 @@ from tallystick.rate.books.schema import (
     DISCOUNT_KEYS,
     FEE_KEYS,
     FILTER_KEYS,
+    LIFETIME_KEY,
     PLAN_KEYS,
 )
 from tallystick.rate.load import LONGEST_BOOK, load_book
@@ -291,7 +293,8 @@ def test_the_page_has_every_key_meter_and_unit_and_its_example_loads() -> None:
     named = set(re.findall(r"`([^`\n]+)`", page))
     model_keys = [key for model in MODELS.values() for key in model.KEYS]
     units = [unit.name for fitting in METER_UNITS.values() for unit in fitting]
-    keys = (*BOOK_KEYS, *PLAN_KEYS, *FEE_KEYS, *CHARGE_KEYS, *CYCLE_KEYS, *FILTER_KEYS, *COMMITMENT_KEYS, *DISCOUNT_KEYS, *OFFER_KEYS)
+    keys = (*BOOK_KEYS, *PLAN_KEYS, *FEE_KEYS, *CHARGE_KEYS, *CYCLE_KEYS, *FILTER_KEYS, *COMMITMENT_KEYS, *DISCOUNT_KEYS)
+    keys += (*OFFER_KEYS, *SERVICE_LEVEL_KEYS, *CREDIT_KEYS, LIFETIME_KEY)
     for word in (*keys, *CYCLES, *MODELS, *model_keys, *TIER_KEYS, *METER_UNITS, *units):
         assert word in named, f"docs/price-book.md does not tell of {word}"
     rows = dict(re.findall(r"^\| (`(?:(?:cpu|memory|disk|network|gpu|http)\.|uptime)[^|]*) \| ([^|]*) \|$", page, re.MULTILINE))

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
 
 from tallystick.invoice import assemble, codec, evidence, explain, runs
 from tallystick.model.billing.contracts import Contract
-from tallystick.model.billing.invoices import DocumentState, Evidence, Invoice, Line
+from tallystick.model.billing.invoices import DocumentState, Evidence, Invoice, Line, TierFill
 from tallystick.model.billing.money import round_minor
 from tallystick.model.instants import LATEST_NS, iso, parse_iso
 from tallystick.rate.agreements import with_default
 from tallystick.rate.estimate import Machine, estimate
 from tallystick.rate.rate import rate
-from tests.cases.reading import Case, Expected, all_cases, books, contract, usage, value_of
+from tallystick.rate.terms.known import fills_of
+from tests.cases.reading import Case, Expected, all_cases, books, contract, is_true, usage, value_of
 
 CASES = all_cases()
 LINE = re.compile(
@@ -27,11 +29,13 @@ LINE = re.compile(
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_case(case: Case) -> None:
     """The invoices of the case are exactly those written in it."""
+    tier_fills: tuple[TierFill, ...] = ()
     for expected in case.invoices:
         if "machine" in case.rows:
             same_lines(expected, estimated(case))
             continue
-        made, frozen, kept = closed(case, expected)
+        made, frozen, kept = closed(case, expected, tier_fills)
+        tier_fills += fills_of(made.lines, kept.books)
         same_lines(expected, made.lines)
         assert made.total.text == expected.total, case.title
         assert sorted(f"{each.code} {each.resource_id} {each.record}".strip() for each in made.findings) == sorted(expected.parked)
@@ -41,9 +45,20 @@ def test_case(case: Case) -> None:
         assert evidence.thaw(frozen.blob, frozen.hash) == kept
 
 
-def closed(case: Case, expected: Expected) -> tuple[Invoice, evidence.Frozen, Evidence]:
+@pytest.mark.parametrize("case", [case for case in CASES if case.why], ids=[case.name for case in CASES if case.why])
+def test_its_derivation(case: Case) -> None:
+    """Each calculation of a case is right, and each amount of its invoices is the end of one."""
+    assert [row for row in case.why if not is_true(row)] == []
+    ends = {value_of(row.split()[-1]) for row in case.why}
+    for expected in case.invoices:
+        amounts = [Fraction(line.split(" = ")[-1]) for line in expected.lines]
+        assert sum(amounts) == Fraction(expected.total)
+        assert {abs(amount) for amount in (*amounts, Fraction(expected.total))} <= ends | {0}
+
+
+def closed(case: Case, expected: Expected, tier_fills: tuple[TierFill, ...] = ()) -> tuple[Invoice, evidence.Frozen, Evidence]:
     """The invoice of the run that closes at the instant of the case, made from what is kept as its evidence."""
-    prices, used, bound = books(case), usage(case), contract(case)
+    prices, used, bound = books(case), replace(usage(case), tier_fills=tier_fills), contract(case)
     bound = _with_default(case, bound)
     closes = parse_iso(expected.closes)
     found = [run for run in runs.due(bound, prices, closes) if run.closing_ns == closes]

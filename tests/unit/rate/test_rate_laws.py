@@ -61,12 +61,15 @@ def test_the_order_of_rows_does_not_matter(world: World, random: object) -> None
     hours, gaps, events, books = list(world.usage.hours), list(world.usage.gaps), list(world.usage.events), list(world.books)
     for rows in (hours, gaps, events, books):
         random.shuffle(rows)
-    shuffled = Usage(
+    shuffled = replace(
+        world.usage,
         hours=tuple(hours),
         attributes=dict(reversed(world.usage.attributes.items())),
         gaps=tuple(gaps),
         events=tuple(events),
-        market=world.usage.market,
+        outages=world.usage.outages[::-1],
+        tier_fills=world.usage.tier_fills[::-1],
+        open_runs=world.usage.open_runs[::-1],
     )
     assert rated(world, shuffled, tuple(books)) == rated(world)
 

@@ -65,11 +65,19 @@ def test_what_is_reserved_costs_what_was_declared_and_what_it_covers_nothing_mor
     """With plain prices the bill without reservations is that with them, plus what they cover at its price, less what they cost."""
     plan = world.books[0].plans[0]
     plain = tuple(
-        replace(charge, model=UnitModel(price=Fraction(2)), free=Fraction(0), included=Fraction(0), cap=None)
+        replace(
+            charge,
+            model=UnitModel(price=Fraction(2)),
+            free=Fraction(0),
+            included=Fraction(0),
+            cap=None,
+            increment_seconds=0,
+            minimum_seconds=0,
+        )
         for charge in plan.charges
         if charge.meter and charge.meter != "network.rate"
     )
-    books = (replace(world.books[0], plans=(replace(plan, charges=plain, commitments=(), discounts=()),)),)
+    books = (replace(world.books[0], plans=(replace(plan, charges=plain, commitments=(), discounts=(), service_levels=()),)),)
     with_them = rate(world.usage, world.contract, books, world.run)
     without = rate(world.usage, replace(world.contract, reservations=()), books, world.run)
     costs: dict[str, Fraction] = defaultdict(Fraction)

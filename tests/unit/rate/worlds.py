@@ -22,12 +22,14 @@ from tallystick.model.billing.contracts import (
     Seller,
     Subscription,
 )
-from tallystick.model.billing.invoices import MarketPrice, Usage, UsageEvent
+from tallystick.model.billing.invoices import MarketPrice, Outage, OutageCause, TierFill, Usage, UsageEvent
 from tallystick.model.billing.money import ROUNDINGS, Money
-from tallystick.model.billing.price_book import Charge, Commitment, Cycle, Discount, Filters, Plan, PriceBook
+from tallystick.model.billing.price_book import Charge, Commitment, Cycle, Discount, Filters, Plan, PriceBook, ServiceLevel
+from tallystick.model.billing.runs import OpenRun
 from tallystick.model.instants import CELLS_PER_HOUR, DAY_NS, HOUR_NS, LATEST_NS, parse_iso
 from tallystick.model.resources import SIZES, Attributes
 from tallystick.model.usage import Filled, Gap, UsageHour
+from tallystick.rate.books.rules import TIME_METERS
 from tallystick.rate.models.dynamic import DynamicModel
 from tallystick.rate.models.graduated import GraduatedModel
 from tallystick.rate.models.graduated_percentage import GraduatedPercentageModel
@@ -152,7 +154,16 @@ def charge_of(draw: st.DrawFn, charge: Charge) -> Charge:
     """A charge with any model that fits its meter: what has no allowances takes none."""
     rates = st.builds(P95Model, price=prices, percentile=st.integers(1, 100).map(Fraction), method=st.sampled_from(RankMethod))
     model = draw({EVENTS: event_models(), RATE_METER: rates}.get(charge.meter, models()))
-    return replace(charge, model=model) if model.ALLOWANCES else replace(charge, model=model, free=Fraction(0), included=Fraction(0))
+    charge = replace(charge, increment_seconds=0, minimum_seconds=0, lifetime=False)
+    if not model.ALLOWANCES:
+        return replace(charge, model=model, free=Fraction(0), included=Fraction(0))
+    rules = {"lifetime": draw(st.booleans())} if "tiers" in model.KEYS else {}
+    if charge.meter in TIME_METERS:
+        rules |= {
+            "increment_seconds": draw(st.sampled_from([0, 0, 1, 60, 3600])),
+            "minimum_seconds": draw(st.sampled_from([0, 0, 1, 600, 7200])),
+        }
+    return replace(charge, model=model, **rules)
 
 
 @st.composite
@@ -237,14 +248,19 @@ def run_of(currency: str) -> Run:
 
 
 @st.composite
-def reductions(draw: st.DrawFn, charges: tuple[Charge, ...]) -> dict[str, tuple[Commitment | Discount, ...]]:
-    """Commitments and discounts of some of the charges."""
+def reductions(draw: st.DrawFn, charges: tuple[Charge, ...]) -> dict[str, tuple[Commitment | Discount | ServiceLevel, ...]]:
+    """Commitments, discounts and service levels of some of the charges."""
     ids = [charge.id for charge in charges]
     some = st.lists(st.sampled_from(ids), max_size=2, unique=True).map(tuple)
     least, most = sorted(draw(st.tuples(prices, prices)))
     commitment = Commitment(id="agreed", name="A", minimum=draw(st.sampled_from([None, least])), maximum=most, charges=draw(some))
     discounts = [Discount(id=f"off-{place}", name="O", percent=Fraction(draw(st.integers(0, 100))), charges=draw(some)) for place in (1, 2)]
-    return {"commitments": (commitment,) if draw(st.booleans()) else (), "discounts": tuple(discounts[: draw(st.integers(0, 2))])}
+    level = ServiceLevel(id="level", name="L", credits=((Fraction(99), Fraction(10)), (Fraction(95), Fraction(50))), charges=draw(some))
+    return {
+        "commitments": (commitment,) if draw(st.booleans()) else (),
+        "discounts": tuple(discounts[: draw(st.integers(0, 2))]),
+        "service_levels": (level,) if draw(st.booleans()) else (),
+    }
 
 
 @st.composite
@@ -308,6 +324,7 @@ def usages(draw: st.DrawFn) -> Usage:
                     estimated={"uptime": found["uptime"]} if draw(st.booleans()) else {},
                     samples=3,
                     memory_peak_bytes=None,
+                    runs=tuple(sorted(hour + at_ns for at_ns in draw(st.lists(st.integers(0, HOUR_NS - 1), max_size=2)))),
                 )
             )
             for _ in range(draw(st.integers(0, 2))):
@@ -316,7 +333,29 @@ def usages(draw: st.DrawFn) -> Usage:
             if draw(st.booleans()):
                 gaps.append(Gap(resource_id=resource, from_ns=hour + 1, until_ns=hour + HOUR_NS, filled=draw(st.sampled_from(Filled))))
         attributes[resource] = draw(timelines())
-    return Usage(hours=tuple(hours), attributes=attributes, gaps=tuple(gaps), events=tuple(events), market=MARKET)
+    opened = [OpenRun(resource_id=name, up_ns=draw(st.integers(0, 10 * HOUR_NS))) for name in attributes if draw(st.booleans())]
+    return Usage(
+        hours=tuple(hours),
+        attributes=attributes,
+        gaps=tuple(gaps),
+        events=tuple(events),
+        market=MARKET,
+        open_runs=tuple(opened),
+        tier_fills=tuple(TierFill(subscription_id="t", charge_id=meter, group=(), quantity=draw(sizes)) for meter in (EVENTS, "uptime")),
+        outages=tuple(draw(st.lists(outages(), max_size=2))),
+    )
+
+
+@st.composite
+def outages(draw: st.DrawFn) -> Outage:
+    """A resource that was not available for some hours, for any cause."""
+    start_ns = START_NS + draw(st.integers(-10, 24 * 30)) * HOUR_NS + 1
+    return Outage(
+        resource_id=draw(st.sampled_from(RESOURCES)),
+        from_ns=start_ns,
+        until_ns=start_ns + draw(st.integers(1, 40)) * HOUR_NS,
+        cause=draw(st.sampled_from(OutageCause)),
+    )
 
 
 MARKET = tuple(

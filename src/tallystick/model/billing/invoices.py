@@ -11,6 +11,7 @@ from urllib.parse import quote
 from tallystick.model.billing.contracts import Contract, Customer, Run, Seller
 from tallystick.model.billing.money import Money
 from tallystick.model.billing.price_book import PriceBook
+from tallystick.model.billing.runs import OpenRun
 from tallystick.model.findings import Finding
 from tallystick.model.instants import iso
 from tallystick.model.resources import Attributes
@@ -27,6 +28,7 @@ class LineKind(StrEnum):
     COMMITMENT = "commitment"
     DISCOUNT = "discount"
     COUPON = "coupon"
+    SERVICE_LEVEL = "service_level"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +60,51 @@ class MarketPrice:
     price: Fraction
 
 
+class OutageCause(StrEnum):
+    """Why a resource was not available. Only what is not the customer's doing, and is known, is downtime."""
+
+    DECLARED = "declared"
+    UNPLANNED_STOP = "unplanned_stop"
+    CUSTOMER_STOP = "customer_stop"
+    METERING_GAP = "metering_gap"
+
+    @property
+    def is_downtime(self) -> bool:
+        """Whether it counts against the service level."""
+        match self:
+            case OutageCause.DECLARED | OutageCause.UNPLANNED_STOP:
+                return True
+            case OutageCause.CUSTOMER_STOP | OutageCause.METERING_GAP:
+                return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outage:
+    """A resource that was not available in [from_ns, until_ns)."""
+
+    resource_id: str
+    from_ns: int
+    until_ns: int
+    cause: OutageCause
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TierFill:
+    """How much a group of a `lifetime` charge of a subscription had filled of its tiers before the period."""
+
+    subscription_id: str
+    charge_id: str
+    group: tuple[tuple[str, str], ...]
+    quantity: Fraction
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
     """What is rated: usage hours of any resources, whose they were, the gaps that nothing filled, priced events, market prices.
 
     `attributes` are the timelines of the resources in order of time; a resource without one is nobody's. A resource of `sums` has no
-    hours beside them: they are never frozen as evidence.
+    hours beside them: they are never frozen as evidence. `open_runs` were open when `hours` begin, `tier_fills` is what earlier periods
+    filled of tiers; `outages` may tell of times outside the period.
     """
 
     hours: tuple[UsageHour, ...]
@@ -72,6 +113,9 @@ class Usage:
     events: tuple[UsageEvent, ...] = ()
     market: tuple[MarketPrice, ...] = ()
     sums: tuple[HourSums, ...] = ()
+    open_runs: tuple[OpenRun, ...] = ()
+    tier_fills: tuple[TierFill, ...] = ()
+    outages: tuple[Outage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,7 +68,9 @@ class Charge:
     `labels.<name>`. `free` and `included` (what a fee pays for) are in units of `per`, for each group and period. `cap` is the most
     that one resource costs in a period, in the plan's currency. They and the tiers are prorated (unless `prorate` is false)
     only when the subscription is not in force for the whole period. A charge with `also` is charged in addition to the first charge
-    that matches; without it, two charges that could match one resource are a mistake of the book.
+    that matches; without it, two charges that could match one resource are a mistake of the book. Runs
+    count in whole `increment_seconds`, each at least `minimum_seconds` (0: as they are). The tiers of a `lifetime` charge count over
+    the whole subscription.
     """
 
     id: str
@@ -84,6 +86,9 @@ class Charge:
     prorate: bool = True
     month_hours: Fraction | None = None
     also: bool = False
+    increment_seconds: int = 0
+    minimum_seconds: int = 0
+    lifetime: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +128,20 @@ class Discount:
     id: str
     name: str
     percent: Fraction
+    charges: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceLevel:
+    """What is credited when a resource was not available: the `percent` of the lowest of `credits` (below, percent) that it fell under.
+
+    `credits` are percents of the time of service, highest first. The credit is of what the charges, all when none is named, cost for
+    that resource.
+    """
+
+    id: str
+    name: str
+    credits: tuple[tuple[Fraction, Fraction], ...]
     charges: tuple[str, ...] = ()
 
 
@@ -168,6 +187,7 @@ class Plan:
     commitments: tuple[Commitment, ...] = ()
     discounts: tuple[Discount, ...] = ()
     reservations: tuple[Offer, ...] = ()
+    service_levels: tuple[ServiceLevel, ...] = ()
     cycle: Cycle = field(default_factory=Cycle)
     default: bool = False
     rounding: Rounding = Rounding.HALF_UP

@@ -23,7 +23,8 @@ def _uncovered(piece: Slice) -> Slice:
     units: dict[str, Fraction] = defaultdict(Fraction)
     for _, name, covered in piece.covered:
         units[name] += covered
-    unit, left = piece.charge.per, piece.quantity - sum(units.values(), Fraction(0))
+    # Where runs count less here than they were up, as they were charged before, what is covered is no more than that.
+    unit, left = piece.charge.per, max(piece.quantity - sum(units.values(), Fraction(0)), Fraction(0))
     text = "covered by reservations: " + ", ".join(f"{exact_text(covered)} {unit} by {name}" for name, covered in sorted(units.items()))
     step = Step(name=NAME, text=text, before=piece.quantity, after=left, unit=unit)
     return replace(piece, quantity=left, steps=(*piece.steps, step))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from tallystick.model.billing.price_book import Charge, Commitment, Discount, Fee, Offer, Plan, PriceBook
+from tallystick.model.billing.price_book import Charge, Commitment, Discount, Fee, Offer, Plan, PriceBook, ServiceLevel
 from tallystick.model.instants import iso
 from tallystick.rate.books.overlaps import overlaps
 from tallystick.rate.books.reader import UNREADABLE, one_of
@@ -68,12 +68,13 @@ def default_plan(books: Sequence[PriceBook], at_ns: int) -> str:
 
 
 def _plan_conflicts(plan: Plan) -> list[tuple[str, str, str]]:
-    parts: dict[str, Sequence[Fee | Charge | Commitment | Discount | Offer]] = {
+    parts: dict[str, Sequence[Fee | Charge | Commitment | Discount | Offer | ServiceLevel]] = {
         "fees": plan.fees,
         "charges": plan.charges,
         "commitments": plan.commitments,
         "discounts": plan.discounts,
         "reservations": plan.reservations,
+        "service_levels": plan.service_levels,
     }
     names = [f".{key}[{place}]" for key, some in parts.items() for place in range(len(some))]
     ids = [each.id for some in parts.values() for each in some]
@@ -87,6 +88,7 @@ def _plan_conflicts(plan: Plan) -> list[tuple[str, str, str]]:
     found += _surcharges(plan)
     charges = {charge.id: None for charge in plan.charges}
     found += _unknown("commitments", plan.commitments, charges)
+    found += _unknown("service_levels", plan.service_levels, charges)
     found += _unknown("discounts", plan.discounts, charges | {commitment.id: None for commitment in plan.commitments})
     return found
 
@@ -121,7 +123,7 @@ def _surcharges(plan: Plan) -> list[tuple[str, str, str]]:
     return found
 
 
-def _unknown(key: str, some: Sequence[Commitment | Discount], known: Collection[str]) -> list[tuple[str, str, str]]:
+def _unknown(key: str, some: Sequence[Commitment | Discount | ServiceLevel], known: Collection[str]) -> list[tuple[str, str, str]]:
     """What names a charge that the plan does not have."""
     wrong = [(place, name) for place, each in enumerate(some) for name in each.charges if name not in known and name != UNREADABLE]
     return [(f".{key}[{place}].charges", repr(name), one_of(name, known)) for place, name in wrong]

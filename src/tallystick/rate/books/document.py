@@ -12,6 +12,7 @@ from tallystick.model.billing.money import Rounding, exact_text
 from tallystick.model.billing.price_book import Charge, Commitment, Cycle, Discount, Fee, FeeTiming, Filters, Plan, PriceBook, Proration
 from tallystick.model.instants import iso
 from tallystick.rate.books.offers import write_offer
+from tallystick.rate.books.rules import write_service_level
 from tallystick.rate.books.schema import CYCLES
 from tallystick.rate.models.registry import model_of
 
@@ -58,6 +59,7 @@ def _plan(plan: Plan) -> Document:
             "commitments": [_commitment(each) for each in plan.commitments],
             "discounts": [_discount(each) for each in plan.discounts],
             "reservations": [_written(write_offer(each)) for each in plan.reservations],
+            "service_levels": [_written(write_service_level(each)) for each in plan.service_levels],
         }
     )
 
@@ -116,6 +118,9 @@ def _charge(charge: Charge) -> Document:
             "prorate": None if charge.prorate else "false",
             "month_hours": "" if charge.month_hours is None else exact_text(charge.month_hours),
             "also": charge.also,
+            "increment": charge.increment_seconds,
+            **({"minimum": charge.minimum_seconds} if charge.minimum_seconds else {}),
+            "lifetime": charge.lifetime,
         }
     )
 

@@ -10,16 +10,24 @@ from tallystick.model.billing.price_book import Charge, Commitment, Cycle, Disco
 from tallystick.rate.books.nodes import MappingNode, Node, ScalarNode, shown
 from tallystick.rate.books.offers import read_offer
 from tallystick.rate.books.reader import Fields, Reader
+from tallystick.rate.books.rules import RUN_KEYS, read_run_rules, read_service_level
 from tallystick.rate.models.registry import MODELS
 from tallystick.rate.units import EVENT_METER, METER_UNITS, RATE_METER, unit_of, units_of
 
 BOOK_KEYS = ("book", "version", "effective_from", "effective_until", "corrects", "regions", "plans")
-PLAN_KEYS = ("id", "name", "currency", "cycle", "default", "rounding", "fees", "charges", "commitments", "discounts", "reservations")
+PLAN_KEYS = (
+    *("id", "name", "currency", "cycle", "default", "rounding", "fees", "charges", "commitments", "discounts"),
+    *("reservations", "service_levels"),
+)
 COMMITMENT_KEYS = ("id", "name", "minimum", "maximum", "charges", "prorate")
 DISCOUNT_KEYS = ("id", "name", "percent", "charges")
 FEE_KEYS = ("id", "name", "amount", "timing", "proration")
-CHARGE_KEYS = ("id", "name", "meter", "per", "model", "filters", "group_by", "free", "included", "cap", "prorate", "month_hours", "also")
-ALLOWANCE_KEYS = ("free", "included")
+CHARGE_KEYS = (
+    *("id", "name", "meter", "per", "model", "filters", "group_by", "free", "included", "cap", "prorate", "month_hours", "also"),
+    *RUN_KEYS,
+)
+ALLOWANCE_KEYS = ("free", "included", *RUN_KEYS)
+LIFETIME_KEY = "lifetime"
 BARE_KEYS = ("id", "name", "model")
 FILTER_KEYS = ("region", "kind", "labels")
 CYCLE_KEYS = ("unit", "count", "anniversary")
@@ -70,6 +78,7 @@ def _read_plan(reader: Reader, node: Node, place: str) -> Plan:
         commitments=tuple(_read_commitment(reader, item, at) for at, item in fields.items("commitments", "commitments")),
         discounts=tuple(_read_discount(reader, item, at) for at, item in fields.items("discounts", "discounts")),
         reservations=tuple(read_offer(reader, item, at) for at, item in fields.items("reservations", "reservations")),
+        service_levels=tuple(read_service_level(reader, item, at) for at, item in fields.items("service_levels", "service levels")),
     )
 
 
@@ -143,7 +152,8 @@ def _read_charge(reader: Reader, node: Node, place: str) -> Charge:
     kind = _model_name(node)
     rule = MODELS.get(kind, MODELS["unit"])
     known = [key for key in CHARGE_KEYS if rule.ALLOWANCES or key not in ALLOWANCE_KEYS] if rule.METERED else BARE_KEYS
-    fields = reader.fields(node, place, (*known, *rule.KEYS))
+    further = (LIFETIME_KEY,) if "tiers" in rule.KEYS else ()
+    fields = reader.fields(node, place, (*known, *rule.KEYS, *further))
     identifier = fields.identifier("id")
     fields.choice("model", MODELS, default=rule.NAME)
     if not rule.METERED:
@@ -154,6 +164,7 @@ def _read_charge(reader: Reader, node: Node, place: str) -> Charge:
     if meter and rule.RATES is not (meter == RATE_METER):
         fields.wrong("meter", repr(meter), f"{RATE_METER} with model p95, and only with it")
     per = _read_unit(fields, meter)
+    increment, minimum = read_run_rules(fields, meter) if rule.ALLOWANCES else (0, 0)
     return Charge(
         id=identifier,
         name=fields.text("name", default=identifier),
@@ -168,6 +179,9 @@ def _read_charge(reader: Reader, node: Node, place: str) -> Charge:
         prorate=fields.flag("prorate", default=True),
         month_hours=_read_month(fields, meter, per),
         also=fields.flag("also", default=False),
+        increment_seconds=increment,
+        minimum_seconds=minimum,
+        lifetime=bool(further) and fields.flag(LIFETIME_KEY, default=False),
     )
 
 

@@ -43,7 +43,8 @@ class GraduatedModel(QuantityModel):
     def priced(self, piece: Slice, position: Position) -> tuple[Priced, ...]:
         """The ladder goes on where the slice before it ended."""
         tiers = scaled(self.tiers, position.active)
-        parts = list(parts_between(tiers, position.before, position.before + piece.quantity))
+        begin = position.filled + position.before
+        parts = list(parts_between(tiers, begin, begin + piece.quantity))
         nothing = Part(ordinal=1, tier=tiers[0], from_quantity=Fraction(0), to_quantity=Fraction(0))
         return tuple(_of_part(part, piece, self.NAME) for part in parts or [nothing])
 

@@ -37,11 +37,11 @@ class StairstepModel(QuantityModel):
 
     def priced(self, piece: Slice, position: Position) -> tuple[Priced, ...]:
         """The slice's share of the flat price that the whole period's quantity reaches, in its version's stairs."""
-        ordinal, tier = tier_of(scaled(self.tiers, position.active), position.total)
+        ordinal, tier = tier_of(scaled(self.tiers, position.active), position.reached)
         unit, currency = piece.charge.per, piece.span.plan.currency
         share = position.share(piece.quantity)
         amount = tier.flat * share
-        reached = f"stair {ordinal} by {exact_text(position.total)} {unit} in the period"
+        reached = f"stair {ordinal} by {exact_text(position.reached)} {unit} in the period{position.and_before}"
         counted = Step(name="share", text=f"{reached}: {share} of it here", before=piece.quantity, after=share, unit="period")
         text = f"{share} x {exact_text(tier.flat)} {currency}"
         step = Step(name=self.NAME, text=text, before=share, after=amount, unit=currency)

@@ -42,7 +42,7 @@ class VolumeModel(QuantityModel):
 
     def priced(self, piece: Slice, position: Position) -> tuple[Priced, ...]:
         """The slice at its version's price for the whole period's quantity, and its share of the flat fee."""
-        ordinal, tier = tier_of(scaled(self.tiers, position.active), position.total)
+        ordinal, tier = tier_of(scaled(self.tiers, position.active), position.reached)
         unit, currency = piece.charge.per, piece.span.plan.currency
         counted = tier.counted(position.before + piece.quantity) - tier.counted(position.before)
         steps = []
@@ -52,7 +52,7 @@ class VolumeModel(QuantityModel):
             unit = PACKAGE
         fixed = tier.flat * position.share(piece.quantity)
         amount = counted * tier.price + fixed
-        chosen = f"tier {ordinal} by {exact_text(position.total)} {piece.charge.per} in the period"
+        chosen = f"tier {ordinal} by {exact_text(position.reached)} {piece.charge.per} in the period{position.and_before}"
         text = f"{chosen}: {exact_text(counted)} {unit} x {exact_text(tier.price)} {currency}"
         if fixed:
             part = "" if fixed == tier.flat else f" x {position.share(piece.quantity)}"

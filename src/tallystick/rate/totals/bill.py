@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from tallystick.model.billing.contracts import Subscription
-from tallystick.model.billing.invoices import Derivation, Line, LineKind, Step, line_key
+from tallystick.model.billing.invoices import Derivation, Line, LineKind, Outage, Step, line_key
 from tallystick.model.billing.money import Money, largest_remainder, round_minor
 from tallystick.model.billing.price_book import PriceSpan
 
@@ -33,7 +33,7 @@ class Bill:
 
     Sums are of rounded lines, as the invoice shows them: a customer adds them with a pocket calculator. `sides` are the plans of
     the period, each billed for its part, `whole` is the last of them for all of the period. `lines` are those that the steps before
-    have made.
+    have made, `used` those of the charges. `outages` tell when resources were not available.
     """
 
     subscription: Subscription
@@ -42,6 +42,8 @@ class Bill:
     period_start_ns: int
     sums: Mapping[Place, Money]
     lines: tuple[Line, ...] = ()
+    outages: tuple[Outage, ...] = ()
+    used: tuple[Line, ...] = ()
 
     @property
     def currency(self) -> str:

@@ -6,6 +6,7 @@ from tallystick.rate.totals.bill import Bill
 from tallystick.rate.totals.commitments import settled
 from tallystick.rate.totals.coupons import redeemed
 from tallystick.rate.totals.discounts import discounted
+from tallystick.rate.totals.service_levels import credited
 
 STEPS = (
     # A commitment is on what was used at the prices agreed: a reduction must not raise a true-up.
@@ -14,6 +15,8 @@ STEPS = (
     discounted,
     # What was given away comes last: it takes what is left, and no more.
     redeemed,
+    # What was not delivered is credited of what is left to pay for it.
+    credited,
 )
 """Each `step(bill) -> bill`."""
 
