@@ -19,9 +19,11 @@ from starlette.testclient import TestClient
 from tallystick.app.access import Access
 from tallystick.app.answers.comparing import compare_books
 from tallystick.app.answers.conflicts import resolve_conflict
+from tallystick.app.answers.labels import usage_by_label
 from tallystick.app.answers.late import decide_late
 from tallystick.app.answers.percentiles import usage_percentiles
 from tallystick.app.answers.services import services_of
+from tallystick.app.answers.views import usage_views
 from tallystick.app.clock import RandomIds
 from tallystick.app.serving.admission import Admission, Limits
 from tallystick.invoice.codec import to_json
@@ -481,6 +483,8 @@ def services(store: Store, clock: StandingClock) -> Services:
         usage_months=standing.totals,
         change_of=lambda place, late: {},
         decide_late=lambda place, actor, batch, reason, admit: decide_late(store, place, actor, batch, reason, admit=admit),
+        usage_views=lambda place, query, by: usage_views(store, RandomIds(), place, query, by, clock.now_ns()),
+        usage_by_label=lambda place, name, query: usage_by_label(store, place, name, query),
         usage_percentiles=lambda place, query, percentile, method: usage_percentiles(store, place, query, percentile, method),
         status=standing.status,
         agents=standing.agents,

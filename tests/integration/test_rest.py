@@ -345,6 +345,27 @@ def test_percentiles_are_exact_and_of_the_span(world: World) -> None:
         is_problem(world.ask("GET", "/v1/usage/percentiles", params=span | {"percentile": wrong}), 422, "invalid", "percentile", wrong)
 
 
+def test_views_and_labels_say_what_the_cells_say(world: World) -> None:
+    """The twelve cells of 1 to 12 times 10^20 core·ns over the time up of each."""
+    span = {"resource_id": "vm-acme", "from": iso(HOUR), "until": iso(HOUR + HOUR_NS)}
+    (hour,) = world.ask("GET", "/v1/usage/hours", params=span).json()["items"]
+    (view,) = world.ask("GET", "/v1/usage/views", params=span | {"by": "hour"}).json()["items"]
+    up, cpu = hour["meters"]["uptime"], hour["meters"]["cpu.used"]
+    assert view["cpu_average"]["exact"] == fraction_text(Fraction(cpu["total"], up["total"]))
+    largest = max(Fraction(used, time) for used, time in zip(cpu["cells"], up["cells"], strict=True) if time)
+    assert view["cpu_maximum"]["exact"] == fraction_text(largest)
+    assert view["uptime_hours"]["exact"] == fraction_text(Fraction(up["total"], HOUR_NS))
+    assert (view["network_bytes"], view["samples"]) == (hour["meters"]["network.io"]["total"], hour["samples"])
+    assert view["memory_average_bytes"] is None
+    (day,) = world.ask("GET", "/v1/usage/views", "acme", params=span | {"by": "day"}).json()["items"]
+    assert (day["date"], day["cpu_maximum"]) == ("2026-03-10", view["cpu_maximum"])
+    labels = world.ask("GET", "/v1/usage/labels", params=span | {"name": "none"}).json()["items"]
+    assert [(row["value"], row["resources"]) for row in labels] == [("", 1)]
+    assert {meter: row["total"] for meter, row in labels[0]["meters"].items()} == {m: each["total"] for m, each in hour["meters"].items()}
+    assert world.ask("GET", "/v1/usage/labels", "globex", params=span | {"name": "none"}).status_code == 404
+    is_problem(world.ask("GET", "/v1/usage/views", params={"by": "year"}), 422, "invalid", "by", "year")
+
+
 def test_usage_lists_go_page_by_page(world: World) -> None:
     for path in ("/v1/usage/hours", "/v1/gaps", "/v1/findings", "/v1/usage/days", "/v1/usage/months"):
         whole = world.ask("GET", path).json()

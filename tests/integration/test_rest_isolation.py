@@ -79,6 +79,8 @@ READS_OWN = {
     "usage_days",
     "usage_months",
     "usage_percentiles",
+    "usage_views",
+    "usage_labels",
     "gaps",
     "findings",
     "estimate",

@@ -103,5 +103,6 @@ def test_money_is_a_string_with_a_pattern_beside_its_currency(world: World) -> N
                 "ExplainedRecordDocument",
                 "MeterOfHour",
                 "MeterOfTotal",
+                "MeterOfLabel",
             ):
                 assert "ShownMoney" in str(told), f"{name}.{field}"

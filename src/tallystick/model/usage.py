@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from fractions import Fraction
 from typing import overload
 
 from tallystick.model.findings import Finding
@@ -264,3 +265,26 @@ class UsagePeriod:
     def total(self, meter: str) -> int | None:
         """The exact total of any meter of `METERS`, sums included, in its base unit; None if nothing measured it."""
         return total_of(self.totals, meter)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageView:
+    """What some time of one resource comes to, for a person: CPU in cores, levels in bytes. None: nothing measured it, or sums cannot tell.
+
+    `vcpu_ns`, `memory_byte_ns` and `disk_byte_ns` are sizes times time.
+    """
+
+    samples: int
+    uptime_ns: int
+    cpu_average: Fraction | None
+    cpu_p95: Fraction | None
+    cpu_maximum: Fraction | None
+    memory_average: Fraction | None
+    memory_maximum: int | None
+    disk_average: Fraction | None
+    disk_maximum: Fraction | None
+    network_bytes: int | None
+    disk_io_bytes: int | None
+    vcpu_ns: int | None
+    memory_byte_ns: int | None
+    disk_byte_ns: int | None

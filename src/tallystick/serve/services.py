@@ -17,6 +17,7 @@ from tallystick.model.billing.money import Money
 from tallystick.model.billing.price_book import PriceBook
 from tallystick.model.billing.price_changes import PriceChange
 from tallystick.model.records import UsageRecord
+from tallystick.model.usage import UsageView
 from tallystick.store.records import Conflict
 from tallystick.store.retention.too_late import LateBatch
 
@@ -171,6 +172,43 @@ class UsageQuery:
     until_ns: int
 
 
+class UsageBy(StrEnum):
+    """What a summary is of."""
+
+    HOUR = "hour"
+    DAY = "day"
+    MONTH = "month"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageSummary:
+    """The view of one resource over an hour, or a local day or month [start_ns, end_ns) of `zone`, with its part of what is billed.
+
+    Costs are exact and before tax; None: no line has a part of it. `invoices` are those that it went to.
+    """
+
+    resource_id: str
+    customer_id: str
+    zone: str
+    date: str
+    start_ns: int
+    end_ns: int
+    view: UsageView
+    currency: str = ""
+    cost_estimated: Fraction | None = None
+    cost_billed: Fraction | None = None
+    invoices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelTotal:
+    """What resources used while a label had a value: per meter the exact total in its base unit."""
+
+    value: str
+    resources: int
+    amounts: tuple[tuple[str, int], ...]
+
+
 class RankMethod(StrEnum):
     """How a percentile lies between ranks."""
 
@@ -282,6 +320,8 @@ class Services:
     - `estimate(place, request)`: priced by the one formula.
     - `explain_line(place, invoice, line_number, depth, verify)`: line 1 is the first; of a draft of a preview too.
     - `usage_days(place, query)`, `usage_months(place, query)`: per resource and local day or month of its customer's zone.
+    - `usage_views(place, query, by)`: summaries of hours, local days or months for a person, with their cost.
+    - `usage_by_label(place, name, query)`: totals by the value of a label.
     - `usage_percentiles(place, query, percentile, method)`: over five-minute slots, of all resources asked for together.
     - `change_of(place, late)`: by hour and stored meter, what a batch that came too late would change, or did.
     - `decide_late(place, actor, batch, reason, admit)`: admitted or dismissed; `conflict` if it is decided already.
@@ -308,6 +348,8 @@ class Services:
     explain_line: Callable[[Place, Invoice, int, Depth, bool], Explanation]
     usage_days: Callable[[Place, UsageQuery], tuple[UsageTotal, ...]]
     usage_months: Callable[[Place, UsageQuery], tuple[UsageTotal, ...]]
+    usage_views: Callable[[Place, UsageQuery, UsageBy], tuple[UsageSummary, ...]]
+    usage_by_label: Callable[[Place, str, UsageQuery], tuple[LabelTotal, ...]]
     usage_percentiles: Callable[[Place, UsageQuery, Fraction, RankMethod], UsagePercentiles]
     change_of: Callable[[Place, LateBatch], Mapping[str, Mapping[str, int]]]
     decide_late: Callable[[Place, str, int, str, bool], LateBatch]

@@ -27,7 +27,7 @@ def usage_percentiles(store: Store, place: Place, query: UsageQuery, percentile:
     """
     slots = Slots()
     with store.read() as tx:
-        from_ns, until_ns = _span(store, place, query, tx)
+        from_ns, until_ns = span_of(store, place, query, tx)
         resources = store.registry.resources(place, customers=query.customers, tx=tx)
         keys = [each.row for each in resources if query.resource_id in (None, each.id)]
         owners = store.registry.attributes(place, keys, tx=tx) if keys else {}
@@ -48,7 +48,13 @@ def usage_percentiles(store: Store, place: Place, query: UsageQuery, percentile:
     )
 
 
-def _span(store: Store, place: Place, query: UsageQuery, tx: Tx) -> tuple[int, int]:
+def span_of(store: Store, place: Place, query: UsageQuery, tx: Tx) -> tuple[int, int]:
+    """The span of a query, at most 31 days: without an end up to the last usage hour, without a beginning the 31 days before its end.
+
+    Raises:
+        Problem: it is longer.
+
+    """
     until_ns = query.until_ns
     if until_ns >= LATEST_NS:
         last_ns = store.usage.last_hour(place, tx=tx)

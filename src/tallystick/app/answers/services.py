@@ -9,11 +9,13 @@ from pathlib import Path
 from tallystick.app.answers.comparing import compare_books
 from tallystick.app.answers.conflicts import resolve_conflict
 from tallystick.app.answers.explaining import explain_line
+from tallystick.app.answers.labels import usage_by_label
 from tallystick.app.answers.late import change_of, decide_late
 from tallystick.app.answers.percentiles import usage_percentiles
 from tallystick.app.answers.periods import usage_periods
 from tallystick.app.answers.previews import preview
 from tallystick.app.answers.status import USUAL_LIMITS, AgentLimits, StatusBoard
+from tallystick.app.answers.views import usage_views
 from tallystick.app.clock import Clock, Ids
 from tallystick.invoice.codec import to_json
 from tallystick.model.access import Place
@@ -67,6 +69,8 @@ def services_of(
         ),
         usage_days=lambda place, query: usage_periods(store, place, "day", query, clock.now_ns()),
         usage_months=lambda place, query: usage_periods(store, place, "month", query, clock.now_ns()),
+        usage_views=lambda place, query, by: usage_views(store, ids, place, query, by, clock.now_ns()),
+        usage_by_label=lambda place, name, query: usage_by_label(store, place, name, query),
         usage_percentiles=lambda place, query, percentile, method: usage_percentiles(store, place, query, percentile, method),
         change_of=lambda place, late: change_of(store, place, late),
         decide_late=lambda place, actor, batch, reason, admit: decide_late(store, place, actor, batch, reason, admit=admit),

@@ -30,11 +30,12 @@ from tallystick.serve.documents.usage import (
     shown_total,
 )
 from tallystick.serve.documents.values import Id, Instant, Listing
+from tallystick.serve.documents.views import ShownLabel, ShownView, shown_label, shown_view
 from tallystick.serve.guard import Call, GuardedRoute, Reader
 from tallystick.serve.owners import customer_at, gap_parts, hour_parts
 from tallystick.serve.pages import Cursor, Limit, page_of, read_cursor, write_cursor
 from tallystick.serve.problems import invalid, not_found
-from tallystick.serve.services import RankMethod, UsageQuery, UsageTotal
+from tallystick.serve.services import RankMethod, UsageBy, UsageQuery, UsageTotal
 
 router = APIRouter(prefix="/v1", route_class=GuardedRoute, tags=["usage"])
 
@@ -154,6 +155,26 @@ def usage_days(wanted: Wanted, limit: Limit = 100, cursor: Cursor = None) -> Lis
 def usage_months(wanted: Wanted, limit: Limit = 100, cursor: Cursor = None) -> Listing[ShownTotal]:
     """Local months, in the zone of the customer, that begin in [from, until)."""
     return _totals(wanted.call.desk.services.usage_months(wanted.call.place, wanted.query), wanted, cursor, limit)
+
+
+@router.get("/usage/views", summary="Usage and cost for a person, newest first")
+def usage_views(wanted: Wanted, by: UsageBy = UsageBy.DAY, limit: Limit = 100, cursor: Cursor = None) -> Listing[ShownView]:
+    """UTC hours, local days or local months of a resource or a customer: averages, largest values, totals, and of days and months the cost.
+
+    Hours that begin in [from, until), and the days that hold them: at most 31 days, without `until` up to the last usage hour. Months
+    that begin in it.
+    """
+    found = wanted.call.desk.services.usage_views(wanted.call.place, wanted.query, by)
+    ours = [each for each in found if wanted.sees(each.customer_id)]
+    page, following = page_of(ours, lambda each: (each.start_ns, each.resource_id, each.customer_id), (int, str, str), cursor, limit)
+    return Listing(items=tuple(map(shown_view, page)), next_cursor=following)
+
+
+@router.get("/usage/labels", summary="Usage by the value of a label")
+def usage_labels(wanted: Wanted, name: Annotated[Id, Query(description="The name of the label.")]) -> Listing[ShownLabel]:
+    """What resources used in the hours that begin in [from, until) while they had each value: at most 31 days, on one page."""
+    found = wanted.call.desk.services.usage_by_label(wanted.call.place, name, wanted.query)
+    return Listing(items=tuple(shown_label(name, each) for each in found), next_cursor=None)
 
 
 @router.get("/usage/percentiles", summary="Percentiles of five-minute rates")

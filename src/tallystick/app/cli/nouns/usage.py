@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated
 
@@ -33,6 +34,26 @@ class By(StrEnum):
 SHOWN = ("cpu.used", "memory.used", "disk.io", "network.tx", "uptime")
 """The meters that a table shows; `--json` has all."""
 
+LABEL = "label:"
+VIEWED = {
+    "resource": "resource_id",
+    "cores": "cpu_average",
+    "p95": "cpu_p95",
+    "most": "cpu_maximum",
+    "memory": "memory_average_bytes",
+    "peak": "memory_maximum_bytes",
+    "disk": "disk_average_bytes",
+    "network": "network_bytes",
+    "disk I/O": "disk_io_bytes",
+    "vCPU-hours": "vcpu_hours",
+    "samples": "samples",
+    "hours up": "uptime_hours",
+    "cost": "cost_estimated",
+    "billed": "cost_billed",
+    "invoices": "invoices",
+}
+"""The columns of a view."""
+
 HEADINGS = {
     "cpu.used": ("core-hours", 3600 * 10**9),
     "memory.used": ("GiB-hours", 3600 * 10**9 * 2**30),
@@ -47,7 +68,8 @@ def usage(
     customer: Customer = None,
     start: From = None,
     until: Until = None,
-    by: Annotated[By, typer.Option(help="A row for each.")] = By.HOUR,
+    by: Annotated[str, typer.Option(metavar="WHAT", help="A row for each: hour, day, month, or label:NAME.")] = By.HOUR.value,
+    view: Annotated[bool, typer.Option("--view", help="Averages, largest values and totals; of days and months also the cost.")] = False,
     percentile: Percentile = None,
     limit: Limit = 100,
     as_json: AsJson = False,
@@ -57,21 +79,67 @@ def usage(
     \b
     Example:
         tally usage --resource vm-1 --from 2026-03-10 --by day
+        tally usage --customer acme --from 2026-03 --by day --view
+        tally usage --customer acme --from 2026-03 --to 2026-04 --by label:team
         tally usage --customer acme --from 2026-03 --to 2026-04 --percentile 95
     """
     asked = {"resource_id": resource, "customer_id": customer, "from": instant(start), "until": instant(until)}
     if percentile is not None:
         show_percentiles(connect().get("/v1/usage/percentiles", percentile=percentile, **asked), as_json=as_json)
         return
-    rows = list(connect().pages(f"/v1/usage/{by.value}s", limit, **asked))
+    if by.startswith(LABEL):
+        show_labels(connect().get("/v1/usage/labels", name=by.removeprefix(LABEL), **asked)["items"], as_json=as_json)
+        return
+    if by not in list(By):
+        raise typer.BadParameter(f"{by!r} is none of {', '.join(By)}, label:NAME", param_hint="--by")
+    if view:
+        show_views(list(connect().pages("/v1/usage/views", limit, by=by, **asked)), by, as_json=as_json)
+        return
+    rows = list(connect().pages(f"/v1/usage/{by}s", limit, **asked))
     if as_json:
         print_json(rows)
         return
     shown = [{"resource": row.get("resource_id"), "at": row.get("hour") or row.get("date"), **amounts(row)} for row in rows]
-    columns = {"resource": "resource", by.value: "at", **{HEADINGS[meter][0]: HEADINGS[meter][0] for meter in SHOWN}}
+    columns = {"resource": "resource", by: "at", **{HEADINGS[meter][0]: HEADINGS[meter][0] for meter in SHOWN}}
     print_table("usage", shown, columns, right=[HEADINGS[meter][0] for meter in SHOWN])
     if not rows and (waiting := connect().get("/v1/status")["hours_waiting"]):
         typer.echo(f"{waiting} hours wait to be computed: what was sent for them is not shown yet")
+
+
+def show_labels(found: Sequence[Json], *, as_json: bool) -> None:
+    """A row for each value of a label; without the label it is the empty one."""
+    if as_json:
+        print_json(found)
+        return
+    shown = [{"value": row["value"] or "(none)", "resources": row["resources"], **amounts(row)} for row in found]
+    headings = [HEADINGS[meter][0] for meter in SHOWN]
+    columns = {"value": "value", "resources": "resources", **dict(zip(headings, headings, strict=True))}
+    print_table("usage by label", shown, columns, right=["resources", *headings])
+
+
+def show_views(found: Sequence[Json], by: str, *, as_json: bool) -> None:
+    """A row for each hour, day or month, as far as it was measured: of a month there are no largest averages."""
+    if as_json:
+        print_json(found)
+        return
+    shown = [{"at": row["date"], **{key: viewed(row[key]) for key in VIEWED.values()}} for row in found]
+    told = {heading: key for heading, key in VIEWED.items() if any(row[key] for row in shown)}
+    print_table("usage", shown, {"resource": "resource_id", by: "at", **told}, right=[heading for heading in told if heading != "invoices"])
+
+
+def viewed(value: Json) -> str:
+    """A value of a view: a rational to three decimals, money with its currency, a list in one line."""
+    match value:
+        case None:
+            return ""
+        case {"decimal": str(decimal)}:
+            whole, _, rest = decimal.partition(".")
+            return f"{whole}.{rest[:3]:0<3}"
+        case {"amount": amount, "currency": currency}:
+            return f"{amount} {currency}"
+        case list():
+            return ", ".join(value)
+    return str(value)
 
 
 def show_percentiles(found: Json, *, as_json: bool) -> None:
