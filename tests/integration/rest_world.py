@@ -19,11 +19,11 @@ from starlette.testclient import TestClient
 from tallystick.app.access import Access
 from tallystick.app.answers.comparing import compare_books
 from tallystick.app.answers.conflicts import resolve_conflict
-from tallystick.app.answers.labels import usage_by_label
 from tallystick.app.answers.late import decide_late
-from tallystick.app.answers.percentiles import usage_percentiles
 from tallystick.app.answers.services import services_of
-from tallystick.app.answers.views import usage_views
+from tallystick.app.answers.usage.labels import usage_by_label
+from tallystick.app.answers.usage.percentiles import usage_percentiles
+from tallystick.app.answers.usage.views import usage_views
 from tallystick.app.clock import RandomIds
 from tallystick.app.serving.admission import Admission, Limits
 from tallystick.invoice.codec import to_json

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tallystick.app.answers.explaining import explain_line
-from tallystick.app.answers.percentiles import usage_percentiles
+from tallystick.app.answers.usage.percentiles import usage_percentiles
 from tallystick.app.check import check_store
 from tallystick.app.jobs.closing import close_due
 from tallystick.app.jobs.rollup import DiskHorizon, roll_up

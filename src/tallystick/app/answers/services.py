@@ -9,13 +9,13 @@ from pathlib import Path
 from tallystick.app.answers.comparing import compare_books
 from tallystick.app.answers.conflicts import resolve_conflict
 from tallystick.app.answers.explaining import explain_line
-from tallystick.app.answers.labels import usage_by_label
 from tallystick.app.answers.late import change_of, decide_late
-from tallystick.app.answers.percentiles import usage_percentiles
-from tallystick.app.answers.periods import usage_periods
 from tallystick.app.answers.previews import preview
 from tallystick.app.answers.status import USUAL_LIMITS, AgentLimits, StatusBoard
-from tallystick.app.answers.views import usage_views
+from tallystick.app.answers.usage.labels import usage_by_label
+from tallystick.app.answers.usage.percentiles import usage_percentiles
+from tallystick.app.answers.usage.periods import usage_periods
+from tallystick.app.answers.usage.views import usage_views
 from tallystick.app.clock import Clock, Ids
 from tallystick.invoice.codec import to_json
 from tallystick.model.access import Place

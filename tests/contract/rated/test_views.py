@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from tallystick.app.answers.labels import usage_by_label
-from tallystick.app.answers.views import usage_views
+from tallystick.app.answers.usage.labels import usage_by_label
+from tallystick.app.answers.usage.views import usage_views
 from tallystick.app.jobs.rollup import DiskHorizon, roll_up
 from tallystick.model.billing.contracts import Customer, Subscription
 from tallystick.model.calendar import month_of

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from tallystick.app.accounts import Holdings
-from tallystick.app.answers.percentiles import span_of
 from tallystick.app.answers.previews import preview
+from tallystick.app.answers.usage.percentiles import span_of
 from tallystick.app.clock import Ids
 from tallystick.meter.days import local_days
 from tallystick.meter.summaries.views import Piece, view_of, view_of_period

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from tallystick.app.answers.percentiles import span_of
+from tallystick.app.answers.usage.percentiles import span_of
 from tallystick.model.access import Place
 from tallystick.model.instants import CELL_NS, CELLS_PER_HOUR, DAY_NS, HOUR_NS, hour_start
 from tallystick.model.resources import Attributes

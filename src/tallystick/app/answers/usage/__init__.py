@@ -1,0 +1,1 @@
+"""Usage as people ask for it: days and months, views with costs, by label, percentiles."""
