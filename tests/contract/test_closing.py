@@ -47,6 +47,24 @@ plans:
       - {id: up, name: Time up, meter: uptime, per: hour, price: 12}
 """
 
+BY_RUNS = """
+book: lab
+effective_from: 2026-01-01T00:00:00Z
+plans:
+  - id: lab
+    currency: EUR
+    cycle: hourly
+    charges:
+      - {id: up, meter: uptime, per: hour, price: 6, increment: 60, minimum: 600}
+      - id: life
+        meter: uptime
+        per: hour
+        also: true
+        model: graduated
+        lifetime: true
+        tiers: [{up_to: 0.05, price: 36}, {price: 72}]
+"""
+
 
 class NumberedIds:
     """Ids in order."""
@@ -79,10 +97,15 @@ def clock() -> Bench:
 @pytest.fixture
 def lab(store: Store) -> Store:
     """A customer with one machine on a plan that ends in the middle of the month, and two minutes of samples on each side of an hour."""
-    book, mistakes = load_book(BOOK, "lab.yaml")
+    return set_up(store, BOOK)
+
+
+def set_up(store: Store, text: str) -> Store:
+    """The customer on the plan of a book."""
+    book, mistakes = load_book(text, "lab.yaml")
     assert book is not None, mistakes
     store.registry.create_customer(PLACE, Customer(id="acme", name="Acme", currency="EUR", time_zone="Europe/Berlin"), actor="test")
-    store.contracts.add_book(PLACE, book, BOOK, actor="test")
+    store.contracts.add_book(PLACE, book, text, actor="test")
     store.contracts.activate_book(PLACE, "lab", 1, actor="test")
     subscription = Subscription(id="sub", customer_id="acme", plan_id="lab", start_ns=START, end_ns=END)
     store.contracts.create_subscription(PLACE, subscription, actor="test")
@@ -127,6 +150,25 @@ def test_a_period_is_closed_once_and_follows_from_its_evidence(lab: Store, clock
     assert (checked.compared["hours"], checked.compared["invoices"]) == (2, 1)
     actions = [entry.action for entry in lab.audit.entries(PLACE, subject=invoice.id)]
     assert actions == ["invoice.finalize"]
+
+
+def test_what_earlier_periods_charged_of_a_run_and_filled_of_tiers_counts(store: Store, clock: Bench) -> None:
+    """Two hourly bills of one run of 120 + 119 s: its minimum of ten minutes is on the first, and the tiers go on at 120 of 180 s."""
+    lab = set_up(store, BY_RUNS)
+    heartbeat(lab, END + 1, END + 1)
+    clock.at_ns = END + 2 * HOUR_NS
+    assert roll(lab, clock) == 2
+    # The second waits for the first, which fills tiers.
+    ids = NumberedIds()
+    assert [close_due(lab, clock, ids, "worker") for _ in range(3)] == [1, 1, 0]
+    made = [kept.invoice for kept in reversed(lab.invoices.list(PLACE))]
+    said = [[(line.charge_id, line.quantity * 3600, line.amount.text) for line in invoice.lines] for invoice in made]
+    assert said == [
+        [("up", 600, "1.00"), ("life", 120, "1.20")],
+        [("up", 0, "0.00"), ("life", 60, "0.60"), ("life", 59, "1.18")],
+    ]
+    verified = [explain_line(lab, PLACE, made[1], number, Depth.HOURS, verify=True).verification for number in (1, 2, 3)]
+    assert all(each is not None and each.equal for each in verified)
 
 
 def _tampered(lab: Store, invoice: Invoice) -> None:

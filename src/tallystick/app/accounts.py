@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, replace
 
+from tallystick.app.answers.earlier import charges_of, open_runs, tier_fills
 from tallystick.model.access import Place
 from tallystick.model.billing.contracts import Contract, Subscription
 from tallystick.model.billing.invoices import Usage
 from tallystick.model.billing.price_book import PriceBook
+from tallystick.model.billing.runs import OpenRun
 from tallystick.model.resources import Attributes
 from tallystick.model.usage import Gap, UsageHour
 from tallystick.rate.agreements import with_default
@@ -92,6 +94,8 @@ def read_account(store: Store, place: Place, customer_id: str, from_ns: int, unt
     """
     with store.read() as tx:
         contract, books = read_contract(store, place, customer_id, until_ns if at_ns is None else at_ns, tx)
+        charges = charges_of(contract, books)
+        opened: list[OpenRun] = []
         hours: list[UsageHour] = []
         gaps: list[Gap] = []
         attributes: dict[str, tuple[Attributes, ...]] = {}
@@ -103,11 +107,15 @@ def read_account(store: Store, place: Place, customer_id: str, from_ns: int, unt
             gaps += [replace(gap, resource_id=holdings.name(gap.resource_id)) for _, gap in open_gaps]
             timelines = store.registry.attributes(holdings.place, keys, tx=tx)
             attributes.update({holdings.name(resource_id): timeline for resource_id, timeline in timelines.items()})
+            up = open_runs(store, holdings.place, keys, charges, from_ns, tx)
+            named = {each.row: holdings.name(each.id) for each in holdings.resources}
+            opened += [OpenRun(resource_id=named[key], up_ns=up_ns) for key, up_ns in sorted(up.items())]
+        fills = tier_fills(store, place, contract, books, from_ns, tx)
         waiting, reported_until_ns = read_progress(store, place, contract, until_ns, tx)
     return Account(
         contract=contract,
         books=books,
-        usage=Usage(hours=tuple(hours), attributes=attributes, gaps=tuple(gaps)),
+        usage=Usage(hours=tuple(hours), attributes=attributes, gaps=tuple(gaps), open_runs=tuple(opened), tier_fills=fills),
         hours_waiting=waiting,
         reported_until_ns=reported_until_ns,
     )

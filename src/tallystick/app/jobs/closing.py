@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tallystick.app.accounts import read_contract, read_progress
+from tallystick.app.answers.earlier import charges_of
 from tallystick.app.clock import Clock, Ids
 from tallystick.app.close_period import Closed, Closing, close_period
 from tallystick.app.logs import logger
@@ -47,6 +48,9 @@ def _due(store: Store, place: Place, customer_id: str, now_ns: int) -> list[Run]
         contract, books = read_contract(store, place, customer_id, now_ns, tx)
         runs = {(job_scope(place, run), job_period(run)): run for run in due(contract, books, now_ns)}
         wanted = [runs[each] for each in (store.jobs.due(JOB, list(runs), tx=tx) if runs else ())]
+        if any(charge.lifetime for charge in charges_of(contract, books)):
+            # What earlier periods filled of tiers has to be known.
+            wanted = [run for run in wanted if run.closing_ns == min(each.closing_ns for each in wanted)]
         return [run for run in wanted if ready(run, contract.seller, now_ns, None) and _is_whole(store, place, contract, run, now_ns, tx)]
 
 
