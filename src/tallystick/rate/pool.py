@@ -14,7 +14,7 @@ from tallystick.model.billing.price_book import Charge, Filters
 from tallystick.model.findings import Finding, FindingCode, Severity
 from tallystick.model.instants import CELL_NS, CELLS_PER_HOUR, HOUR_NS, hour_start, iso
 from tallystick.model.resources import Attributes
-from tallystick.model.usage import METERS, Cells, Filled, Gap, HourSums, MeterHours, UsageHour
+from tallystick.model.usage import METERS, SUM_METERS, Cells, Filled, Gap, HourSums, MeterHours, UsageHour
 from tallystick.rate.attribution import Span, Window, spans_of
 from tallystick.rate.models.registry import model_of
 from tallystick.rate.slices import Covered, MarketHour
@@ -22,16 +22,19 @@ from tallystick.rate.units import RATE_METER, SIZE_OF_METER, divisor, unit_of
 
 Place = tuple[int, int]
 """Cells [first, past) of an hour, as indices 0 to 12."""
+WHOLE: Place = (0, CELLS_PER_HOUR)
+"""Of an hour that lies in a span as a whole, as nearly all do: asked for by identity."""
 
 SIZED_WHILE_UP = ("cpu.allocated", "memory.allocated")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpanUsage:
-    """A span with its usage hours, the gaps in it that nothing filled, and its events, clipped to it."""
+    """A span with its usage hours, the meters that any of them has, the gaps in it that nothing filled, and its events, clipped to it."""
 
     span: Span
     told: tuple[tuple[UsageHour, Place], ...]
+    meters: frozenset[str]
     unknown_ns: int
     events: tuple[UsageEvent, ...] = ()
     sums: HourSums | None = None
@@ -51,7 +54,10 @@ class SpanUsage:
         if self.sums is not None:
             amount = self.sums.total(meter)
             return () if amount is None else MeterHours(amount, lambda: _cells(self.hours, meter))
-        return tuple(_cells(self.told, meter))
+        return tuple(_cells(self.told, meter)) if self._has(meter) else ()
+
+    def _has(self, meter: str) -> bool:
+        return not self.meters.isdisjoint(SUM_METERS.get(meter, (meter,)))
 
     def amount(self, meter: str) -> int | None:
         """The span's total of a meter in its base unit; None: nothing measured it, or nobody gave the size that it is made of."""
@@ -102,9 +108,12 @@ class SpanUsage:
         if meter == "disk.allocated":
             held = sum(CELL_NS for _, cells in self.cells(meter) for cell in cells if cell)
             return Share(measured_ns=held)
-        hours = [(hour, first, past) for hour, (first, past) in self.hours if hour.meter_cells(meter) is not None]
-        up = sum(sum(hour.cells.get("uptime", ())[first:past]) for hour, first, past in hours)
-        guessed = sum(sum(hour.estimated.get("uptime", ())[first:past]) for hour, first, past in hours)
+        if not self._has(meter):
+            return Share(unknown_ns=self.unknown_ns)
+        parts = SUM_METERS.get(meter, (meter,))
+        hours = [(hour, place) for hour, place in self.hours if any(part in hour.cells for part in parts)]
+        up = sum(sum(_inside(hour.cells.get("uptime", ()), place)) for hour, place in hours)
+        guessed = sum(sum(_inside(hour.estimated["uptime"], place)) for hour, place in hours if "uptime" in hour.estimated)
         return Share(measured_ns=up - guessed, estimated_ns=guessed, unknown_ns=self.unknown_ns)
 
     def _summed_share(self, meter: str, sums: HourSums) -> Share:
@@ -174,9 +183,11 @@ def usage_by_span(usage: Usage, window: Window) -> tuple[SpanUsage, ...]:
             sums = None
         hours = _ordered(rows[resource_id])
         for span in spans:
+            told = _within(hours, span)
             each = SpanUsage(
                 span=span,
-                told=_within(hours, span),
+                told=told,
+                meters=frozenset().union(*(hour.cells for hour, _ in told)),
                 unknown_ns=_overlap(gaps[resource_id], span),
                 events=tuple(event for event in events[resource_id] if span.from_ns <= event.at_ns < span.until_ns),
                 sums=sums,
@@ -387,19 +398,25 @@ def _within(hours: Sequence[UsageHour], span: Span) -> tuple[tuple[UsageHour, Pl
     for hour in hours[first:]:
         if hour.hour_ns >= span.until_ns:
             break
-        begin = max(span.from_ns - hour.hour_ns, 0) // CELL_NS
-        end = min(span.until_ns - hour.hour_ns, HOUR_NS) // CELL_NS
-        if any(any(cells[begin:end]) for cells in hour.cells.values()):
-            found.append((hour, (begin, end)))
+        place = WHOLE
+        if hour.hour_ns < span.from_ns or hour.hour_ns > span.until_ns - HOUR_NS:
+            begin = max(span.from_ns - hour.hour_ns, 0) // CELL_NS
+            place = (begin, min(span.until_ns - hour.hour_ns, HOUR_NS) // CELL_NS)
+        if any(any(_inside(cells, place)) for cells in hour.cells.values()):
+            found.append((hour, place))
     return tuple(found)
 
 
 def _cells(hours: Iterable[tuple[UsageHour, Place]], meter: str) -> Iterator[tuple[int, Cells]]:
-    for hour, (first, past) in hours:
-        cells = hour.meter_cells(meter)
+    is_sum = meter in SUM_METERS
+    for hour, place in hours:
+        cells = hour.meter_cells(meter) if is_sum else hour.cells.get(meter)
         if cells is not None:
-            whole = first == 0 and past == CELLS_PER_HOUR
-            yield hour.hour_ns, cells if whole else _clipped(cells, first, past)
+            yield hour.hour_ns, cells if place is WHOLE else _clipped(cells, *place)
+
+
+def _inside(cells: Cells, place: Place) -> Cells:
+    return cells if place is WHOLE else cells[place[0] : place[1]]
 
 
 def _clipped(cells: Cells, first: int, past: int) -> Cells:
