@@ -265,10 +265,10 @@ def _outage(row: str) -> Outage:
 
 
 def _market(row: str) -> Iterable[MarketPrice]:
-    """`eu vm 0.05 <instant> .. <instant>`: the price of each hour of a region and kind that begins between the two."""
+    """`eu vm 0.05 <instant> .. <instant>`: the price of each hour of a region and kind (`-` for none) that begins then."""
     region, kind, price, start, _, end = row.split()
     for hour_ns in range(parse_iso(start), parse_iso(end), HOUR_NS):
-        yield MarketPrice(region=region, kind=kind, hour_ns=hour_ns, price=Fraction(price))
+        yield MarketPrice(region=region.strip("-"), kind=kind.strip("-"), hour_ns=hour_ns, price=Fraction(price))
 
 
 def _event(row: str) -> UsageEvent:
@@ -332,7 +332,7 @@ def value_of(text: str) -> Fraction:
 
 def is_true(text: str) -> bool:
     """Whether a row of `why` holds: `hours: 31 x 24 - 1 = 743`, or `cents: 743 x 0.0105 ~ 7.80`, rounded to what is written."""
-    first, *others = re.split(r" (=|~) ", text.split(": ", 1)[-1])
+    first, *others = re.split(r" (=|~) ", text.rpartition(": ")[-1])
     value = value_of(first)
     for sign, other in zip(others[::2], others[1::2], strict=True):
         said = value_of(other)

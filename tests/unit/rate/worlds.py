@@ -30,6 +30,7 @@ from tallystick.model.instants import CELLS_PER_HOUR, DAY_NS, HOUR_NS, LATEST_NS
 from tallystick.model.resources import SIZES, Attributes
 from tallystick.model.usage import Filled, Gap, UsageHour
 from tallystick.rate.books.rules import TIME_METERS
+from tallystick.rate.models.bundle import BundleModel
 from tallystick.rate.models.dynamic import DynamicModel
 from tallystick.rate.models.graduated import GraduatedModel
 from tallystick.rate.models.graduated_percentage import GraduatedPercentageModel
@@ -105,6 +106,10 @@ def models(draw: st.DrawFn) -> QuantityModel:
     if kind == ThresholdModel.NAME:
         levels = sorted(draw(st.sets(sizes, min_size=1, max_size=2)))
         return ThresholdModel(price=draw(prices), thresholds=tuple(Threshold(level=each, multiplier=draw(prices)) for each in levels))
+    if kind == BundleModel.NAME:
+        size = draw(sizes)
+        return BundleModel(price=draw(prices), size=size, paid=size * draw(st.integers(0, 4)) / 4)
+    assert kind == GraduatedModel.NAME, f"no world has a charge with model {kind}"
     return GraduatedModel(tiers=draw(ladders()))
 
 

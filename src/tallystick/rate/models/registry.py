@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tallystick.model.billing.price_book import PriceModel
+from tallystick.rate.models.bundle import BundleModel
 from tallystick.rate.models.dynamic import DynamicModel
 from tallystick.rate.models.graduated import GraduatedModel
 from tallystick.rate.models.graduated_percentage import GraduatedPercentageModel
@@ -24,6 +25,7 @@ MODELS: Mapping[str, type[QuantityModel]] = {
     for each in (
         UnitModel,
         PackageModel,
+        BundleModel,
         GraduatedModel,
         GraduatedPercentageModel,
         VolumeModel,
