@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
 from tallystick.meter import content, fold, hours, planes
 from tallystick.meter.samples import Samples
 from tallystick.model.access import Place
+from tallystick.model.billing.contracts import Reservation
 from tallystick.model.instants import HOUR_NS, hour_start
 from tallystick.model.samples import MEMORY, BatchIdentity
 from tallystick.model.timeline import StorableBatch, Timeline
@@ -108,3 +110,18 @@ def horizon(timeline: Timeline) -> int:
     instants: list[Any] = [boot.last_at_ns for boot in timeline.boots]
     instants += [event.at_ns for event in timeline.events] + [fact.at_ns for fact in timeline.facts]
     return hour_start(max(instants)) + HOUR_NS if instants else 0
+
+
+def reservation(name: str, subscription_id: str) -> Reservation:
+    """A machine reserved for an hour."""
+    return Reservation(
+        id=name,
+        name=name,
+        subscription_id=subscription_id,
+        meter="uptime",
+        per="hour",
+        quantity=Fraction(8, 3),
+        start_ns=HOUR_NS,
+        end_ns=2 * HOUR_NS,
+        recurring=Fraction(1, 3),
+    )

@@ -17,10 +17,12 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from tallystick.app.access import Access
-from tallystick.app.answers.comparing import compare_books
+from tallystick.app.answers.comparing import chosen_book, compare_books
 from tallystick.app.answers.conflicts import resolve_conflict
 from tallystick.app.answers.late import decide_late
+from tallystick.app.answers.reservations import reserve
 from tallystick.app.answers.services import services_of
+from tallystick.app.answers.subscriptions import amend_subscription, upcoming_runs
 from tallystick.app.answers.usage.labels import usage_by_label
 from tallystick.app.answers.usage.percentiles import usage_percentiles
 from tallystick.app.answers.usage.views import usage_views
@@ -28,7 +30,7 @@ from tallystick.app.clock import RandomIds
 from tallystick.app.serving.admission import Admission, Limits
 from tallystick.invoice.codec import to_json
 from tallystick.model.access import Grant, Place, RateLimit, Role
-from tallystick.model.billing.contracts import Customer, Seller, Subscription
+from tallystick.model.billing.contracts import CouponOffer, Customer, Seller, Subscription
 from tallystick.model.billing.invoices import DocumentState, Invoice
 from tallystick.model.billing.money import Money
 from tallystick.model.billing.price_book import Plan, PriceBook
@@ -43,6 +45,7 @@ from tallystick.serve.api import rest_app
 from tallystick.serve.problems import conflict, invalid, not_found
 from tallystick.serve.services import (
     AgentStatus,
+    BookChoice,
     BookMistake,
     BookReading,
     Depth,
@@ -55,12 +58,13 @@ from tallystick.serve.services import (
     UsageQuery,
     UsageTotal,
     Verification,
+    Wanted,
 )
 from tallystick.store.records import Clash, Conflict, NotFound
 from tallystick.store.registry import Agent
 from tallystick.store.store import Store, migrate, open_store
 from tallystick.store.tables.schema import schema
-from tests.contract.rows import batch, write
+from tests.contract.rows import batch, reservation, write
 from tests.unit.render.example import invoice as example
 
 NOW_NS = parse_iso("2026-04-02T12:00:00Z")
@@ -211,6 +215,8 @@ def _fill(store: Store, place: Place) -> None:
     _measure(store, place, "vm-moved", "GLOBEX-SECRET", ((HOUR - HOUR_NS, "acme"), (HOUR + 6 * CELL_NS, "globex")))
     book = PriceBook(id="main", version=1, effective_from_ns=0, plans=(Plan(id="standard", name="Standard", currency="EUR", charges=()),))
     store.contracts.add_book(place, book, "plans: {}  # GLOBEX-SECRET", actor=ACTOR)
+    store.coupons.create(place, CouponOffer(id="coupon", name="GLOBEX-SECRET", percent=Fraction(5)), actor=ACTOR)
+    store.reservations.create(place, "globex", reservation("GLOBEX-SECRET", "sub-globex"), actor=ACTOR)
     with store.write() as tx:
         agent = Agent(
             instance_id="host-1", at_ns=NOW_NS, received_at_ns=NOW_NS, reported_until_ns=NOW_NS - 1, active_resources=("vm-acme",)
@@ -248,6 +254,8 @@ def _fill_rival(store: Store) -> None:
         _measure(store, THEIRS, f"vm-{customer_id}", "RIVAL-SECRET", ((HOUR - HOUR_NS, customer_id),))
     book = PriceBook(id="rival-book", version=1, effective_from_ns=0, plans=())
     store.contracts.add_book(THEIRS, book, "# RIVAL-SECRET", actor=ACTOR)
+    store.coupons.create(THEIRS, CouponOffer(id="rival-coupon", name="RIVAL-SECRET", percent=Fraction(5)), actor=ACTOR)
+    store.reservations.create(THEIRS, "rival-customer", reservation("RIVAL-SECRET", "sub-rival-customer"), actor=ACTOR)
     one = example(state="draft", currency="EUR")
     draft = replace(one, id="inv-rival", customer=replace(one.customer, id="rival-customer", name="RIVAL-SECRET"))
     _invoice(store, THEIRS, draft, final=True)
@@ -355,7 +363,8 @@ class StandIns:
         except Clash as error:
             raise conflict("version", str(version), str(error)) from None
 
-    def subscribe(self, place: Place, actor: str, subscription: Subscription) -> Subscription:
+    def subscribe(self, place: Place, actor: str, wanted: Wanted) -> Subscription:
+        subscription = wanted.subscription
         if self.store.registry.customer(place, subscription.customer_id) is None:
             raise invalid("customer_id", subscription.customer_id, "customer_id: there is no such customer")
         known = self.store.contracts.subscription(place, subscription.id)
@@ -365,14 +374,9 @@ class StandIns:
             self.store.contracts.create_subscription(place, subscription, actor=actor)
         return subscription
 
-    def end_subscription(self, place: Place, actor: str, subscription_id: str, end_ns: int) -> Subscription:
-        known = self.store.contracts.subscription(place, subscription_id)
-        assert known is not None
-        ended = replace(known, end_ns=end_ns)
-        self.store.contracts.change_subscription(place, ended, actor=actor, action="subscription.end")
-        return ended
-
-    def preview(self, place: Place, customer_id: str, at_ns: int) -> tuple[Invoice, ...]:
+    def preview(self, place: Place, customer_id: str, at_ns: int, choice: BookChoice | None) -> tuple[Invoice, ...]:
+        if choice is not None:
+            chosen_book(self.store, place, choice)
         customer = self.store.registry.customer(place, customer_id)
         if customer is None:
             raise not_found("customer_id", customer_id)
@@ -472,7 +476,9 @@ def services(store: Store, clock: StandingClock) -> Services:
         activate_book=standing.activate_book,
         compare_books=lambda place, before, after: compare_books(store, place, before, after),
         subscribe=standing.subscribe,
-        end_subscription=standing.end_subscription,
+        amend_subscription=lambda place, actor, name, wanted: amend_subscription(store, clock, place, actor, name, wanted),
+        upcoming_runs=lambda place, subscription_id, after_ns, count: upcoming_runs(store, place, subscription_id, after_ns, count),
+        reserve=lambda place, actor, wanted: reserve(store, clock, place, actor, wanted),
         preview_invoice=standing.preview,
         invoice_json=to_json,
         invoice_pdf=pdf,

@@ -294,11 +294,11 @@ def test_an_instant_is_exact_to_the_nanosecond(world: World) -> None:
     is_problem(world.ask("POST", "/v1/subscriptions", json={**wanted, "end": wanted["start"]}), 422, "invalid", "end")
 
 
-def test_a_subscription_ends(world: World) -> None:
-    ended = world.ask("POST", "/v1/subscriptions/sub-acme/end", json={"at": "2026-04-01T00:00:00Z"}).json()
-    assert ended["end"] == "2026-04-01T00:00:00Z"
-    assert world.ask("POST", "/v1/subscriptions/sub-globex/end", json={}).json()["end"] == iso(NOW_NS)
-    is_problem(world.ask("POST", "/v1/subscriptions/none/end", json={}), 404, "not_found", "subscription_id", "none")
+def test_a_subscription_is_cancelled(world: World) -> None:
+    ended = world.ask("POST", "/v1/subscriptions/sub-acme/cancel", json={"at": "2026-04-01T00:00:00Z"}).json()
+    assert (ended["end"], ended["state"]) == ("2026-04-01T00:00:00Z", "ended")
+    assert world.ask("POST", "/v1/subscriptions/sub-globex/cancel", json={}).json()["end"] == iso(NOW_NS)
+    is_problem(world.ask("POST", "/v1/subscriptions/none/cancel", json={}), 404, "not_found", "subscription_id", "none")
 
 
 def test_the_seller_that_is_shown_can_be_sent_back(world: World) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from tallystick.app.answers.earlier import charges_of, open_runs, tier_fills
 from tallystick.model.access import Place
-from tallystick.model.billing.contracts import Contract, Subscription
+from tallystick.model.billing.contracts import Contract, Reservation, Subscription
 from tallystick.model.billing.invoices import Usage
 from tallystick.model.billing.price_book import PriceBook
 from tallystick.model.billing.runs import OpenRun
@@ -74,12 +74,16 @@ def contracts_of(store: Store, place: Place, customers: frozenset[str], tx: Tx) 
     subscriptions: dict[str, list[Subscription]] = defaultdict(list)
     for stored in store.contracts.subscriptions(place, customers=customers, tx=tx):
         subscriptions[stored.subscription.customer_id].append(stored.subscription)
+    reservations: dict[str, list[Reservation]] = defaultdict(list)
+    for held in store.reservations.reservations(place, customers=customers, tx=tx):
+        reservations[held.customer_id].append(held.reservation)
     seller = store.contracts.seller(place, tx=tx)
     return {
         each.customer.id: Contract(
             seller=seller,
             customer=each.customer,
             subscriptions=tuple(sorted(subscriptions[each.customer.id], key=lambda one: (one.start_ns, one.id))),
+            reservations=tuple(sorted(reservations[each.customer.id], key=lambda one: (one.start_ns, one.id))),
         )
         for each in store.registry.customers(place, customers=customers, tx=tx)
     }

@@ -40,7 +40,7 @@ def due(contract: Contract, books: Sequence[PriceBook], now_ns: int, after_ns: i
     """
     found: dict[tuple[int, str, str], Run] = {}
     for subscription in sorted(contract.subscriptions, key=lambda each: (each.start_ns, each.id)):
-        for run in _runs_of(subscription, contract, books, now_ns, after_ns):
+        for run in runs_of(subscription, contract, books, now_ns, after_ns):
             same = found.setdefault((run.closing_ns, run.key, run.currency), run)
             if same is not run:
                 ids = tuple(dict.fromkeys((*same.subscription_ids, subscription.id)))
@@ -79,7 +79,8 @@ def ready(run: Run, seller: Seller, now_ns: int, reported_until_ns: int | None) 
     return reported or now_ns >= run.closing_ns + max(seller.grace_limit_ns, seller.grace_ns)
 
 
-def _runs_of(subscription: Subscription, contract: Contract, books: Sequence[PriceBook], now_ns: int, after_ns: int) -> Iterator[Run]:
+def runs_of(subscription: Subscription, contract: Contract, books: Sequence[PriceBook], now_ns: int, after_ns: int) -> Iterator[Run]:
+    """The runs of a subscription that close in (after_ns, now_ns]: those at starts first, then those of periods, in order."""
     terms = billing_terms(contract, subscription, books)
     for at_ns in _paid_at_start(subscription, contract, books):
         if after_ns < at_ns <= now_ns:

@@ -11,13 +11,14 @@ from enum import StrEnum
 from fractions import Fraction
 
 from tallystick.model.access import Place
-from tallystick.model.billing.contracts import Subscription
+from tallystick.model.billing.contracts import Run, Subscription
 from tallystick.model.billing.invoices import Invoice, Line
 from tallystick.model.billing.money import Money
 from tallystick.model.billing.price_book import PriceBook
 from tallystick.model.billing.price_changes import PriceChange
 from tallystick.model.records import UsageRecord
 from tallystick.model.usage import UsageView
+from tallystick.store.agreed.reservations import StoredReservation
 from tallystick.store.records import Conflict
 from tallystick.store.retention.too_late import LateBatch
 
@@ -82,6 +83,9 @@ class EstimateRequest:
     disk_gib: Fraction
     network_out_gib: Fraction
     hours: Fraction
+    gpus: Fraction = Fraction(0)
+    region: str = ""
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +97,62 @@ class Estimate:
     book_version: int
     lines: tuple[Line, ...]
     total: Money
+
+
+class AmendmentKind(StrEnum):
+    """What becomes otherwise of a subscription."""
+
+    CHANGE = "change"
+    PAUSE = "pause"
+    RESUME = "resume"
+    CANCEL = "cancel"
+    REDEEM = "redeem"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amendment:
+    """What is asked of a subscription, at an instant (None: now): another plan, a pause perhaps `until_ns`, its end, a coupon.
+
+    `at_period_end` is in place of an instant: the end of the billing period that holds the present.
+    """
+
+    kind: AmendmentKind
+    at_ns: int | None = None
+    plan_id: str = ""
+    until_ns: int | None = None
+    at_period_end: bool = False
+    coupon_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A subscription that is asked for: its trial in days of the customer's zone, and the coupons to redeem with it."""
+
+    subscription: Subscription
+    trial_days: int = 0
+    coupons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpcomingRun:
+    """A run that comes: the part of its period in which the subscription is in force, its plans, and the fees that are due then."""
+
+    run: Run
+    share: Fraction
+    plan_ids: tuple[str, ...]
+    fees: tuple[Line, ...]
+    due: Money
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedReservation:
+    """A quantity of an offer of a subscription's plan that is asked for, from an instant on (None: now)."""
+
+    id: str
+    subscription_id: str
+    offer_id: str
+    quantity: Fraction
+    start_ns: int | None = None
 
 
 class Depth(StrEnum):
@@ -313,9 +373,12 @@ class Services:
     - `add_book(place, actor, text)`: the same, and without mistakes stored as the next draft of its id (`book.version` says which).
     - `activate_book(place, actor, book_id, version)`: the draft in force from its `effective_from`; `conflict` if it is no draft.
     - `compare_books(place, before, after)`: what `after` changes; without `before`, against the version that it would follow.
-    - `subscribe(place, actor, subscription)`: stored, or refused: unknown customer or plan, a tie of coverage.
-    - `end_subscription(place, actor, subscription_id, end_ns)`: ended; the same end again is no change, another is `conflict`.
-    - `preview_invoice(place, customer_id, at_ns)`: the draft invoices of the periods open at `at_ns`, usage up to then; nothing is stored.
+    - `subscribe(place, actor, wanted)`: stored, or refused: unknown customer or plan, a tie of coverage, a coupon used too often.
+    - `amend_subscription(place, actor, subscription_id, amendment)`: changed; the same again is no change, what cannot be is refused.
+    - `upcoming_runs(place, subscription_id, after_ns, count)`: the runs that come for a subscription, with the fees due then.
+    - `reserve(place, actor, wanted)`: a reservation of an offer, stored, or refused.
+    - `preview_invoice(place, customer_id, at_ns, choice)`: the draft invoices of the periods open at `at_ns`, usage up to then, perhaps by
+      the prices of another version; nothing is stored.
     - `invoice_json(invoice)`, `invoice_pdf(invoice)`, `invoice_text(invoice)`: an invoice as a document.
     - `estimate(place, request)`: priced by the one formula.
     - `explain_line(place, invoice, line_number, depth, verify)`: line 1 is the first; of a draft of a preview too.
@@ -338,9 +401,11 @@ class Services:
     add_book: Callable[[Place, str, str], BookReading]
     activate_book: Callable[[Place, str, str, int], PriceBook]
     compare_books: Callable[[Place, BookChoice | None, BookChoice], Comparison]
-    subscribe: Callable[[Place, str, Subscription], Subscription]
-    end_subscription: Callable[[Place, str, str, int], Subscription]
-    preview_invoice: Callable[[Place, str, int], tuple[Invoice, ...]]
+    subscribe: Callable[[Place, str, Wanted], Subscription]
+    amend_subscription: Callable[[Place, str, str, Amendment], Subscription]
+    upcoming_runs: Callable[[Place, str, int, int], tuple[UpcomingRun, ...]]
+    reserve: Callable[[Place, str, WantedReservation], StoredReservation]
+    preview_invoice: Callable[[Place, str, int, BookChoice | None], tuple[Invoice, ...]]
     invoice_json: Callable[[Invoice], str]
     invoice_pdf: Callable[[Invoice], bytes]
     invoice_text: Callable[[Invoice], str]

@@ -73,8 +73,7 @@ class Contracts(Section):
         now_ns = self._clock.now_ns()
         with self._writing(tx) as writing:
             seller_key = self._surrogates.seller(writing, place)
-            if not writing.is_sqlite:
-                writing.run("SELECT 1 FROM seller WHERE seller_key = ? FOR UPDATE", (seller_key,))
+            self.one_at_a_time(place, writing)
             last = writing.row(
                 f"SELECT {BOOK_COLUMNS}, version FROM price_book WHERE seller_key = ? AND book_id = ? ORDER BY version DESC LIMIT 1",
                 (seller_key, book.id),
@@ -204,7 +203,7 @@ class Contracts(Section):
         return made == 1
 
     def change_subscription(self, place: Place, subscription: Subscription, *, actor: str, action: str, tx: Tx | None = None) -> None:
-        """Replace a subscription, as when it is ended (`action` `subscription.end`).
+        """Replace a subscription, as when it is cancelled (`action` `subscription.cancel`).
 
         Raises:
             NotFound: there is no such subscription.
@@ -228,9 +227,13 @@ class Contracts(Section):
             )
             if not changed:
                 raise NotFound(f"subscription {subscription.id!r}")
-            append(
-                writing, seller_key, now_ns, actor, action, subscription.id, {"end_ns": subscription.end_ns, "plan": subscription.plan_id}
-            )
+            plans = subscription.plan_ids
+            append(writing, seller_key, now_ns, actor, action, subscription.id, {"end_ns": subscription.end_ns, "plan": plans[-1]})
+
+    def one_at_a_time(self, place: Place, tx: Tx) -> None:
+        """Let nobody else agree on anything with this seller's customers until the transaction ends: on SQLite nobody writes anyway."""
+        if not tx.is_sqlite:
+            tx.run("SELECT 1 FROM seller WHERE seller_key = ? FOR UPDATE", (self._surrogates.seller(tx, place),))
 
     def subscription(self, place: Place, subscription_id: str, *, tx: Tx | None = None) -> Subscription | None:
         """A subscription by its id, or None."""

@@ -11,7 +11,7 @@ from fractions import Fraction
 from backports import zstd
 
 from tallystick.model.access import Place
-from tallystick.model.billing.contracts import Run
+from tallystick.model.billing.contracts import Run, Subscription
 from tallystick.model.billing.invoices import DocumentState, Invoice
 from tallystick.store.documents import Prepared, read_document, write_document
 from tallystick.store.engine import Tx, Values
@@ -140,6 +140,17 @@ class Invoices(Section):
         with self._reading(tx) as reading:
             found = self._by_run(reading, self._surrogates.seller(reading, place), run.customer_id, run, currency, revision)
         return None if found is None else found.invoice
+
+    def billed_after(self, place: Place, subscription: Subscription, at_ns: int, *, tx: Tx | None = None) -> str | None:
+        """The number of an invoice, no draft, that bills time of a subscription after an instant; None if none does."""
+        with self._reading(tx) as reading:
+            row = reading.row(
+                "SELECT COALESCE(i.number, i.invoice_id) FROM invoice i JOIN invoice_line l ON l.seller_key = i.seller_key"
+                " AND l.invoice_key = i.invoice_key WHERE i.seller_key = ? AND i.customer_id = ? AND i.closing_ns >= ?"
+                " AND i.state <> 'draft' AND l.subscription_id = ? AND l.service_end_ns > ? ORDER BY i.closing_ns DESC LIMIT 1",
+                (self._surrogates.seller(reading, place), subscription.customer_id, at_ns, subscription.id, at_ns),
+            )
+        return None if row is None else row[0]
 
     def list(
         self,

@@ -8,6 +8,8 @@ from typing import TypeVar
 
 from sqlalchemy.exc import DBAPIError as StoreFault
 
+from tallystick.store.agreed.coupons import Coupons
+from tallystick.store.agreed.reservations import Reservations
 from tallystick.store.batches.operations import Batches
 from tallystick.store.checking.money import StoredMoney
 from tallystick.store.checking.registry import StoredRegistry
@@ -52,6 +54,8 @@ class Store:
         self.registry = Registry(*parts)
         self.usage = Usage(*parts)
         self.contracts = Contracts(*parts)
+        self.coupons = Coupons(*parts)
+        self.reservations = Reservations(*parts)
         self.invoices = Invoices(*parts)
         self.jobs = Jobs(*parts)
         self.keys = Keys(*parts)

@@ -20,14 +20,20 @@ def compare_books(store: Store, place: Place, before: BookChoice | None, after: 
         Problem: there is no such version, or nothing to compare with.
 
     """
-    later = _chosen(store, place, after)
-    earlier = _followed(store, place, later) if before is None else _chosen(store, place, before)
+    later = chosen_book(store, place, after)
+    earlier = _followed(store, place, later) if before is None else chosen_book(store, place, before)
     changes = differences(earlier, later)
     touched = dict.fromkeys(change.plan_id for change in changes if change.plan_id)
     return Comparison(before=earlier, after=later, changes=changes, plans=_plans(store, place, tuple(touched), earlier, later))
 
 
-def _chosen(store: Store, place: Place, choice: BookChoice) -> PriceBook:
+def chosen_book(store: Store, place: Place, choice: BookChoice) -> PriceBook:
+    """The version that is meant.
+
+    Raises:
+        Problem: there is no such version.
+
+    """
     if choice.book is not None:
         return choice.book
     if choice.version is None:

@@ -14,15 +14,18 @@ from tallystick.invoice.runs import current, usage_window
 from tallystick.model.access import Place
 from tallystick.model.billing.contracts import Run
 from tallystick.model.billing.invoices import Invoice
+from tallystick.model.billing.price_book import PriceBook
 from tallystick.rate.agreements import DEFAULT_ID
 from tallystick.rate.rate import rate
+from tallystick.rate.terms.what_if import in_place_of
 from tallystick.store.store import Store
 
 
-def preview(store: Store, place: Place, customer_id: str, at_ns: int, ids: Ids) -> tuple[Invoice, ...]:
+def preview(store: Store, place: Place, customer_id: str, at_ns: int, ids: Ids, instead: PriceBook | None = None) -> tuple[Invoice, ...]:
     """The drafts of the periods open at an instant, one per cycle and currency, of the usage known up to then.
 
-    The default plan has a draft only where something is left for it to bill.
+    The default plan has a draft only where something is left for it to bill. With another version of prices `instead`, what they
+    would be if it had always been in force.
 
     Raises:
         NotFound: there is no such customer.
@@ -30,13 +33,14 @@ def preview(store: Store, place: Place, customer_id: str, at_ns: int, ids: Ids) 
     """
     with store.read() as tx:
         contract, books = read_contract(store, place, customer_id, at_ns, tx)
-    drafts = [_draft(store, place, run, at_ns, ids) for run in current(contract, books, at_ns)]
+    priced = in_place_of(books, instead)
+    drafts = [_draft(store, place, run, at_ns, ids, instead) for run in current(contract, priced, at_ns)]
     return tuple(draft for draft in drafts if not draft.is_empty or draft.run.subscription_ids != (DEFAULT_ID,))
 
 
-def _draft(store: Store, place: Place, run: Run, at_ns: int, ids: Ids) -> Invoice:
+def _draft(store: Store, place: Place, run: Run, at_ns: int, ids: Ids, instead: PriceBook | None) -> Invoice:
     account = read_account(store, place, run.customer_id, *usage_window(run), at_ns=at_ns)
-    evidence = evidence_of(usage_until(account.usage, at_ns), account.contract, account.books, run)
+    evidence = evidence_of(usage_until(account.usage, at_ns), account.contract, in_place_of(account.books, instead), run)
     rated = rate(evidence.usage, evidence.contract, evidence.books, run)
     return assemble(rated, evidence.contract, evidence.books, run, invoice_id=ids.new_id())
 

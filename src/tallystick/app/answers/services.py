@@ -6,12 +6,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from tallystick.app.answers.comparing import compare_books
+from tallystick.app.answers.comparing import chosen_book, compare_books
 from tallystick.app.answers.conflicts import resolve_conflict
 from tallystick.app.answers.explaining import explain_line
 from tallystick.app.answers.late import change_of, decide_late
 from tallystick.app.answers.previews import preview
+from tallystick.app.answers.reservations import reserve
 from tallystick.app.answers.status import USUAL_LIMITS, AgentLimits, StatusBoard
+from tallystick.app.answers.subscriptions import amend_subscription, subscribe, upcoming_runs
 from tallystick.app.answers.usage.labels import usage_by_label
 from tallystick.app.answers.usage.percentiles import usage_percentiles
 from tallystick.app.answers.usage.periods import usage_periods
@@ -19,19 +21,16 @@ from tallystick.app.answers.usage.views import usage_views
 from tallystick.app.clock import Clock, Ids
 from tallystick.invoice.codec import to_json
 from tallystick.model.access import Place
-from tallystick.model.billing.contracts import Subscription
 from tallystick.model.billing.invoices import Invoice
 from tallystick.model.billing.money import Money
 from tallystick.model.billing.price_book import PriceBook
-from tallystick.model.instants import iso
 from tallystick.rate import estimate as pricing
-from tallystick.rate.agreements import refusals
 from tallystick.rate.books.consistency import conflicts_between, default_plan
 from tallystick.rate.load import load_book
 from tallystick.render.pdf import pdf
 from tallystick.render.text import text
 from tallystick.serve.problems import conflict, invalid, not_found
-from tallystick.serve.services import BookMistake, BookReading, Estimate, EstimateRequest, Services
+from tallystick.serve.services import BookChoice, BookMistake, BookReading, Estimate, EstimateRequest, Services
 from tallystick.store.records import Clash, NotFound
 from tallystick.store.store import Store
 
@@ -57,9 +56,11 @@ def services_of(
         add_book=lambda place, actor, text: add_book(store, place, actor, text),
         activate_book=lambda place, actor, book_id, version: activate_book(store, place, actor, book_id, version),
         compare_books=lambda place, before, after: compare_books(store, place, before, after),
-        subscribe=lambda place, actor, subscription: subscribe(store, place, actor, subscription),
-        end_subscription=lambda place, actor, subscription_id, end_ns: end_subscription(store, place, actor, subscription_id, end_ns),
-        preview_invoice=lambda place, customer_id, at_ns: preview_invoice(store, ids, place, customer_id, at_ns),
+        subscribe=lambda place, actor, wanted: subscribe(store, place, actor, wanted),
+        amend_subscription=lambda place, actor, name, wanted: amend_subscription(store, clock, place, actor, name, wanted),
+        upcoming_runs=lambda place, subscription_id, after_ns, count: upcoming_runs(store, place, subscription_id, after_ns, count),
+        reserve=lambda place, actor, wanted: reserve(store, clock, place, actor, wanted),
+        preview_invoice=lambda place, customer_id, at_ns, choice: preview_invoice(store, ids, place, customer_id, at_ns, choice),
         invoice_json=to_json,
         invoice_pdf=pdf,
         invoice_text=text,
@@ -119,61 +120,18 @@ def activate_book(store: Store, place: Place, actor: str, book_id: str, version:
         raise conflict("version", f"{book_id} version {version}", str(clash)) from None
 
 
-def subscribe(store: Store, place: Place, actor: str, subscription: Subscription) -> Subscription:
-    """A customer on a plan.
+def preview_invoice(
+    store: Store, ids: Ids, place: Place, customer_id: str, at_ns: int, choice: BookChoice | None = None
+) -> tuple[Invoice, ...]:
+    """The drafts of the periods open at an instant, perhaps as if another version of prices had always been in force.
 
     Raises:
-        Problem: the customer or plan is unknown, or its coverage ties with another's; every reason is told.
+        Problem: there is no such customer, or no such version.
 
     """
-    if store.registry.customer(place, subscription.customer_id) is None:
-        raise invalid("customer_id", subscription.customer_id, f"customer_id: there is no customer {subscription.customer_id!r}")
-    known = store.contracts.subscription(place, subscription.id)
-    if known is not None:
-        if known != subscription:
-            raise conflict("id", subscription.id, f"subscription {subscription.id!r} is there already, and other")
-        return known
-    others = store.contracts.subscriptions(place, customers=frozenset({subscription.customer_id}))
-    found = refusals(subscription, [each.subscription for each in others], store.contracts.books_in_force(place))
-    if found:
-        field = found[0].partition(":")[0]
-        values = {"plan_id": subscription.plan_id, "id": subscription.id, "covers": ", ".join(subscription.covers.resources)}
-        raise invalid(field, values.get(field, ""), "; ".join(found))
-    if not store.contracts.create_subscription(place, subscription, actor=actor):
-        raise conflict("id", subscription.id, f"subscription {subscription.id!r} is there already")
-    return subscription
-
-
-def end_subscription(store: Store, place: Place, actor: str, subscription_id: str, end_ns: int) -> Subscription:
-    """A subscription with its end; the same end again changes nothing.
-
-    Raises:
-        Problem: there is none, it ends at another instant already, or the end is not after its start.
-
-    """
-    known = store.contracts.subscription(place, subscription_id)
-    if known is None:
-        raise not_found("subscription_id", subscription_id)
-    if known.end_ns == end_ns:
-        return known
-    if known.end_ns is not None:
-        raise conflict("at", iso(end_ns), f"at: it ends at {iso(known.end_ns)} already")
-    if end_ns <= known.start_ns:
-        raise invalid("at", iso(end_ns), f"at: is not after the start {iso(known.start_ns)}")
-    ended = replace(known, end_ns=end_ns)
-    store.contracts.change_subscription(place, ended, actor=actor, action="subscription.end")
-    return ended
-
-
-def preview_invoice(store: Store, ids: Ids, place: Place, customer_id: str, at_ns: int) -> tuple[Invoice, ...]:
-    """The drafts of the periods open at an instant.
-
-    Raises:
-        Problem: there is no such customer.
-
-    """
+    book = None if choice is None else chosen_book(store, place, choice)
     try:
-        return preview(store, place, customer_id, at_ns, ids)
+        return preview(store, place, customer_id, at_ns, ids, book)
     except NotFound:
         raise not_found("customer_id", customer_id) from None
 
@@ -203,7 +161,10 @@ def estimate(store: Store, clock: Clock, place: Place, request: EstimateRequest)
         memory_gib=request.memory_gib,
         disk_gib=request.disk_gib,
         network_out_gib=request.network_out_gib,
+        gpus=request.gpus,
         hours=request.hours,
+        region=request.region,
+        kind=request.kind,
     )
     try:
         rated = pricing.estimate(book, plan_id, machine)

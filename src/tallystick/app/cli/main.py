@@ -10,7 +10,19 @@ import typer
 from tallystick import __version__
 from tallystick.app.cli import agent, books, doctor, processes, retention, simulate, stores
 from tallystick.app.cli.client import RefusedError
-from tallystick.app.cli.nouns import absences, conflicts, customers, invoices, keys, prices, resources, subscriptions, too_late, usage
+from tallystick.app.cli.nouns import (
+    absences,
+    conflicts,
+    customers,
+    invoices,
+    keys,
+    offers,
+    prices,
+    resources,
+    subscriptions,
+    too_late,
+    usage,
+)
 from tallystick.app.cli.output import FAILED, refused
 
 app = typer.Typer(
@@ -40,6 +52,8 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(customers.app, name="customer")
 app.add_typer(resources.app, name="resource")
 app.add_typer(subscriptions.app, name="subscription")
+app.add_typer(offers.coupons, name="coupon")
+app.add_typer(offers.reservations, name="reservation")
 for command in (books.new, books.lint, books.diff):
     prices.app.command()(command)
 app.add_typer(prices.app, name="price")

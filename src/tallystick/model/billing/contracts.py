@@ -84,6 +84,23 @@ class Coupon:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CouponOffer:
+    """A coupon that can be redeemed: by `percent` or by an `amount`, in so many `periods` of a subscription (None: for ever).
+
+    `limit` is how often in all, `limit_per_customer` how often by the subscriptions of one customer; None is as often as they like.
+    """
+
+    id: str
+    name: str
+    percent: Fraction | None = None
+    amount: Money | None = None
+    charges: tuple[str, ...] = ()
+    periods: int | None = 1
+    limit: int | None = None
+    limit_per_customer: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AgreedTier:
     """One tier of an override: up to `up_to`, which belongs to it (None in the last), at `price`, with `flat` once reached."""
 

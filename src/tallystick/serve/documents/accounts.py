@@ -1,4 +1,4 @@
-"""Documents of who is billed and who bills: customers, the seller, subscriptions, keys."""
+"""Documents of who is billed and who bills: customers, the seller, keys."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 from tallystick.model.access import Counters, CpuHoursUnit, Role, SourceProfile
-from tallystick.model.billing.contracts import Address, Coverage, Customer, Seller, Subscription
+from tallystick.model.billing.contracts import Address, Customer, Seller
 from tallystick.model.calendar import zone
 from tallystick.model.instants import iso
-from tallystick.serve.documents.values import CurrencyCode, Document, Id, Instant, Integer, Labels, Name, ShownInstant, shown_instant
+from tallystick.serve.documents.values import CurrencyCode, Document, Id, Integer, Labels, Name, ShownInstant
 
 LONGEST_INTERVAL_MS = 24 * 3600 * 1000
 MOST_PER_SECOND = 10**12
@@ -101,55 +101,6 @@ class SellerDocument(Document):
         """The seller, by this id."""
         members = {name: getattr(self, name) for name in type(self).model_fields if name not in ("id", "address")}
         return Seller(id=seller_id, address=self.address.value(), **members)
-
-
-class CoverageDocument(Document):
-    """What a subscription covers: named resources, or those with these labels, or (both empty) all of the customer."""
-
-    resources: Annotated[tuple[Id, ...], Field(max_length=1000)] = ()
-    labels: Labels = Field(default_factory=dict)
-
-
-class NewSubscription(Document):
-    """A customer on a plan, from `start` (now) until `end` (open); billing periods count from `anchor` (the start)."""
-
-    id: Id | None = None
-    customer_id: Id
-    plan_id: Id
-    start: Instant | None = None
-    end: Instant | None = None
-    anchor: Instant | None = None
-    covers: CoverageDocument = CoverageDocument()
-
-    def value(self, subscription_id: str, now_ns: int) -> Subscription:
-        """The subscription, by this id; it starts now if it does not say when."""
-        return Subscription(
-            id=subscription_id,
-            customer_id=self.customer_id,
-            plan_id=self.plan_id,
-            start_ns=now_ns if self.start is None else self.start,
-            end_ns=self.end,
-            anchor_ns=self.anchor,
-            covers=Coverage(resources=self.covers.resources, labels=dict(self.covers.labels)),
-        )
-
-
-class ShownSubscription(Document):
-    """A subscription; `end` null: it is open."""
-
-    id: str
-    customer_id: str
-    plan_id: str
-    start: ShownInstant
-    end: ShownInstant | None
-    anchor: ShownInstant | None
-    covers: CoverageDocument
-
-
-class EndOfSubscription(Document):
-    """When a subscription ends: `at`, or now."""
-
-    at: Instant | None = None
 
 
 class Profile(Document):
@@ -255,16 +206,3 @@ def shown_seller(seller: Seller) -> SellerDocument:
     """The seller as a document; what is shown can be sent back."""
     members = {name: getattr(seller, name) for name in SellerDocument.model_fields if name != "address"}
     return SellerDocument.model_construct(**members, address=shown_address(seller.address))
-
-
-def shown_subscription(subscription: Subscription) -> ShownSubscription:
-    """A subscription as a document."""
-    return ShownSubscription(
-        id=subscription.id,
-        customer_id=subscription.customer_id,
-        plan_id=subscription.plan_id,
-        start=iso(subscription.start_ns),
-        end=shown_instant(subscription.end_ns),
-        anchor=shown_instant(subscription.anchor_ns),
-        covers=CoverageDocument.model_construct(resources=subscription.covers.resources, labels=dict(subscription.covers.labels)),
-    )

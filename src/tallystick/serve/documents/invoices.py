@@ -14,6 +14,7 @@ from tallystick.model.findings import FindingCode, Severity
 from tallystick.model.instants import iso
 from tallystick.model.records import UsageRecord
 from tallystick.serve.documents.accounts import AddressDocument
+from tallystick.serve.documents.prices import ChosenBook
 from tallystick.serve.documents.usage import ShownFinding, shown_finding
 from tallystick.serve.documents.values import (
     EXACT_PATTERN,
@@ -36,10 +37,11 @@ CellsText = Annotated[str, StringConstraints(pattern=r"^-?[0-9]+( -?[0-9]+)*$")]
 
 
 class InvoicePreview(Document):
-    """Whose open periods are to be previewed, and as of when (now)."""
+    """Whose open periods are to be previewed, as of when (now), and perhaps as if a version of prices had always been in force."""
 
     customer_id: Id
     at: Instant | None = None
+    prices: ChosenBook | None = None
 
 
 class PreviewExplanation(InvoicePreview):

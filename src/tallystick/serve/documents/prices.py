@@ -12,7 +12,7 @@ from tallystick.model.billing.money import decimal_text
 from tallystick.model.billing.price_book import BookState, PriceBook
 from tallystick.model.billing.price_changes import ChangeKind, PriceChange
 from tallystick.model.instants import iso
-from tallystick.serve.documents.values import DecimalText, Document, Exact, Id, ShownInstant, ShownMoney, exact, shown_money
+from tallystick.serve.documents.values import DecimalText, Document, Exact, Id, Name, ShownInstant, ShownMoney, exact, shown_money
 from tallystick.serve.services import BookMistake, Comparison, Estimate, EstimateRequest, TouchedPlan
 
 LISTED = 100
@@ -124,7 +124,10 @@ class NewEstimate(Document):
     memory_gib: DecimalText
     disk_gib: DecimalText = "0"
     network_out_gib: DecimalText = "0"
+    gpus: DecimalText = "0"
     hours: DecimalText = "730"
+    region: Name = ""
+    kind: Name = ""
 
     def value(self) -> EstimateRequest:
         """What is to be priced."""
@@ -134,7 +137,10 @@ class NewEstimate(Document):
             memory_gib=Fraction(self.memory_gib),
             disk_gib=Fraction(self.disk_gib),
             network_out_gib=Fraction(self.network_out_gib),
+            gpus=Fraction(self.gpus),
             hours=Fraction(self.hours),
+            region=self.region,
+            kind=self.kind,
         )
 
 

@@ -1,20 +1,15 @@
-"""Routes of who is billed and who bills: customers, the seller, subscriptions."""
+"""Routes of who is billed and who bills: customers, the seller."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from tallystick.model.billing.contracts import Subscription
 from tallystick.serve.documents.accounts import (
-    EndOfSubscription,
     NewCustomer,
-    NewSubscription,
     SellerDocument,
     ShownCustomer,
-    ShownSubscription,
     shown_customer,
     shown_seller,
-    shown_subscription,
 )
 from tallystick.serve.documents.values import Id, Listing
 from tallystick.serve.guard import Call, GuardedRoute, Reader, ReaderOfAll, Writer
@@ -76,51 +71,8 @@ def change_seller(call: Writer, wanted: SellerDocument) -> SellerDocument:
     return shown_seller(call.desk.store.contracts.seller(call.place))
 
 
-@router.post("/subscriptions", summary="Put a customer on a plan", status_code=201)
-def create_subscription(call: Writer, wanted: NewSubscription) -> ShownSubscription:
-    """An unknown customer or plan is refused, and so is coverage that ties with another subscription."""
-    subscription = wanted.value(wanted.id or call.desk.services.new_id(), call.desk.clock.now_ns())
-    if subscription.end_ns is not None and subscription.end_ns <= subscription.start_ns:
-        raise invalid("end", str(wanted.end), "end: is not after the start")
-    return shown_subscription(call.desk.services.subscribe(call.place, call.actor, subscription))
-
-
-@router.get("/subscriptions", summary="Subscriptions, newest first")
-def list_subscriptions(
-    call: Reader, customer_id: Id | None = None, limit: Limit = 100, cursor: Cursor = None
-) -> Listing[ShownSubscription]:
-    """Of all customers that the key may see, or of one."""
-    before = None if cursor is None else int(read_cursor(cursor, (int,))[0])
-    wanted = call.only(customer_id)
-    rows = call.desk.store.contracts.subscriptions(call.place, customers=wanted, before=before, limit=limit + 1)
-    page = rows[:limit]
-    following = write_cursor((page[-1].row,)) if len(rows) > limit else None
-    return Listing(items=tuple(shown_subscription(each.subscription) for each in page), next_cursor=following)
-
-
-@router.get("/subscriptions/{subscription_id:path}", summary="A subscription")
-def show_subscription(call: Reader, subscription_id: Id) -> ShownSubscription:
-    """By its id."""
-    return shown_subscription(_visible(call, subscription_id))
-
-
-@router.post("/subscriptions/{subscription_id:path}/end", summary="End a subscription")
-def end_subscription(call: Writer, subscription_id: Id, wanted: EndOfSubscription) -> ShownSubscription:
-    """Its last invoice is made once everything up to that instant is known."""
-    _visible(call, subscription_id)
-    end_ns = call.desk.clock.now_ns() if wanted.at is None else wanted.at
-    return shown_subscription(call.desk.services.end_subscription(call.place, call.actor, subscription_id, end_ns))
-
-
 def _shown_customer(call: Call, customer_id: str) -> ShownCustomer:
     found = call.desk.store.registry.customers(call.place, customers=frozenset({customer_id}), limit=1) if call.sees(customer_id) else []
     if not found:
         raise not_found("customer_id", customer_id)
     return shown_customer(found[0].customer, found[0].created_at_ns)
-
-
-def _visible(call: Call, subscription_id: str) -> Subscription:
-    found = call.desk.store.contracts.subscription(call.place, subscription_id)
-    if found is None or not call.sees(found.customer_id):
-        raise not_found("subscription_id", subscription_id)
-    return found

@@ -10,6 +10,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from tallystick.model.access import Role
 from tallystick.model.billing.invoices import DocumentState, Invoice
+from tallystick.serve.books import choice_of
 from tallystick.serve.documents.invoices import (
     ExplanationDocument,
     InvoiceDocument,
@@ -23,7 +24,7 @@ from tallystick.serve.documents.invoices import (
 from tallystick.serve.documents.values import Id, Listing
 from tallystick.serve.guard import Call, GuardedRoute, Reader
 from tallystick.serve.pages import Cursor, Limit, read_cursor, write_cursor
-from tallystick.serve.problems import not_found
+from tallystick.serve.problems import FORBIDDEN, Problem, not_found
 from tallystick.serve.services import Depth
 
 router = APIRouter(prefix="/v1", route_class=GuardedRoute, tags=["invoices"])
@@ -54,10 +55,16 @@ def list_invoices(
 
 @router.post("/invoices/preview", summary="What the running periods would cost if they ended now", responses=DRAFTS)
 def preview_invoice(call: Reader, wanted: InvoicePreview) -> Response:
-    """The drafts of all periods open at `at`, one per cycle and currency. Nothing is stored."""
+    """The drafts of all periods open at `at`, one per cycle and currency. Nothing is stored.
+
+    With `prices` they are as if that version of a price book had always been in force: not for a customer's key.
+    """
     call.only(wanted.customer_id)
+    if wanted.prices is not None and call.customers is not None:
+        raise Problem(FORBIDDEN, "prices: other prices than those in force are not for a customer's key", field="prices")
     at_ns = call.desk.clock.now_ns() if wanted.at is None else wanted.at
-    drafts = call.desk.services.preview_invoice(call.place, wanted.customer_id, at_ns)
+    choice = None if wanted.prices is None else choice_of(call, wanted.prices)
+    drafts = call.desk.services.preview_invoice(call.place, wanted.customer_id, at_ns, choice)
     items = ",".join(map(call.desk.services.invoice_json, drafts))
     return Response(f'{{"items": [{items}], "next_cursor": null}}', media_type="application/json")
 
@@ -67,7 +74,7 @@ def explain_preview(call: Reader, wanted: PreviewExplanation) -> ExplanationDocu
     """A line of the drafts of all periods open at `at`: what it would be made of if they ended now."""
     call.only(wanted.customer_id)
     at_ns = call.desk.clock.now_ns() if wanted.at is None else wanted.at
-    drafts = call.desk.services.preview_invoice(call.place, wanted.customer_id, at_ns)
+    drafts = call.desk.services.preview_invoice(call.place, wanted.customer_id, at_ns, None)
     lines = [(draft, number) for draft in drafts for number in range(1, len(draft.lines) + 1)]
     if wanted.line > len(lines):
         raise not_found("line", str(wanted.line))

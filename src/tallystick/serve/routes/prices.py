@@ -8,9 +8,9 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi import Path as InPath
 
 from tallystick.model.instants import iso
+from tallystick.serve.books import choice_of, mistaken
 from tallystick.serve.documents.prices import (
     CheckedBook,
-    ChosenBook,
     NewComparison,
     NewEstimate,
     ShownBook,
@@ -23,8 +23,7 @@ from tallystick.serve.documents.prices import (
 from tallystick.serve.documents.values import Id, Listing, shown_instant
 from tallystick.serve.guard import GuardedRoute, Reader, ReaderOfAll, Writer
 from tallystick.serve.pages import Cursor, Limit, read_cursor, write_cursor
-from tallystick.serve.problems import INVALID, MALFORMED, Problem, not_found
-from tallystick.serve.services import BookChoice, BookReading
+from tallystick.serve.problems import MALFORMED, Problem, not_found
 from tallystick.store.contracts import StoredBook
 
 router = APIRouter(prefix="/v1", route_class=GuardedRoute, tags=["prices"])
@@ -67,15 +66,15 @@ def add_price_book(
         return CheckedBook(mistakes=tuple(map(shown_mistake, services.read_book(text).mistakes)))
     reading = services.add_book(call.place, call.actor, text)
     if reading.book is None:
-        raise _mistaken(reading)
+        raise mistaken(reading)
     return _shown(_stored(call, reading.book.id, reading.book.version), whole=True)
 
 
 @router.post("/price-books/diff", summary="What a version of a price book changes, and for whom")
 def compare_price_books(call: ReaderOfAll, wanted: NewComparison) -> ShownComparison:
     """Key by key and in words: plans, charges, fees, tiers, dates; with the subscriptions to the plans that change. Nothing is stored."""
-    before = None if wanted.before is None else _choice(call, wanted.before)
-    return shown_comparison(call.desk.services.compare_books(call.place, before, _choice(call, wanted.after)))
+    before = None if wanted.before is None else choice_of(call, wanted.before)
+    return shown_comparison(call.desk.services.compare_books(call.place, before, choice_of(call, wanted.after)))
 
 
 @router.get("/price-books", summary="The versions of all price books")
@@ -127,20 +126,3 @@ def _shown(stored: StoredBook, *, whole: bool) -> ShownBook:
         plans=tuple(plan.id for plan in book.plans),
         text=stored.text if whole else None,
     )
-
-
-def _choice(call: ReaderOfAll, chosen: ChosenBook) -> BookChoice:
-    if chosen.text is None:
-        return BookChoice(book_id=chosen.book or "", version=chosen.version)
-    reading = call.desk.services.read_book(chosen.text)
-    if reading.book is None:
-        raise _mistaken(reading)
-    return BookChoice(book=reading.book)
-
-
-def _mistaken(reading: BookReading) -> Problem:
-    """The first mistake as field and value, all of them by line."""
-    first = reading.mistakes[0]
-    mistakes = tuple(shown_mistake(each).model_dump() for each in reading.mistakes)
-    detail = f"line {first.line}: {first.field}: {first.found}; allowed: {first.allowed}"
-    return Problem(INVALID, detail, field=first.field or "body", value=first.found, mistakes=mistakes)

@@ -46,6 +46,7 @@ def add_money_tables(metadata: MetaData, dialect: Dialect) -> None:
         Index(None, "seller_key", "customer_id"),
         ForeignKeyConstraint(["seller_key"], ["seller.seller_key"]),
     )
+    _add_agreed_tables(metadata)
     _add_invoice_tables(metadata, dialect)
     Table(
         "number_series",
@@ -55,6 +56,45 @@ def add_money_tables(metadata: MetaData, dialect: Dialect) -> None:
         count("fiscal_year"),
         instant("last_number"),
         PrimaryKeyConstraint("seller_key", "series", "fiscal_year"),
+        ForeignKeyConstraint(["seller_key"], ["seller.seller_key"]),
+    )
+
+
+def _add_agreed_tables(metadata: MetaData) -> None:
+    Table(
+        "coupon",
+        metadata,
+        long_key("coupon_key"),
+        count("seller_key"),
+        words("coupon_id"),
+        count("redeemed"),
+        words("document"),
+        instant("created_at_ns"),
+        UniqueConstraint("seller_key", "coupon_id"),
+        ForeignKeyConstraint(["seller_key"], ["seller.seller_key"]),
+    )
+    Table(
+        "coupon_redemption",
+        metadata,
+        count("seller_key"),
+        words("coupon_id"),
+        words("subscription_id"),
+        words("customer_id"),
+        instant("redeemed_at_ns"),
+        PrimaryKeyConstraint("seller_key", "coupon_id", "subscription_id"),
+        ForeignKeyConstraint(["seller_key"], ["seller.seller_key"]),
+    )
+    Table(
+        "reservation",
+        metadata,
+        long_key("reservation_key"),
+        count("seller_key"),
+        words("reservation_id"),
+        words("customer_id"),
+        words("document"),
+        instant("created_at_ns"),
+        UniqueConstraint("seller_key", "reservation_id"),
+        Index(None, "seller_key", "customer_id"),
         ForeignKeyConstraint(["seller_key"], ["seller.seller_key"]),
     )
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from tallystick.app.cli.client import Json, connect, segment
 from tallystick.app.cli.nouns.arguments import Limit, instant
+from tallystick.app.cli.nouns.prices import read
 from tallystick.app.cli.output import FAILED, AsJson, fail, print_json, print_record, print_table
 
 app = typer.Typer(help="Invoices.", no_args_is_help=True, rich_markup_mode=None)
@@ -94,15 +95,18 @@ def show(invoice_id: Invoice, as_json: AsJson = False) -> None:
 def preview(
     customer: Annotated[str, typer.Argument(metavar="CUSTOMER")],
     moment: Annotated[str | None, typer.Option("--at", help="As of this instant; without it: now.")] = None,
+    book: Annotated[str | None, typer.Option(help="As if these prices were in force: FILE, BOOK, or BOOK/VERSION.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what the running period would cost if it ended now. Nothing is stored.
 
     \b
     Example:
-        tally invoice preview acme
+        tally invoice preview acme --book default/2
     """
-    document = {"customer_id": customer} | ({"at": instant(moment)} if moment else {})
+    document: dict[str, Any] = {"customer_id": customer} | ({"at": instant(moment)} if moment else {})
+    if book is not None:
+        document["prices"] = chosen_book(book)
     answer = connect().post("/v1/invoices/preview", document)
     if as_json:
         print_json(answer)
@@ -111,6 +115,14 @@ def preview(
         typer.echo("no period of this customer is open then")
     for draft in answer["items"]:
         print_invoice(draft)
+
+
+def chosen_book(named: str) -> Json:
+    """A version of prices as the server reads it: the text of a file, or a stored book, perhaps with its version."""
+    if named == "-" or Path(named).is_file():
+        return {"text": read(Path(named))}
+    book, slash, version = named.rpartition("/")
+    return {"book": book, "version": int(version)} if slash and version.isdigit() else {"book": named}
 
 
 @app.command()
@@ -139,7 +151,10 @@ def estimate(
     memory: Annotated[str, typer.Option(help="Memory in GiB.")],
     disk: Annotated[str, typer.Option(help="Disk in GiB.")] = "0",
     network_out: Annotated[str, typer.Option(help="Network out in GiB.")] = "0",
+    gpus: Annotated[str, typer.Option(help="GPUs.")] = "0",
     hours: Annotated[str, typer.Option(help="Hours up.")] = "730",
+    region: Annotated[str, typer.Option(help="Its region, where prices differ by it.")] = "",
+    kind: Annotated[str, typer.Option(help="Its kind, where prices differ by it.")] = "",
     plan: Annotated[str | None, typer.Option(help="A plan; without it: the default plan.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -150,6 +165,7 @@ def estimate(
         tally estimate --vcpus 2 --memory 4 --disk 50
     """
     document = {"vcpus": vcpus, "memory_gib": memory, "disk_gib": disk, "network_out_gib": network_out, "hours": hours}
+    document |= {"gpus": gpus, "region": region, "kind": kind}
     answer = connect().post("/v1/estimate", document | ({"plan": plan} if plan else {}))
     if as_json:
         print_json(answer)

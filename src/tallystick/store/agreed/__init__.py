@@ -1,0 +1,1 @@
+"""What is agreed beside subscriptions: coupons with their redemptions, reservations."""
