@@ -15,7 +15,7 @@ from tallystick.invoice.fees import fee_lines
 from tallystick.model.billing.contracts import Change, Contract, Pause, Subscription
 from tallystick.model.billing.invoices import Line, LineKind, RatingResult, Usage
 from tallystick.model.billing.money import Money, round_minor
-from tallystick.model.billing.phases import plan_at
+from tallystick.model.billing.phases import plan_at, plan_spans
 from tallystick.model.billing.price_book import Fee, FeeTiming, PriceBook
 from tallystick.model.instants import CELL_NS, CELLS_PER_HOUR, DAY_NS, cell_end
 from tallystick.model.usage import Cells, UsageHour
@@ -241,10 +241,10 @@ def inexact(value: object) -> Iterable[object]:
 @given(worlds())
 def test_a_cap_is_never_passed_and_no_subscription_is_below_zero(world: World) -> None:
     result = rated(world)
-    caps = {charge.id: charge.cap for book in world.books for charge in book.plans[0].charges}
+    last = {each.id: plan_spans(each, world.books, START_NS, END_NS)[-1].plan for each in world.contract.subscriptions}
     resources = len({hour.resource_id for hour in world.usage.hours})
-    for (_, charge_id), amount in totals(result.lines).items():
-        most = caps.get(charge_id)
+    for (name, charge_id), amount in totals(result.lines).items():
+        most = next((charge.cap for charge in last[name].charges if charge.id == charge_id), None)
         assert most is None or amount.exact <= round_minor(most * resources, world.run.currency).exact
     for subscription in world.contract.subscriptions:
         own = [line.amount.minor for line in result.lines if line.subscription_id == subscription.id]
