@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +13,7 @@ from tallystick.app.cli.nouns.prices import Document, read
 from tallystick.app.cli.output import FAILED, AsJson, fail, print_json, print_table
 
 if TYPE_CHECKING:
-    from tallystick.model.billing.price_book import PriceBook
+    from tallystick.model.billing.price_book import Mistake, PriceBook
 
 STARTER = "starter"
 FILE_ENDINGS = (".yaml", ".yml", ".json")
@@ -61,8 +61,10 @@ def lint(document: Document, as_json: AsJson = False) -> None:
     """
     _, mistakes = load(str(document), read(document))
     if as_json:
-        print_json({"mistakes": mistakes})
+        shown = [{"line": each.line, "field": each.place, "found": each.found, "allowed": each.allowed} for each in mistakes]
+        print_json({"mistakes": shown})
     else:
+        tell(mistakes)
         typer.echo(f"{document}: {len(mistakes)} mistakes" if mistakes else f"{document}: a price book without mistakes")
     if mistakes:
         raise typer.Exit(FAILED)
@@ -114,14 +116,17 @@ def is_file(name: str) -> bool:
     return name == "-" or name.endswith(FILE_ENDINGS) or Path(name).exists()
 
 
-def load(name: str, text: str) -> tuple[PriceBook | None, list[Json]]:
-    """A price book of a file; each mistake is told on stderr, and is as the server tells it."""
+def load(name: str, text: str) -> tuple[PriceBook | None, tuple[Mistake, ...]]:
+    """A price book of a file, or every mistake in it: the validation is the server's."""
     from tallystick.rate.load import load_book
 
-    book, mistakes = load_book(text, name)
+    return load_book(text, name)
+
+
+def tell(mistakes: Iterable[Mistake]) -> None:
+    """Each mistake on stderr, by file and line."""
     for mistake in mistakes:
         typer.echo(mistake.sentence(), err=True)
-    return book, [{"line": each.line, "field": each.place, "found": each.found, "allowed": each.allowed} for each in mistakes]
 
 
 def told(compared: Json) -> Iterator[str]:
@@ -166,8 +171,10 @@ def _compared_here(before: str, after: str) -> Json:
     from tallystick.model.instants import iso
     from tallystick.rate.books.difference import differences
 
-    books = [book for name in (before, after) if (book := load(name, read(Path(name)))[0]) is not None]
+    loaded = [load(name, read(Path(name))) for name in (before, after)]
+    books = [book for book, _ in loaded if book is not None]
     if len(books) < 2:
+        tell(mistake for _, mistakes in loaded for mistake in mistakes)
         raise typer.Exit(FAILED)
     shown = [{"id": book.id, "version": book.version, "effective_from": iso(book.effective_from_ns)} for book in books]
     changes = [

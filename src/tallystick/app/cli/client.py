@@ -37,7 +37,7 @@ class RefusedError(Exception):
         place = f"{field}{shown}: " if field and not what.startswith(str(field)) else ""
         yield f"{place}{what}" + (f" [{code}]" if code else "")
         for mistake in told.get("mistakes") or ():
-            yield f"  line {mistake['line']}: {mistake['field']} = {mistake['found']}: {mistake['allowed']}"
+            yield f"  line {mistake['line']}: {mistake['field']}: found {mistake['found']}, allowed: {mistake['allowed']}"
         for further in told.get("errors") or ():
             yield f"  {further.get('field')} = {further.get('value')!r}: {further.get('detail')}"
 
