@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from tallystick.app.cli.books import told as told_of
+from tallystick.app.cli.client import RefusedError
 from tallystick.app.cli.main import app
 from tallystick.model.access import Place
 from tallystick.model.billing.contracts import Change, Subscription
@@ -97,6 +99,10 @@ def test_what_a_version_changes_and_for_whom(world: World) -> None:
     plan = told["plans"][0]
     assert (plan["plan_id"], plan["default"], plan["subscriptions"], plan["customers"]) == ("standard", True, 2, 2)
     assert plan["customer_ids"] == ["acme", "globex"]
+    assert list(told_of(told))[2:] == [
+        "plan standard: 2 subscriptions of 2 customers (acme, globex), and what no subscription covers",
+        "  charge cpu: price: 0.1 -> 0.2 EUR per core-hour (+100 %)",
+    ]
     stored = {"before": {"book": "main", "version": version}, "after": {"text": third}}
     assert world.ask("POST", "/v1/price-books/diff", json=stored).json() == told
     assert world.ask("POST", "/v1/price-books/diff", json=stored | {"after": {"book": "main"}}).json()["changes"] == []
@@ -190,6 +196,8 @@ def test_what_cannot_be_compared_is_named(world: World) -> None:
     is_problem(world.ask("POST", "/v1/price-books/diff", json=nothing_before), 422, "invalid", "before")
     wrong = {"after": {"text": BOOK.format(start="2026-01-01", price=-1)}}
     told = is_problem(world.ask("POST", "/v1/price-books/diff", json=wrong), 422, "invalid", "plans[0].charges[0].price", "-1")
-    assert told["mistakes"][0]["line"] == 7
+    assert list(RefusedError(422, told).lines()) == [
+        "line 7: plans[0].charges[0].price: found -1, allowed: a decimal of 0 or more with at most 12 decimals, such as 0.01"
+    ]
     both = {"after": {"book": "main", "text": "x"}}
     is_problem(world.ask("POST", "/v1/price-books/diff", json=both), 422, "invalid", "after")

@@ -65,7 +65,7 @@ def lint(document: Document, as_json: AsJson = False) -> None:
         print_json({"mistakes": shown})
     else:
         tell(mistakes)
-        typer.echo(f"{document}: {len(mistakes)} mistakes" if mistakes else f"{document}: a price book without mistakes")
+        typer.echo(f"{document}: {_number(len(mistakes), 'mistake') if mistakes else 'a price book without mistakes'}")
     if mistakes:
         raise typer.Exit(FAILED)
 
@@ -152,8 +152,12 @@ def _whom(plan: Json | None) -> str:
     if plan is None:
         return ""
     names = ", ".join(plan["customer_ids"][:SHOWN]) + (", ..." if plan["customers"] > SHOWN else "")
-    bound = f"{plan['subscriptions']} subscriptions of {plan['customers']} customers" + (f" ({names})" if names else "")
-    return f": {bound}" + (", and what no subscription covers" if plan["default"] else "")
+    bound = f"{_number(plan['subscriptions'], 'subscription')} of {_number(plan['customers'], 'customer')} ({names})"
+    return f": {bound if names else 'no subscription'}" + (", and what no subscription covers" if plan["default"] else "")
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _choice(name: str) -> Json:

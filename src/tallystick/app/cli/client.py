@@ -35,9 +35,11 @@ class RefusedError(Exception):
         if shown and f"{value}" not in what:
             what = what.removeprefix(f"{field}: ")
         place = f"{field}{shown}: " if field and not what.startswith(str(field)) else ""
-        yield f"{place}{what}" + (f" [{code}]" if code else "")
-        for mistake in told.get("mistakes") or ():
-            yield f"  line {mistake['line']}: {mistake['field']}: found {mistake['found']}, allowed: {mistake['allowed']}"
+        mistakes = told.get("mistakes") or ()
+        if not mistakes:
+            yield f"{place}{what}" + (f" [{code}]" if code else "")
+        for mistake in mistakes:
+            yield f"line {mistake['line']}: {mistake['field']}: found {mistake['found']}, allowed: {mistake['allowed']}"
         for further in told.get("errors") or ():
             yield f"  {further.get('field')} = {further.get('value')!r}: {further.get('detail')}"
 
