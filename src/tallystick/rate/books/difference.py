@@ -34,9 +34,9 @@ MONEY = ("price", "flat", "amount", "cap", "ceiling", "fixed", "minimum", "maxim
 EVENTS = "events"
 """What meters of events begin with. On all others a `minimum` is one of a run, in seconds."""
 
-LADDERS = ("tiers", "thresholds")
+LADDERS = ("tiers", "thresholds", "credits")
 
-BOUNDS = ("up_to", "from")
+BOUNDS = ("up_to", "from", "below")
 """The keys by which the rungs of a ladder are told apart."""
 
 
@@ -112,7 +112,7 @@ def _keys(plan: str, part: str, identifier: str, old: Document, new: Document, c
 
 def _key_words(key: str, thing: Document) -> str:
     """`tiers[2].price` is the price of tier 2, with the bound that tells it apart; other keys are their own words."""
-    found = re.fullmatch(r"(tier|threshold)s\[(\d+)\]\.(\w+)", key)
+    found = re.fullmatch(r"(tier|threshold|credit)s\[(\d+)\]\.(\w+)", key)
     if found is None:
         return key.removeprefix("filters.")
     rung = thing[f"{found[1]}s"][int(found[2]) - 1]

@@ -32,8 +32,10 @@ plans:
         per: GiB-month
         model: graduated
         tiers: [{up_to: 10, price: 0.20}, {price: 0.10, flat: 5}]
+      - {id: up, meter: uptime, per: hour, price: 1, minimum: 60}
     commitments: [{id: least, minimum: 50}]
     discounts: [{id: partner, percent: 10}]
+    service_levels: [{id: sla, credits: [{below: 99.9, percent: 10}]}]
     reservations: [{id: year, meter: uptime, per: hour, upfront: 20, recurring: 0.03}]
   - {id: q, currency: USD, fees: [{id: f, amount: 0}]}
 """
