@@ -33,7 +33,14 @@ plans:
     charges:
       - {id: cpu, meter: cpu.used, per: core-hour, model: graduated, tiers: [{up_to: 1, price: 3600000}, {price: 7200000}]}
       - {id: disk, meter: disk.allocated, per: GiB-month, price: 0.1}
-      - {id: up, meter: uptime, per: hour, model: volume, tiers: [{up_to: 0.01, price: 5}, {price: 4}], group_by: [resource]}
+      - id: up
+        meter: uptime
+        per: hour
+        model: volume
+        tiers: [{up_to: 0.01, price: 5}, {price: 4}]
+        group_by: [resource]
+        increment: 60
+        minimum: 100
 """
 SIZES = {"vcpus": 2, "memory_bytes": 2**30, "disk_bytes": 2**33}
 

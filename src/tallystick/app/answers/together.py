@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tallystick.app.accounts import HOME_SCOPE, contracts_of
+from tallystick.app.answers.earlier import open_runs, tier_fills
 from tallystick.model.access import Place
 from tallystick.model.billing.contracts import Contract, Customer
-from tallystick.model.billing.invoices import Usage
-from tallystick.model.billing.price_book import PriceBook
+from tallystick.model.billing.invoices import TierFill, Usage
+from tallystick.model.billing.price_book import Charge, PriceBook
+from tallystick.model.billing.runs import OpenRun
 from tallystick.model.instants import DAY_NS
 from tallystick.model.resources import Attributes
 from tallystick.model.usage import RECORDED_METERS, Gap, HourSums, UsageHour, UsagePeriod
@@ -36,6 +38,8 @@ class _Found:
     sums: list[HourSums] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     attributes: dict[str, tuple[Attributes, ...]] = field(default_factory=dict)
+    open_runs: list[OpenRun] = field(default_factory=list)
+    tier_fills: tuple[TierFill, ...] = ()
 
 
 def read_together(
@@ -48,17 +52,27 @@ def read_together(
     with store.read() as tx:
         books = store.contracts.books_in_force(place, tx=tx)
         found = {name: _Found(contract) for name, contract in contracts_of(store, place, frozenset(customers), tx).items()}
+        charges = [charge for book in books for plan in book.plans for charge in plan.charges]
         for where in store.registry.places(tx=tx):
             if where.seller_id == place.seller_id:
-                _read_scope(tx, store, where, found, span)
+                _read_scope(tx, store, where, found, span, charges)
+        for each in found.values() if any(charge.lifetime for charge in charges) else ():
+            each.tier_fills = tier_fills(store, place, each.contract, books, span[0], tx)
     for name in customers:
         one = found.get(name)
         if one is not None:
-            usage = Usage(hours=tuple(one.hours), sums=tuple(one.sums), gaps=tuple(one.gaps), attributes=one.attributes)
+            usage = Usage(
+                hours=tuple(one.hours),
+                sums=tuple(one.sums),
+                gaps=tuple(one.gaps),
+                attributes=one.attributes,
+                open_runs=tuple(one.open_runs),
+                tier_fills=one.tier_fills,
+            )
             yield with_default(one.contract, books, one.first_ns, at_ns), books, usage
 
 
-def _read_scope(tx: Tx, store: Store, place: Place, found: Mapping[str, _Found], span: Span) -> None:
+def _read_scope(tx: Tx, store: Store, place: Place, found: Mapping[str, _Found], span: Span, charges: Sequence[Charge]) -> None:
     """The usage of the customers' resources in one scope."""
     owned = store.usage.owned_by(tx, place, sorted(found))
     if not owned:
@@ -71,8 +85,11 @@ def _read_scope(tx: Tx, store: Store, place: Place, found: Mapping[str, _Found],
         if first_ns is not None:
             one.first_ns = first_ns if one.first_ns is None else min(one.first_ns, first_ns)
     keys = list(owners)
+    opened = open_runs(store, place, keys, charges, span[0], tx)
     timelines = store.registry.attributes(place, keys, tx=tx)
-    for customer_id, _, resource_id, _ in owned:
+    for customer_id, key, resource_id, _ in owned:
+        if key in opened:
+            found[customer_id].open_runs.append(OpenRun(resource_id=prefix + resource_id, up_ns=opened[key]))
         found[customer_id].attributes[prefix + resource_id] = timelines[resource_id]
     for key, gap in store.usage.gaps(place, *span, resource_keys=keys, tx=tx):
         for customer_id in owners[key]:
