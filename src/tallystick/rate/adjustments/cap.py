@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
 from tallystick.model.billing.invoices import Step
 from tallystick.model.billing.money import exact_text
-from tallystick.rate.slices import Draft, Terms
+from tallystick.rate.slices import Draft, Slice, Terms
 
 NAME = "cap"
 
@@ -31,12 +31,7 @@ def adjust(drafts: Sequence[Draft], terms: Terms) -> tuple[Draft, ...]:
 
 def _capped(draft: Draft, charged: dict[str, Fraction], most: Fraction) -> Draft:
     """One draft, with what its resources are charged noted."""
-    priced, parts = draft.priced, draft.piece.parts
-    used: dict[str, Fraction] = defaultdict(Fraction)
-    for part in parts:
-        used[part.resource_id] += part.quantity
-    for resource_id, _, units in draft.piece.covered:
-        used[resource_id] -= units
+    priced, used = draft.priced, _used(draft.piece)
     whole = sum(used.values(), Fraction(0))
     if not whole:
         return draft
@@ -54,3 +49,18 @@ def _capped(draft: Draft, charged: dict[str, Fraction], most: Fraction) -> Draft
     text = f"never more than {exact_text(most)} {currency} a resource: {reached} of {len(used)} reached it, {exact_text(off)} off"
     step = Step(name=NAME, text=text, before=priced.amount, after=kept, unit=currency)
     return replace(draft, priced=replace(priced, amount=kept, fixed=priced.fixed - off, steps=(*priced.steps, step)))
+
+
+def _used(piece: Slice) -> Mapping[str, Fraction]:
+    """What each resource used that reservations do not cover.
+
+    All of it where they cover all that was measured and runs count more; equal parts where a flat price is due for nothing.
+    """
+    used: dict[str, Fraction] = defaultdict(Fraction)
+    for part in piece.parts:
+        used[part.resource_id] += part.quantity
+    left = dict(used)
+    for resource_id, _, units in piece.covered:
+        left[resource_id] -= units
+    found = left if any(left.values()) else used
+    return found if any(found.values()) else dict.fromkeys(found, Fraction(1))
