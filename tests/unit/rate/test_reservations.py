@@ -26,7 +26,7 @@ from tallystick.rate.units import unit_of
 from tests.cases.reading import contract, read
 from tests.unit.rate.worlds import World, worlds
 
-EXAMPLES = settings(max_examples=50)
+EXAMPLES = settings(max_examples=30)
 
 BOOK = """
 book: b
