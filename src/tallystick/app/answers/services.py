@@ -56,7 +56,7 @@ def services_of(
         add_book=lambda place, actor, text: add_book(store, place, actor, text),
         activate_book=lambda place, actor, book_id, version: activate_book(store, place, actor, book_id, version),
         compare_books=lambda place, before, after: compare_books(store, place, before, after),
-        subscribe=lambda place, actor, wanted: subscribe(store, place, actor, wanted),
+        subscribe=lambda place, actor, wanted: subscribe(store, place, actor, wanted.subscription, wanted.trial_days, wanted.coupons),
         amend_subscription=lambda place, actor, name, wanted: amend_subscription(store, clock, place, actor, name, wanted),
         upcoming_runs=lambda place, subscription_id, after_ns, count: upcoming_runs(store, place, subscription_id, after_ns, count),
         reserve=lambda place, actor, wanted: reserve(store, clock, place, actor, wanted),

@@ -19,13 +19,15 @@ from tallystick.model.instants import iso
 from tallystick.rate.agreements import refusals
 from tallystick.rate.terms.amendments import Amended, cancelled, changed, paused, resumed
 from tallystick.serve.problems import conflict, invalid, not_found
-from tallystick.serve.services import Amendment, AmendmentKind, UpcomingRun, Wanted
+from tallystick.serve.services import Amendment, AmendmentKind, UpcomingRun
 from tallystick.store.engine import Tx
 from tallystick.store.records import Clash
 from tallystick.store.store import Store
 
 
-def subscribe(store: Store, place: Place, actor: str, wanted: Wanted) -> Subscription:
+def subscribe(
+    store: Store, place: Place, actor: str, wanted: Subscription, trial_days: int = 0, coupons: Sequence[str] = ()
+) -> Subscription:
     """A customer on a plan, its coupons counted with it; the same again changes nothing.
 
     Raises:
@@ -33,13 +35,12 @@ def subscribe(store: Store, place: Place, actor: str, wanted: Wanted) -> Subscri
             nothing is stored then.
 
     """
-    customer = store.registry.customer(place, wanted.subscription.customer_id)
+    customer = store.registry.customer(place, wanted.customer_id)
     if customer is None:
-        customer_id = wanted.subscription.customer_id
-        raise invalid("customer_id", customer_id, f"customer_id: there is no customer {customer_id!r}")
+        raise invalid("customer_id", wanted.customer_id, f"customer_id: there is no customer {wanted.customer_id!r}")
     books = store.contracts.books_in_force(place)
-    offers = [_offer(store, place, coupon_id) for coupon_id in wanted.coupons]
-    subscription = _with_trial(wanted, customer)
+    offers = [_offer(store, place, coupon_id) for coupon_id in coupons]
+    subscription = _with_trial(wanted, trial_days, customer)
     first = _period(store, place, customer, subscription, books, subscription.start_ns)
     subscription = replace(subscription, coupons=tuple(_redeemed(offer, first, subscription, customer) for offer in offers))
 
@@ -144,14 +145,13 @@ def _anchor(subscription: Subscription) -> int:
     return subscription.start_ns if subscription.anchor_ns is None else subscription.anchor_ns
 
 
-def _with_trial(wanted: Wanted, customer: Customer) -> Subscription:
+def _with_trial(subscription: Subscription, trial_days: int, customer: Customer) -> Subscription:
     """The trial ends as long after the beginning of its last local day as the subscription starts after that of the first."""
-    subscription = wanted.subscription
-    if not wanted.trial_days:
+    if not trial_days:
         return subscription
     zone, start_ns = customer.time_zone, subscription.start_ns
     first = local_date(start_ns, zone)
-    last = first.fromordinal(first.toordinal() + wanted.trial_days)
+    last = first.fromordinal(first.toordinal() + trial_days)
     return replace(subscription, trial_end_ns=day_start(last, zone) + start_ns - day_start(first, zone))
 
 
