@@ -1,7 +1,7 @@
 """What one customer's live estimate costs: the preview of a running month of three resources, 720 stored hours, four charges with tiers.
 
 Wall time of the middle one of many previews on an open store, as `POST /v1/invoices/preview` and the live table ask for it, on SQLite
-and on PostgreSQL. Half of the hours show how it grows.
+and on PostgreSQL. A month that is half over has a disk whose time only the hours tell, so they are all read.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ def middle_ms(kind: str, hours: int) -> float:
 
 def main() -> None:
     collect_seldom()  # as a server does
-    half, whole = middle_ms("sqlite", HOURS // 2), middle_ms("sqlite", HOURS)
     what = f"live estimate of one customer, 3 resources x {HOURS} stored hours, 4 charges with tiers"
-    line("estimate_one_ms", whole, "ms", f"{what}, SQLite", GOAL_MS)
+    line("estimate_one_ms", middle_ms("sqlite", HOURS), "ms", f"{what}, SQLite", GOAL_MS)
     line("estimate_one_postgresql_ms", middle_ms("postgresql", HOURS), "ms", f"{what}, PostgreSQL", GOAL_MS)
-    line("estimate_hours_growth", whole / half, "x", "time of twice the hours", 2.2)
+    what = f"the same with half of the month over: {HOURS // 2} hours of each resource, all of them read"
+    line("estimate_half_month_ms", middle_ms("sqlite", HOURS // 2), "ms", f"{what}, SQLite", GOAL_MS)
 
 
 if __name__ == "__main__":

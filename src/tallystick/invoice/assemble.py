@@ -27,11 +27,12 @@ def assemble(
     invoice_id: str,
     evidence_hash: str = "",
     revision: int = 0,
+    hashed: bool = True,
 ) -> Invoice:
     """The invoice of a run: its fees and upfront parts, then its rated lines, the usage statement, totals, and its state.
 
     It is parked if any finding blocks. Closing a run twice, from equal inputs, gives equal content and one hash. A
-    preview has no evidence hash.
+    preview has no evidence hash; without `hashed` it has no content hash either, and no hour of a line is read for it.
     """
     lines = (*fee_lines(contract, books, run), *upfront_lines(contract, books, run), *rated.lines)
     findings = (*rated.findings, *_account_findings(contract, run))
@@ -57,7 +58,7 @@ def assemble(
         content_hash="",
         evidence_hash=evidence_hash,
     )
-    return replace(invoice, content_hash=content_hash(invoice))
+    return replace(invoice, content_hash=content_hash(invoice)) if hashed else invoice
 
 
 def issue(invoice: Invoice, issued_at_ns: int) -> Invoice:

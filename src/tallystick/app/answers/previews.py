@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from fractions import Fraction
 
-from tallystick.app.accounts import read_account, read_contract, usage_until
+from tallystick.app.accounts import holdings_of, read_contract, usage_until
+from tallystick.app.answers.together import read_together
 from tallystick.app.clock import Ids
 from tallystick.invoice.assemble import assemble
 from tallystick.invoice.evidence import evidence_of
@@ -39,10 +41,22 @@ def preview(store: Store, place: Place, customer_id: str, at_ns: int, ids: Ids, 
 
 
 def _draft(store: Store, place: Place, run: Run, at_ns: int, ids: Ids, instead: PriceBook | None) -> Invoice:
-    account = read_account(store, place, run.customer_id, *usage_window(run), at_ns=at_ns)
-    evidence = evidence_of(usage_until(account.usage, at_ns), account.contract, in_place_of(account.books, instead), run)
+    """A draft without a content hash: where sums of usage tell enough, no hour is read until somebody looks into a line."""
+    window = usage_window(run)
+    ((contract, books, usage),) = read_together(store, place, [run.customer_id], window, at_ns=at_ns)
+    if usage.sums and _goes_on(store, place, run, at_ns):
+        usage = replace(usage, sums=(), hours=(*usage.hours, *(hour for sums in usage.sums for hour in sums.hours())))
+    evidence = evidence_of(usage_until(usage, at_ns), contract, in_place_of(books, instead), run)
     rated = rate(evidence.usage, evidence.contract, evidence.books, run)
-    return assemble(rated, evidence.contract, evidence.books, run, invoice_id=ids.new_id())
+    return assemble(rated, evidence.contract, evidence.books, run, invoice_id=ids.new_id(), hashed=False)
+
+
+def _goes_on(store: Store, place: Place, run: Run, at_ns: int) -> bool:
+    """Whether any usage of the run begins at an instant or after it: sums hold that, too."""
+    until_ns = usage_window(run)[1]
+    with store.read() as tx:
+        held = holdings_of(store, place, run.customer_id, tx)
+        return any(store.usage.hours(each.place, at_ns, until_ns, resource_keys=each.keys, tx=tx) for each in held)
 
 
 def cost_by_resource(invoices: Iterable[Invoice]) -> Mapping[str, tuple[Fraction, str]]:

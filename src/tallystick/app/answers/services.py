@@ -20,6 +20,7 @@ from tallystick.app.answers.usage.periods import usage_periods
 from tallystick.app.answers.usage.views import usage_views
 from tallystick.app.clock import Clock, Ids
 from tallystick.invoice.codec import to_json
+from tallystick.invoice.content import content_hash
 from tallystick.model.access import Place
 from tallystick.model.billing.invoices import Invoice
 from tallystick.model.billing.money import Money
@@ -131,9 +132,10 @@ def preview_invoice(
     """
     book = None if choice is None else chosen_book(store, place, choice)
     try:
-        return preview(store, place, customer_id, at_ns, ids, book)
+        drafts = preview(store, place, customer_id, at_ns, ids, book)
     except NotFound:
         raise not_found("customer_id", customer_id) from None
+    return tuple(replace(draft, content_hash=content_hash(draft)) for draft in drafts)
 
 
 def estimate(store: Store, clock: Clock, place: Place, request: EstimateRequest) -> Estimate:
