@@ -366,6 +366,21 @@ def test_views_and_labels_say_what_the_cells_say(world: World) -> None:
     is_problem(world.ask("GET", "/v1/usage/views", params={"by": "year"}), 422, "invalid", "by", "year")
 
 
+def test_market_prices_and_events_are_told_once(world: World) -> None:
+    quoted = {"region": "eu", "hour": "2026-03-10T08:00:00Z", "price": "0.125", "currency": "USD"}
+    assert world.ask("PUT", "/v1/market-prices", json={"prices": [quoted]}).json() == {"stored": 1, "repeated": 0}
+    assert world.ask("PUT", "/v1/market-prices", json={"prices": [quoted]}).json() == {"stored": 0, "repeated": 1}
+    other = world.ask("PUT", "/v1/market-prices", json={"prices": [quoted | {"price": "1"}]})
+    is_problem(other, 409, "conflict", "prices")
+    half = world.ask("PUT", "/v1/market-prices", json={"prices": [quoted | {"hour": "2026-03-10T08:30:00Z"}]})
+    is_problem(half, 422, "invalid", "prices[0].hour")
+    assert world.ask("GET", "/v1/market-prices").json()["items"] == [quoted | {"kind": ""}]
+    event = {"id": "e1", "resource_id": "vm-acme", "meter": "events.orders", "at": "2026-03-10T08:00:01Z", "amount": "12.5", "price": "3"}
+    assert world.ask("POST", "/v1/events", json={"events": [event, event]}).json() == {"stored": 1, "repeated": 1}
+    is_problem(world.ask("POST", "/v1/events", json={"events": [event | {"amount": "1"}]}), 409, "conflict", "events")
+    is_problem(world.ask("POST", "/v1/events", json={"events": [event | {"meter": "cpu.used"}]}), 422, "invalid", "events[0].meter")
+
+
 def test_usage_lists_go_page_by_page(world: World) -> None:
     for path in ("/v1/usage/hours", "/v1/gaps", "/v1/findings", "/v1/usage/days", "/v1/usage/months"):
         whole = world.ask("GET", path).json()

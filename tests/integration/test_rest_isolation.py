@@ -70,6 +70,10 @@ BODIES: dict[str, tuple[dict[str, Any], ...]] = {
         {"customer_id": "rival-customer"},
         {"customer_id": "acme", "prices": {"book": "rival-book", "version": 1}},
     ),
+    "put_market_prices": ({"prices": [{"region": "Taken", "hour": "2026-03-10T08:00:00Z", "price": "1", "currency": "USD"}]},),
+    "add_events": (
+        {"events": [{"id": "e", "resource_id": "vm-globex", "meter": "events.x", "at": "2026-03-10T08:00:00Z", "amount": "1"}]},
+    ),
     "create_key": ({"role": "customer", "customers": ["globex"]}, {"role": "agent"}),
     "revoke_key": ({},),
     "dismiss_absence": ({"reason": "Taken"},),
@@ -122,8 +126,11 @@ READS_ALL = READS_OWN | {
     "list_price_books",
     "show_price_book",
     "compare_price_books",
+    "list_market_prices",
 }
 WRITES = {
+    "put_market_prices",
+    "add_events",
     "create_customer",
     "change_seller",
     "create_subscription",

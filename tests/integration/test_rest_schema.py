@@ -104,5 +104,8 @@ def test_money_is_a_string_with_a_pattern_beside_its_currency(world: World) -> N
                 "MeterOfHour",
                 "MeterOfTotal",
                 "MeterOfLabel",
+                "NewEvent",
+                "NewMarketPrice",
+                "ShownMarketPrice",
             ):
                 assert "ShownMoney" in str(told), f"{name}.{field}"

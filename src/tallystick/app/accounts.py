@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tallystick.app.answers.earlier import charges_of, open_runs, tier_fills
 from tallystick.model.access import Place
 from tallystick.model.billing.contracts import Contract, Reservation, Subscription
-from tallystick.model.billing.invoices import Usage
+from tallystick.model.billing.invoices import MarketPrice, Usage, UsageEvent
 from tallystick.model.billing.price_book import PriceBook
 from tallystick.model.billing.runs import OpenRun
 from tallystick.model.resources import Attributes
 from tallystick.model.usage import Gap, UsageHour
 from tallystick.rate.agreements import with_default
+from tallystick.rate.models.registry import model_of
 from tallystick.store.engine import Tx
 from tallystick.store.records import NotFound
 from tallystick.store.registry import StoredResource
@@ -89,8 +91,12 @@ def contracts_of(store: Store, place: Place, customers: frozenset[str], tx: Tx) 
     }
 
 
-def read_account(store: Store, place: Place, customer_id: str, from_ns: int, until_ns: int, *, at_ns: int | None = None) -> Account:
+def read_account(
+    store: Store, place: Place, customer_id: str, from_ns: int, until_ns: int, *, currency: str = "", at_ns: int | None = None
+) -> Account:
     """Everything about a customer over whole hours, from one snapshot; the default plan is the one in force at `at_ns` (the end).
+
+    Market prices are those in `currency`, as far as a plan of the customer may ask for them.
 
     Raises:
         NotFound: there is no such customer.
@@ -102,6 +108,7 @@ def read_account(store: Store, place: Place, customer_id: str, from_ns: int, unt
         opened: list[OpenRun] = []
         hours: list[UsageHour] = []
         gaps: list[Gap] = []
+        events: list[UsageEvent] = []
         attributes: dict[str, tuple[Attributes, ...]] = {}
         for holdings in holdings_of(store, place, customer_id, tx):
             keys = holdings.keys
@@ -109,20 +116,66 @@ def read_account(store: Store, place: Place, customer_id: str, from_ns: int, unt
             hours += [replace(hour, resource_id=holdings.name(hour.resource_id)) for _, hour in found]
             open_gaps = store.usage.gaps(holdings.place, from_ns, until_ns, resource_keys=keys, tx=tx)
             gaps += [replace(gap, resource_id=holdings.name(gap.resource_id)) for _, gap in open_gaps]
+            told = store.priced.events(holdings.place, keys, from_ns, until_ns, tx=tx)
+            events += [replace(event, resource_id=holdings.name(event.resource_id)) for event in told]
             timelines = store.registry.attributes(holdings.place, keys, tx=tx)
             attributes.update({holdings.name(resource_id): timeline for resource_id, timeline in timelines.items()})
             up = open_runs(store, holdings.place, keys, charges, from_ns, tx)
             named = {each.row: holdings.name(each.id) for each in holdings.resources}
             opened += [OpenRun(resource_id=named[key], up_ns=up_ns) for key, up_ns in sorted(up.items())]
         fills = tier_fills(store, place, contract, books, from_ns, tx)
+        market = market_of(
+            tx, store, place, contract, attributes, follows=follows_market(books), span=(from_ns, until_ns), currency=currency
+        )
         waiting, reported_until_ns = read_progress(store, place, contract, until_ns, tx)
     return Account(
         contract=contract,
         books=books,
-        usage=Usage(hours=tuple(hours), attributes=attributes, gaps=tuple(gaps), open_runs=tuple(opened), tier_fills=fills),
+        usage=Usage(
+            hours=tuple(hours),
+            attributes=attributes,
+            gaps=tuple(gaps),
+            events=tuple(events),
+            market=market,
+            open_runs=tuple(opened),
+            tier_fills=fills,
+        ),
         hours_waiting=waiting,
         reported_until_ns=reported_until_ns,
     )
+
+
+def follows_market(books: Sequence[PriceBook]) -> dict[str, set[str]]:
+    """The plans that ask for market prices, with the currencies of their versions."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for plan in (plan for book in books for plan in book.plans):
+        if any(model_of(charge.model).MARKET for charge in plan.charges):
+            found[plan.id].add(plan.currency)
+    return found
+
+
+def market_of(
+    tx: Tx,
+    store: Store,
+    place: Place,
+    contract: Contract,
+    attributes: Mapping[str, Sequence[Attributes]],
+    *,
+    follows: Mapping[str, set[str]],
+    span: tuple[int, int],
+    currency: str = "",
+) -> tuple[MarketPrice, ...]:
+    """What the market asked, for the regions and kinds of a customer's resources; nothing where no plan of it `follows` a market.
+
+    Without a `currency` it is that of those plans, if they have one.
+    """
+    own = {plan_id for each in contract.subscriptions for plan_id in each.plan_ids} & follows.keys()
+    currencies = {each for plan_id in own for each in follows[plan_id]}
+    wanted = currencies & {currency} if currency else currencies
+    if len(wanted) != 1:
+        return ()
+    kinds = {(each.region, each.kind) for timeline in attributes.values() for each in timeline if each.customer_id == contract.customer.id}
+    return tuple(store.priced.prices(place, wanted.pop(), kinds, *span, tx=tx)) if kinds else ()
 
 
 def read_progress(store: Store, place: Place, contract: Contract, until_ns: int, tx: Tx) -> tuple[int, int | None]:
@@ -147,7 +200,8 @@ def holdings_of(store: Store, place: Place, customer_id: str, tx: Tx) -> tuple[H
 
 def usage_until(usage: Usage, at_ns: int) -> Usage:
     """The usage of the hours that began before an instant: what is known of a running period."""
-    return replace(usage, hours=tuple(hour for hour in usage.hours if hour.hour_ns < at_ns))
+    hours, events = (hour for hour in usage.hours if hour.hour_ns < at_ns), (event for event in usage.events if event.at_ns < at_ns)
+    return replace(usage, hours=tuple(hours), events=tuple(events))
 
 
 def _reported(store: Store, place: Place, contract: Contract, until_ns: int, tx: Tx) -> list[int]:

@@ -67,7 +67,7 @@ def close_period(store: Store, place: Place, run: Run, fence: Fence, *, clock: C
         LostLease: another worker has taken the job: nothing of this was stored.
 
     """
-    account = read_account(store, place, run.customer_id, *usage_window(run))
+    account = read_account(store, place, run.customer_id, *usage_window(run), currency=run.currency)
     if account.hours_waiting or not ready(run, account.contract.seller, clock.now_ns(), account.reported_until_ns):
         return Closed(closing=Closing.WAITING)
 

@@ -11,11 +11,24 @@ from tallystick.model.access import Admission
 from tallystick.serve.faults import answer_faults
 from tallystick.serve.guard import BODY_LIMIT_BYTES, Access, Clock, Desk
 from tallystick.serve.openapi import RESPONSES, describe
-from tallystick.serve.routes import accounts, invoices, keys, prices, resources, service, silence, status, subscriptions, too_late, usage
+from tallystick.serve.routes import (
+    accounts,
+    invoices,
+    keys,
+    priced,
+    prices,
+    resources,
+    service,
+    silence,
+    status,
+    subscriptions,
+    too_late,
+    usage,
+)
 from tallystick.serve.services import Services
 from tallystick.store.store import Store
 
-ROUTERS = (service, status, accounts, subscriptions, resources, usage, silence, too_late, prices, invoices, keys)
+ROUTERS = (service, status, accounts, subscriptions, resources, usage, silence, too_late, prices, priced, invoices, keys)
 """Modules with routes, in the order of the OpenAPI document."""
 
 

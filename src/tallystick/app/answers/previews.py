@@ -43,7 +43,7 @@ def preview(store: Store, place: Place, customer_id: str, at_ns: int, ids: Ids, 
 def _draft(store: Store, place: Place, run: Run, at_ns: int, ids: Ids, instead: PriceBook | None) -> Invoice:
     """A draft without a content hash: where sums of usage tell enough, no hour is read until somebody looks into a line."""
     window = usage_window(run)
-    ((contract, books, usage),) = read_together(store, place, [run.customer_id], window, at_ns=at_ns)
+    ((contract, books, usage),) = read_together(store, place, [run.customer_id], window, at_ns=at_ns, currency=run.currency)
     if usage.sums and _goes_on(store, place, run, at_ns):
         usage = replace(usage, sums=(), hours=(*usage.hours, *(hour for sums in usage.sums for hour in sums.hours())))
     evidence = evidence_of(usage_until(usage, at_ns), contract, in_place_of(books, instead), run)

@@ -10,11 +10,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from tallystick.app.accounts import HOME_SCOPE, contracts_of
+from tallystick.app.accounts import HOME_SCOPE, contracts_of, follows_market, market_of
 from tallystick.app.answers.earlier import open_runs, tier_fills
 from tallystick.model.access import Place
 from tallystick.model.billing.contracts import Contract, Customer
-from tallystick.model.billing.invoices import TierFill, Usage
+from tallystick.model.billing.invoices import MarketPrice, TierFill, Usage, UsageEvent
 from tallystick.model.billing.price_book import Charge, PriceBook
 from tallystick.model.billing.runs import OpenRun
 from tallystick.model.instants import DAY_NS
@@ -37,9 +37,11 @@ class _Found:
     hours: list[UsageHour] = field(default_factory=list)
     sums: list[HourSums] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
+    events: list[UsageEvent] = field(default_factory=list)
     attributes: dict[str, tuple[Attributes, ...]] = field(default_factory=dict)
     open_runs: list[OpenRun] = field(default_factory=list)
     tier_fills: tuple[TierFill, ...] = ()
+    market: tuple[MarketPrice, ...] = ()
 
 
 def read_together(
@@ -47,7 +49,8 @@ def read_together(
 ) -> Iterator[tuple[Contract, tuple[PriceBook, ...], Usage]]:
     """Contract, price books and usage in a span of whole hours of some customers, in their order, from one snapshot.
 
-    The default plan is the one in force at `at_ns`. Names that are no customer's are left out.
+    The default plan is the one in force at `at_ns`. Names that are no customer's are left out. Market prices are there for plans of one
+    currency.
     """
     with store.read() as tx:
         books = store.contracts.books_in_force(place, tx=tx)
@@ -58,6 +61,9 @@ def read_together(
                 _read_scope(tx, store, where, found, span, charges)
         for each in found.values() if any(charge.lifetime for charge in charges) else ():
             each.tier_fills = tier_fills(store, place, each.contract, books, span[0], tx)
+        follows = follows_market(books)
+        for each in found.values() if follows else ():
+            each.market = market_of(tx, store, place, each.contract, each.attributes, follows=follows, span=span)
     for name in customers:
         one = found.get(name)
         if one is not None:
@@ -68,6 +74,8 @@ def read_together(
                 attributes=one.attributes,
                 open_runs=tuple(one.open_runs),
                 tier_fills=one.tier_fills,
+                events=tuple(one.events),
+                market=one.market,
             )
             yield with_default(one.contract, books, one.first_ns, at_ns), books, usage
 
@@ -94,6 +102,10 @@ def _read_scope(tx: Tx, store: Store, place: Place, found: Mapping[str, _Found],
     for key, gap in store.usage.gaps(place, *span, resource_keys=keys, tx=tx):
         for customer_id in owners[key]:
             found[customer_id].gaps.append(replace(gap, resource_id=prefix + gap.resource_id))
+    keyed = {resource_id: key for _, key, resource_id, _ in owned}
+    for event in store.priced.events(place, keys, *span, tx=tx):
+        for customer_id in owners[keyed[event.resource_id]]:
+            found[customer_id].events.append(replace(event, resource_id=prefix + event.resource_id))
     zones = {key: found[names[0]].contract.customer for key, names in owners.items() if len(names) == 1}
     summed = _sums(tx, store, place, zones, span)
     for key, sums in summed.items():

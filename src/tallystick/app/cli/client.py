@@ -87,6 +87,10 @@ class Client:
         body = json.dumps({} if document is None else document).encode()
         return _document(self.fetch("POST", path, body=body, content_type="application/json", query=query))
 
+    def put(self, path: str, document: Json) -> Json:
+        """What the server answers to a document that is to be there."""
+        return _document(self.fetch("PUT", path, body=json.dumps(document).encode(), content_type="application/json"))
+
     def post_text(self, path: str, text: str, content_type: str, **query: Query) -> Json:
         """What the server answers to a text, such as a price book in YAML."""
         return _document(self.fetch("POST", path, body=text.encode(), content_type=content_type, query=query))

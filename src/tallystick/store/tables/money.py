@@ -48,6 +48,7 @@ def add_money_tables(metadata: MetaData, dialect: Dialect) -> None:
     )
     _add_agreed_tables(metadata)
     _add_invoice_tables(metadata, dialect)
+    _add_priced_tables(metadata)
     Table(
         "number_series",
         metadata,
@@ -96,6 +97,40 @@ def _add_agreed_tables(metadata: MetaData) -> None:
         UniqueConstraint("seller_key", "reservation_id"),
         Index(None, "seller_key", "customer_id"),
         ForeignKeyConstraint(["seller_key"], ["seller.seller_key"]),
+    )
+
+
+def _add_priced_tables(metadata: MetaData) -> None:
+    """Market prices by the hour, and events; amounts and prices as `n/d`."""
+    Table(
+        "market_price",
+        metadata,
+        count("seller_key"),
+        words("region"),
+        words("kind"),
+        instant("hour_ns"),
+        words("currency"),
+        words("price"),
+        instant("received_at_ns"),
+        PrimaryKeyConstraint("seller_key", "region", "kind", "hour_ns", "currency"),
+        Index(None, "seller_key", "hour_ns"),
+        ForeignKeyConstraint(["seller_key"], ["seller.seller_key"]),
+    )
+    Table(
+        "priced_event",
+        metadata,
+        long_key("event_key"),
+        count("scope_key"),
+        words("event_id"),
+        count("resource_key"),
+        words("meter"),
+        instant("at_ns"),
+        words("amount"),
+        words("price", null=True),
+        instant("received_at_ns"),
+        UniqueConstraint("scope_key", "event_id"),
+        Index(None, "scope_key", "resource_key", "at_ns"),
+        ForeignKeyConstraint(["resource_key"], ["resource.resource_key"]),
     )
 
 
