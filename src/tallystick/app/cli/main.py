@@ -16,7 +16,6 @@ from tallystick.app.cli.nouns import (
     customers,
     invoices,
     keys,
-    market,
     offers,
     prices,
     resources,
@@ -57,7 +56,6 @@ app.add_typer(offers.coupons, name="coupon")
 app.add_typer(offers.reservations, name="reservation")
 for command in (books.new, books.lint, books.diff):
     prices.app.command()(command)
-prices.app.add_typer(market.app, name="market")
 app.add_typer(prices.app, name="price")
 app.command()(usage.usage)
 app.command()(usage.gaps)

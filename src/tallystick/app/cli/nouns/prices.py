@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +11,7 @@ from typing import Annotated
 import typer
 
 from tallystick.app.cli.client import Json, connect, segment
-from tallystick.app.cli.nouns.arguments import Limit
+from tallystick.app.cli.nouns.arguments import Limit, instant
 from tallystick.app.cli.output import AsJson, fail, print_json, print_table
 
 app = typer.Typer(help="The price book, in versions.", no_args_is_help=True, rich_markup_mode=None)
@@ -101,3 +103,54 @@ def activate(
     """
     answer = connect().post(f"/v1/price-books/{segment(book)}/versions/{version}/activate")
     print_json(answer) if as_json else typer.echo(f"{answer['id']} version {answer['version']}: {answer['state']}")
+
+
+market = typer.Typer(help="What the market asks by the hour, for `spot` charges.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(market, name="market")
+
+MARKET_COLUMNS = ("region", "kind", "hour", "price", "currency")
+PRICES_AT_ONCE = 1000
+
+
+@market.command("import")
+def import_market(
+    document: Annotated[Path, typer.Argument(metavar="FILE", help="CSV with region, kind, hour, price, currency; - reads stdin.")],
+    as_json: AsJson = False,
+) -> None:
+    """Tell the market's prices. The same price again changes nothing; another one for an hour that has one is refused.
+
+    \b
+    Example:
+        tally price market import spot.csv
+    """
+    rows = csv.DictReader(io.StringIO(read(document)))
+    names = ", ".join(rows.fieldnames or ("nothing",))
+    if sorted(rows.fieldnames or ()) != sorted(MARKET_COLUMNS):
+        fail(f"FILE = {str(document)!r}: line 1 names {names}, not {', '.join(MARKET_COLUMNS)}", code=2)
+    prices = list(rows)
+    short = next((number for number, row in enumerate(prices, start=2) if None in row or None in row.values()), None)
+    if short is not None:
+        fail(f"FILE = {str(document)!r}: line {short} does not have {len(MARKET_COLUMNS)} columns", code=2)
+    kept = {"stored": 0, "repeated": 0}
+    for first in range(0, len(prices), PRICES_AT_ONCE):
+        answer = connect().put("/v1/market-prices", {"prices": prices[first : first + PRICES_AT_ONCE]})
+        kept = {name: count + answer[name] for name, count in kept.items()}
+    print_json(kept) if as_json else typer.echo(f"{kept['stored']} prices stored, {kept['repeated']} known before")
+
+
+@market.command("list")
+def list_market(
+    start: Annotated[str | None, typer.Option("--from", help="ISO 8601, a day or a month; included.")] = None,
+    until: Annotated[str | None, typer.Option("--to", help="ISO 8601, a day or a month; not included.")] = None,
+    limit: Limit = 100,
+    as_json: AsJson = False,
+) -> None:
+    """List market prices, the newest hour first.
+
+    \b
+    Example:
+        tally price market list --from 2026-03-10
+    """
+    span = {"from": instant(start), "until": instant(until)}
+    found = connect().get("/v1/market-prices", limit=min(limit, 200), **span)["items"]
+    print_json(found) if as_json else print_table("market prices", found, {name: name for name in MARKET_COLUMNS}, right=("price",))
