@@ -63,7 +63,8 @@ def read_together(
             each.tier_fills = tier_fills(store, place, each.contract, books, span[0], tx)
         follows = follows_market(books)
         for each in found.values() if follows else ():
-            each.market = market_of(tx, store, place, each.contract, each.attributes, follows=follows, span=span)
+            contract = with_default(each.contract, books, each.first_ns, at_ns)
+            each.market = market_of(tx, store, place, contract, each.attributes, follows=follows, span=span)
     for name in customers:
         one = found.get(name)
         if one is not None:
