@@ -45,12 +45,12 @@ class _Found:
 
 
 def read_together(
-    store: Store, place: Place, customers: Sequence[str], span: Span, *, at_ns: int
+    store: Store, place: Place, customers: Sequence[str], span: Span, *, at_ns: int, currency: str = ""
 ) -> Iterator[tuple[Contract, tuple[PriceBook, ...], Usage]]:
     """Contract, price books and usage in a span of whole hours of some customers, in their order, from one snapshot.
 
-    The default plan is the one in force at `at_ns`. Names that are no customer's are left out. Market prices are there for plans of one
-    currency.
+    The default plan is the one in force at `at_ns`. Names that are no customer's are left out. Market prices are those in
+    `currency`; without one, those of customers whose plans have one.
     """
     with store.read() as tx:
         books = store.contracts.books_in_force(place, tx=tx)
@@ -64,7 +64,7 @@ def read_together(
         follows = follows_market(books)
         for each in found.values() if follows else ():
             contract = with_default(each.contract, books, each.first_ns, at_ns)
-            each.market = market_of(tx, store, place, contract, each.attributes, follows=follows, span=span)
+            each.market = market_of(tx, store, place, contract, each.attributes, follows=follows, span=span, currency=currency)
     for name in customers:
         one = found.get(name)
         if one is not None:
