@@ -19,6 +19,8 @@ from tallystick.sim.world.world import Run, run
 
 MEMORY = Path("/dev/shm")  # noqa: S108 (files of a simulated disk in memory)
 SEEDS_AT_ONCE = 4
+PARTS_OF_A_PROCESS = 50
+"""Then it ends, and what it has kept in memory with it."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -95,5 +97,9 @@ def _mapped(parts: Sequence[range], chosen: Sequence[bool], jobs: int) -> Iterat
     if min(jobs, len(parts)) <= 1:
         yield from map(_some, parts, chosen)
         return
-    with ProcessPoolExecutor(min(jobs, os.cpu_count() or 1), mp_context=get_context("spawn"), max_tasks_per_child=50) as pool:
-        yield from pool.map(_some, parts, chosen)
+    workers = min(jobs, os.cpu_count() or 1)
+    for at in range(0, len(parts), PARTS_OF_A_PROCESS * workers):
+        # `max_tasks_per_child` would do the same, and hangs where all workers come to it at once (CPython before 3.12.2).
+        some = slice(at, at + PARTS_OF_A_PROCESS * workers)
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            yield from pool.map(_some, parts[some], chosen[some])
