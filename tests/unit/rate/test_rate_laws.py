@@ -270,15 +270,19 @@ def test_what_was_agreed_is_kept(world: World) -> None:
 @EXAMPLES
 @given(worlds(), st.lists(instants, min_size=1, max_size=2), instants)
 def test_a_change_and_back_at_one_instant_and_a_pause_of_none_change_nothing(world: World, moments: list[int], made_ns: int) -> None:
-    """Whatever else was agreed: before an instant and after it nothing is other than it was, neither in usage nor in fees."""
+    """Whatever else was agreed: before an instant and after it nothing is other than it was, neither in usage nor in fees.
+
+    They are made after all else: back to the plan that another change was later made to would not be back, when a fee was billed before.
+    """
     fees = (Fee(id="ahead", name="A", amount=Fraction(31), timing=FeeTiming.ADVANCE), Fee(id="after", name="B", amount=Fraction(7)))
     books = tuple(replace(book, plans=tuple(replace(plan, fees=fees) for plan in book.plans)) for book in world.books)
 
     def otherwise(subscription: Subscription) -> Subscription:
+        last_ns = max([made_ns, *(change.made_ns for change in subscription.changes)])
         for at_ns in moments:
             back = plan_at(subscription, at_ns)
-            there = tuple(Change(at_ns=at_ns, plan_id=plan_id, made_ns=made_ns) for plan_id in ("p", "q", back))
-            nothing = Pause(from_ns=at_ns, until_ns=at_ns, made_ns=made_ns, resumed_ns=made_ns)
+            there = tuple(Change(at_ns=at_ns, plan_id=plan_id, made_ns=last_ns) for plan_id in ("p", "q", back))
+            nothing = Pause(from_ns=at_ns, until_ns=at_ns, made_ns=last_ns, resumed_ns=last_ns)
             subscription = replace(subscription, changes=(*subscription.changes, *there), pauses=(*subscription.pauses, nothing))
         return subscription
 
