@@ -48,9 +48,11 @@ class Surrogates:
             )
             if row is None:
                 raise UnknownPlace(f"seller {place.seller_id!r} has no scope {place.scope_id!r}")
-            found = (row[0], row[1])
-            remembered = found
-            tx.after_commit(lambda: self._scopes.__setitem__(place, remembered))
+            found = remembered = (row[0], row[1])
+            if tx.writing:
+                tx.after_commit(lambda: self._scopes.__setitem__(place, remembered))
+            else:  # what a reader sees is committed
+                self._scopes[place] = found
         return found
 
     def found_resource(self, tx: Tx, scope_key: int, resource_id: str) -> int | None:

@@ -17,13 +17,14 @@ from tallystick.model.billing.contracts import Contract, Customer
 from tallystick.model.billing.invoices import MarketPrice, TierFill, Usage, UsageEvent
 from tallystick.model.billing.price_book import Charge, PriceBook
 from tallystick.model.billing.runs import OpenRun
-from tallystick.model.instants import DAY_NS
+from tallystick.model.instants import CELL_NS, DAY_NS
 from tallystick.model.resources import Attributes
 from tallystick.model.usage import RECORDED_METERS, Gap, HourSums, UsageHour, UsagePeriod
 from tallystick.rate.agreements import with_default
 from tallystick.store.engine import Tx
 from tallystick.store.store import Store
 
+DISK = "disk.allocated"
 LONGEST_MONTH_NS = 33 * DAY_NS
 Span = tuple[int, int]
 
@@ -128,24 +129,50 @@ def _sums(tx: Tx, store: Store, place: Place, customers: Mapping[int, Customer],
     if not mine:
         return {}
     told = store.usage.whole(tx, place, list(mine), span)
+    held = _held(tx, store, place, {key: (month, told[key].disk_bytes) for key, month in mine.items()}, span)
     found = {}
     for key, month in mine.items():
-        one, disk = told[key], month.totals.get("disk.allocated", 0)
+        one = told[key]
         if one.kept and not one.lacking & month.totals.keys():
-            length_ns = span[1] - span[0]
-            # No cell holds more than its size: only a disk that was there all the time adds up to that.
-            there = one.disk_bytes is not None and disk == one.disk_bytes * length_ns
-            held_ns = 0 if not disk else length_ns if there else None
             found[key] = HourSums(
                 resource_id=month.resource_id,
                 from_ns=span[0],
                 until_ns=span[1],
                 totals=month.totals,
                 estimated=month.estimated,
-                held_ns=held_ns,
+                held_ns=held[key],
                 hours=lambda: (),
             )
     return found
+
+
+def _held(tx: Tx, store: Store, place: Place, disks: Mapping[int, tuple[UsagePeriod, int | None]], span: Span) -> dict[int, int | None]:
+    """How long each disk was held, in whole cells, of a month and its one size; None: only the hours of all the month can tell.
+
+    No cell holds more than the size, so what adds up to that was there all the time: the month, or a day of it. Of other days the
+    hours are read, as on the day that is not over.
+    """
+    found: dict[int, int | None] = {}
+    days: dict[int, list[UsagePeriod]] = defaultdict(list)
+    for key, (month, size) in disks.items():
+        disk = month.totals.get(DISK, 0)
+        found[key] = 0 if not disk else span[1] - span[0] if size and disk == size * (span[1] - span[0]) else None
+    asked = [key for key, held_ns in found.items() if held_ns is None and disks[key][1]]
+    for key, day in store.usage.periods(place, "day", *span, resource_keys=asked, tx=tx) if asked else ():
+        days[key].append(day)
+    for key in asked:
+        month, size = disks[key]
+        if size and sum(day.totals.get(DISK, 0) for day in days[key]) == month.totals[DISK]:
+            found[key] = sum(_held_of_day(tx, store, place, key, day, size) for day in days[key])
+    return found
+
+
+def _held_of_day(tx: Tx, store: Store, place: Place, key: int, day: UsagePeriod, size: int) -> int:
+    disk = day.totals.get(DISK, 0)
+    if disk in (0, size * (day.end_ns - day.start_ns)):
+        return day.end_ns - day.start_ns if disk else 0
+    hours = store.usage.hours(place, day.start_ns, day.end_ns, resource_keys=[key], tx=tx)
+    return sum(CELL_NS for _, hour in hours for cell in hour.cells.get(DISK, ()) if cell)
 
 
 def _is_all(month: UsagePeriod, customer: Customer, span: Span) -> bool:

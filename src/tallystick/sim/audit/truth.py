@@ -155,7 +155,7 @@ class Truth:
                 self.promised -= set(host.tails.get(at_ns, ()))
                 return
             request = wire.SendRequest.FromString(payload[_BATCH_HEAD_BYTES:])
-        except (ValueError, ZstdError):  # it was torn before: it holds no promise
+        except (KeyError, TypeError, ValueError, ZstdError):  # it was torn or flipped before: it holds no promise
             return
         for batch in request.batches:
             boot = (batch.resource_id, batch.boot_id)

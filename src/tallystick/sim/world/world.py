@@ -205,12 +205,13 @@ def run(seed: int, folder: Path) -> Run:
         try:
             world.live()
             drained = world.heal()
-            hours = (world.scheduler.now_ns - world.begin_ns) // (3600 * SECOND_NS)
             found = world.judge()
+            found.wrong += [] if drained else [Wrong(what="what was measured never arrived")]
+        except Exception as error:  # one world's end is no reason to leave the others: its seed says how to have it again
+            found = Audit(wrong=[Wrong(what="the world broke", got=repr(error))])
         finally:
             world.close()
-    if not drained:
-        found.wrong.append(Wrong(what="what was measured never arrived"))
+    hours = (world.scheduler.now_ns - world.begin_ns) // (3600 * SECOND_NS)
     found.wrong += [Wrong(what=f"{name} died", got=repr(error)) for name, error in world.scheduler.errors]
     found.wrong += [Wrong(what=what, resource=resource, at_ns=at_ns, got=detail) for resource, what, at_ns, detail in world.truth.wrong]
     return Run(
