@@ -45,4 +45,4 @@ def test_every_folder_of_the_product_has_a_layer() -> None:
 def test_what_the_host_installs_is_small() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     names = {each.split(">")[0] for each in project["dependencies"]}
-    assert names == {"backports.zstd", "protobuf", "rich", "typer"}
+    assert names == {"backports.zstd", "protobuf", "pyyaml", "rich", "typer"}

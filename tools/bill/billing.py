@@ -101,7 +101,7 @@ def bill(stage: Stage, accounts: Accounts, readings: list[Reading]) -> list[dict
     accounts.end_ns = time.time_ns()
     print(f"{len(readings)} runs are over; their customers' subscriptions end", flush=True)
     for subscription_id in accounts.subscriptions.values():
-        accounts.rest.post(f"/v1/subscriptions/{segment(subscription_id)}/end", {"at": iso(accounts.end_ns)})
+        accounts.rest.post(f"/v1/subscriptions/{segment(subscription_id)}/cancel", {"at": iso(accounts.end_ns)})
     stage.wait_for(lambda: stage.reported_until_ns() > accounts.end_ns, "the agent to report past the end", INVOICE_SECONDS)
     print("the agent has reported past the end; waiting for the invoices", flush=True)
     stage.wait_for(lambda: len(_finalized(accounts)) == len(accounts.accounts), "both invoices", INVOICE_SECONDS)
