@@ -1,7 +1,7 @@
 """What one customer's live estimate costs: the preview of a running month of three resources, 720 stored hours, four charges with tiers.
 
 Wall time of the middle one of many previews on an open store, as `POST /v1/invoices/preview` and the live table ask for it, on SQLite
-and on PostgreSQL. A month that is half over has a disk whose time only the hours tell, so they are all read.
+and on PostgreSQL. A month that is half over has a day whose disk only its hours tell.
 """
 
 from __future__ import annotations
