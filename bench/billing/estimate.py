@@ -47,7 +47,7 @@ def main() -> None:
     what = f"live estimate of one customer, 3 resources x {HOURS} stored hours, 4 charges with tiers"
     line("estimate_one_ms", middle_ms("sqlite", HOURS), "ms", f"{what}, SQLite", GOAL_MS)
     line("estimate_one_postgresql_ms", middle_ms("postgresql", HOURS), "ms", f"{what}, PostgreSQL", GOAL_MS)
-    what = f"the same with half of the month over: {HOURS // 2} hours of each resource, all of them read"
+    what = f"the same with half of the month over: {HOURS // 2} hours of each resource"
     line("estimate_half_month_ms", middle_ms("sqlite", HOURS // 2), "ms", f"{what}, SQLite", GOAL_MS)
 
 
