@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest, ExportTraceServiceResponse
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.keys import agent_key
 from tests.servers import ROOT, ServerProcess
@@ -27,7 +27,7 @@ SOON_SECONDS = 30
 class Collector:
     """Takes OTLP over HTTP, as its specification says: protobuf, perhaps gzipped, at /v1/traces."""
 
-    spans: dict[bytes, tuple[str, Any]] = field(default_factory=dict)
+    spans: dict[bytes, tuple[str, Span]] = field(default_factory=dict)
 
     def __enter__(self) -> Collector:
         spans = self.spans
@@ -63,15 +63,15 @@ class Collector:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server.server_port}"
 
-    def chains(self) -> list[list[tuple[str, str]]]:
-        """Of each usage hour's span the way up to the root: (service, name)."""
+    def chains(self) -> list[list[tuple[str, Span]]]:
+        """Of each usage hour's span the way up to the root: (service, span)."""
         found = []
         for service, span in list(self.spans.values()):
-            chain, current = [(service, span.name)], span
+            chain, current = [(service, span)], span
             while current.parent_span_id in self.spans:
                 above, current = self.spans[current.parent_span_id]
                 assert current.trace_id == span.trace_id
-                chain.append((above, current.name))
+                chain.append((above, current))
             if span.name == "usage_hour" and not current.parent_span_id:
                 found.append(chain)
         return found
@@ -119,11 +119,12 @@ def test_one_trace_from_the_tick_to_the_usage_hour(collector: Collector, tmp_pat
         child.wait()
     chains = collector.chains()
     assert chains
-    assert chains[0] == [("tally-worker", "usage_hour"), ("tally-server", "ingest"), ("tally-agent", "collect")]
-    spans = {span.name: span for _, span in collector.spans.values()}
-    told = {each.key: each.value for each in spans["collect"].attributes}
+    steps = [(service, span.name) for service, span in chains[0]]
+    assert steps == [("tally-worker", "usage_hour"), ("tally-server", "ingest"), ("tally-agent", "collect")]
+    usage_hour, collect = chains[0][0][1], chains[0][-1][1]
+    told = {each.key: each.value for each in collect.attributes}
     assert told["tally.samples"].int_value > 0
-    assert spans["collect"].start_time_unix_nano < spans["collect"].end_time_unix_nano <= spans["usage_hour"].end_time_unix_nano
+    assert collect.start_time_unix_nano < collect.end_time_unix_nano <= usage_hour.end_time_unix_nano
 
 
 def test_a_request_that_comes_with_a_context_goes_on_in_its_trace(collector: Collector, tmp_path: Path) -> None:

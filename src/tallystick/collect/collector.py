@@ -209,21 +209,24 @@ class Collector:
         """One sample of every resource, each with its own instant, right before its reading."""
         clock, anchor = self._clock.boottime_ns, self._anchor.ns
         stopped: list[Sampled] = []
+        failed = 0
         for one in self._resources.values():
             rows = one.rows
             try:
                 one.reader.take(rows, clock() + anchor)
             except GoneError:
+                failed += 1
                 stopped.append(one)
                 continue
             except (ValueError, OverflowError) as error:
+                failed += 1
                 self._count_error(one, error)
                 continue
             if len(rows) >= one.limit:
                 self._close(one, urgent=False)
             if one.ending:
                 stopped.append(one)
-        self.counts.samples += len(self._resources)
+        self.counts.samples += len(self._resources) - failed
         for one in stopped:
             self._end_if_over(one)
 
@@ -290,6 +293,8 @@ class Collector:
             self._end(one)
         except (ValueError, OverflowError) as error:
             self._count_error(one, error)
+        else:
+            self.counts.samples += 1
 
     def _end_if_over(self, one: Sampled) -> None:
         """It was read once more, or is gone: its end, unless something runs in it again."""
