@@ -22,15 +22,18 @@ from tallystick.serve.documents.silence import ShownGap, shown_gap
 from tallystick.serve.documents.usage import (
     ShownFinding,
     ShownHour,
+    ShownLabel,
     ShownPercentiles,
     ShownTotal,
+    ShownView,
     shown_finding,
     shown_hour,
+    shown_label,
     shown_percentiles,
     shown_total,
+    shown_view,
 )
 from tallystick.serve.documents.values import Id, Instant, Listing
-from tallystick.serve.documents.views import ShownLabel, ShownView, shown_label, shown_view
 from tallystick.serve.guard import Call, GuardedRoute, Reader
 from tallystick.serve.owners import customer_at, gap_parts, hour_parts
 from tallystick.serve.pages import Cursor, Limit, page_of, read_cursor, write_cursor
