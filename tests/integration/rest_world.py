@@ -20,7 +20,7 @@ from tallystick.app.access import Access
 from tallystick.app.answers.comparing import chosen_book, compare_books
 from tallystick.app.answers.conflicts import resolve_conflict
 from tallystick.app.answers.late import decide_late
-from tallystick.app.answers.reservations import reserve
+from tallystick.app.answers.reservations import report_reservations, reserve
 from tallystick.app.answers.services import services_of
 from tallystick.app.answers.subscriptions import amend_subscription, upcoming_runs
 from tallystick.app.answers.usage.labels import usage_by_label
@@ -216,7 +216,8 @@ def _fill(store: Store, place: Place) -> None:
     book = PriceBook(id="main", version=1, effective_from_ns=0, plans=(Plan(id="standard", name="Standard", currency="EUR", charges=()),))
     store.contracts.add_book(place, book, "plans: {}  # GLOBEX-SECRET", actor=ACTOR)
     store.coupons.create(place, CouponOffer(id="coupon", name="GLOBEX-SECRET", percent=Fraction(5)), actor=ACTOR)
-    store.reservations.create(place, "globex", reservation("GLOBEX-SECRET", "sub-globex"), actor=ACTOR)
+    held = replace(reservation("GLOBEX-SECRET", "sub-globex"), start_ns=HOUR - HOUR_NS, end_ns=HOUR + HOUR_NS)
+    store.reservations.create(place, "globex", held, actor=ACTOR)
     with store.write() as tx:
         agent = Agent(
             instance_id="host-1", at_ns=NOW_NS, received_at_ns=NOW_NS, reported_until_ns=NOW_NS - 1, active_resources=("vm-acme",)
@@ -255,7 +256,8 @@ def _fill_rival(store: Store) -> None:
     book = PriceBook(id="rival-book", version=1, effective_from_ns=0, plans=())
     store.contracts.add_book(THEIRS, book, "# RIVAL-SECRET", actor=ACTOR)
     store.coupons.create(THEIRS, CouponOffer(id="rival-coupon", name="RIVAL-SECRET", percent=Fraction(5)), actor=ACTOR)
-    store.reservations.create(THEIRS, "rival-customer", reservation("RIVAL-SECRET", "sub-rival-customer"), actor=ACTOR)
+    held = replace(reservation("RIVAL-SECRET", "sub-rival-customer"), start_ns=HOUR, end_ns=HOUR + HOUR_NS)
+    store.reservations.create(THEIRS, "rival-customer", held, actor=ACTOR)
     one = example(state="draft", currency="EUR")
     draft = replace(one, id="inv-rival", customer=replace(one.customer, id="rival-customer", name="RIVAL-SECRET"))
     _invoice(store, THEIRS, draft, final=True)
@@ -479,6 +481,7 @@ def services(store: Store, clock: StandingClock) -> Services:
         amend_subscription=lambda place, actor, name, wanted: amend_subscription(store, clock, place, actor, name, wanted),
         upcoming_runs=lambda place, subscription_id, after_ns, count: upcoming_runs(store, place, subscription_id, after_ns, count),
         reserve=lambda place, actor, wanted: reserve(store, clock, place, actor, wanted),
+        report_reservations=lambda place, customer_id, from_ns, until_ns: report_reservations(store, place, customer_id, from_ns, until_ns),
         preview_invoice=standing.preview,
         invoice_json=to_json,
         invoice_pdf=pdf,

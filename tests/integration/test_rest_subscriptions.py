@@ -184,3 +184,32 @@ def test_capacity_is_reserved_of_an_offer(world: World) -> None:
     assert refusal(world.ask("POST", "/v1/reservations", json={**wanted, "id": "x", "offer_id": "none"}))[:3] == (422, "offer_id", "none")
     assert refusal(world.ask("POST", "/v1/reservations", json={**wanted, "id": "x", "subscription_id": "none"}))[0] == 404
     assert [each["id"] for each in world.ask("GET", "/v1/reservations", params={"customer_id": "bolt"}).json()["items"]] == ["r"]
+
+
+def test_how_well_it_is_used(world: World) -> None:
+    """Two machines are reserved from the 1st of April on, and none is up: 72 hours by the 2nd at noon."""
+    agreed(world)
+    wanted = {"id": "r", "subscription_id": "s", "offer_id": "year", "quantity": "2", "start": "2026-04-01T00:00:00Z"}
+    assert world.ask("POST", "/v1/reservations", json=wanted).status_code == 201
+
+    def asked(**words: str) -> Any:
+        return world.ask("GET", "/v1/reservations/report", params={"customer_id": "bolt", **words})
+
+    (report,) = asked().json()["items"]
+    assert (report["from"], report["until"]) == ("2026-03-02T12:00:00Z", "2026-04-02T12:00:00Z")
+    (held,) = report["reservations"]
+    assert (held["reserved"]["exact"], held["used"]["exact"], held["utilization"]) == ("72", "0", {"exact": "0", "percent": "0"})
+    # A year has 2 x 8,760 machine-hours, for which 2 x 5 were paid: 72 x (0.01 + 10 / 17,520) is 0.7611.
+    assert held["unused_cost"] == {"amount": "0.76", "currency": "EUR"}
+    assert report["unused_costs"] == [held["unused_cost"]]
+    assert report["usage"] == report["totals"] == [{**report["totals"][0], "used": {"exact": "0", "decimal": "0"}, "coverage": None}]
+    assert asked(until="2026-04-01T00:00:00Z").json()["items"] == []
+    assert asked(**{"from": "2026-05-01T00:00:00Z"}).json()["items"] == []
+    assert [each["customer_id"] for each in world.ask("GET", "/v1/reservations/report").json()["items"]] == ["bolt", "globex"]
+    one = world.ask("GET", "/v1/reservations/report", params={"limit": 1}).json()
+    following = world.ask("GET", "/v1/reservations/report", params={"limit": 1, "cursor": one["next_cursor"]}).json()
+    assert [each["customer_id"] for each in (*one["items"], *following["items"])] == ["bolt", "globex"]
+    early = {"from": "2025-04-01T11:00:00Z", "until": "2026-04-02T12:00:00Z"}
+    assert refusal(asked(**early)) == (422, "from", "2025-04-01T11:00:00Z", "from: a span of more than 366 days")
+    assert refusal(asked(**{"from": early["until"], "until": early["until"]}))[:3] == (422, "until", early["until"])
+    assert refusal(asked(customer_id="none"))[:3] == (404, "customer_id", "none")

@@ -16,6 +16,7 @@ from tallystick.model.billing.invoices import Invoice, Line
 from tallystick.model.billing.money import Money
 from tallystick.model.billing.price_book import PriceBook
 from tallystick.model.billing.price_changes import PriceChange
+from tallystick.model.billing.reserved import ReservationReport
 from tallystick.model.records import UsageRecord
 from tallystick.model.usage import UsageView
 from tallystick.store.agreed.reservations import StoredReservation
@@ -153,6 +154,21 @@ class WantedReservation:
     offer_id: str
     quantity: Fraction
     start_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportOfReservations:
+    """How well a customer's reservations were used in the hours of [from_ns, until_ns), and the currency of each, by its id.
+
+    `hours_waiting` counts hours before the end whose usage is not computed yet, and is not in it.
+    """
+
+    customer_id: str
+    from_ns: int
+    until_ns: int
+    hours_waiting: int
+    report: ReservationReport
+    currencies: Mapping[str, str]
 
 
 class Depth(StrEnum):
@@ -377,6 +393,7 @@ class Services:
     - `amend_subscription(place, actor, subscription_id, amendment)`: changed; the same again is no change, what cannot be is refused.
     - `upcoming_runs(place, subscription_id, after_ns, count)`: the runs that come for a subscription, with the fees due then.
     - `reserve(place, actor, wanted)`: a reservation of an offer, stored, or refused.
+    - `report_reservations(place, customer_id, from_ns, until_ns)`: how well they were used, over whole hours.
     - `preview_invoice(place, customer_id, at_ns, choice)`: the draft invoices of the periods open at `at_ns`, usage up to then, perhaps by
       the prices of another version; nothing is stored.
     - `invoice_json(invoice)`, `invoice_pdf(invoice)`, `invoice_text(invoice)`: an invoice as a document.
@@ -405,6 +422,7 @@ class Services:
     amend_subscription: Callable[[Place, str, str, Amendment], Subscription]
     upcoming_runs: Callable[[Place, str, int, int], tuple[UpcomingRun, ...]]
     reserve: Callable[[Place, str, WantedReservation], StoredReservation]
+    report_reservations: Callable[[Place, str, int, int], ReportOfReservations]
     preview_invoice: Callable[[Place, str, int, BookChoice | None], tuple[Invoice, ...]]
     invoice_json: Callable[[Invoice], str]
     invoice_pdf: Callable[[Invoice], bytes]

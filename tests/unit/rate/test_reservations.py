@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from dataclasses import replace
 from fractions import Fraction
 
 import pytest
 from hypothesis import given, settings
+from hypothesis.strategies import integers
 
 from tallystick.invoice import runs
 from tallystick.invoice.assemble import assemble
 from tallystick.model.billing.contracts import Contract, Reservation
 from tallystick.model.billing.invoices import LineKind, Usage
+from tallystick.model.billing.money import decimal_text
 from tallystick.model.billing.price_book import PriceBook
 from tallystick.model.instants import HOUR_NS, iso, parse_iso
 from tallystick.rate.attribution import window_of
@@ -21,9 +24,9 @@ from tallystick.rate.models.unit import UnitModel
 from tallystick.rate.rate import rate
 from tallystick.rate.reservations.agreements import reservation_refusals, reserved_from
 from tallystick.rate.reservations.matching import Match, matches
-from tallystick.rate.reservations.report import reservation_report
+from tallystick.rate.reservations.report import matches_between, reservation_report
 from tallystick.rate.units import unit_of
-from tests.cases.reading import contract, read
+from tests.cases.reading import Case, all_cases, books, contract, read, usage, value_of
 from tests.unit.rate.worlds import World, worlds
 
 EXAMPLES = settings(max_examples=30)
@@ -105,12 +108,55 @@ def test_an_hour_covers_no_more_than_was_reserved_or_used(world: World) -> None:
         assert all(0 < amount <= match.capacity[name] for name, amount in taken.items())
         whole = sum(taken.values(), Fraction(0))
         assert whole == min(Fraction(match.used), sum(match.capacity.values(), Fraction(0)))
-    report = reservation_report(world.usage, world.contract, world.books, world.run)
-    assert all(0 <= each.utilization <= 1 for each in report.reservations)
-    assert all(each.coverage is None or 0 <= each.coverage <= 1 for each in report.usage)
-    units = {each.id: unit_of(each.meter, each.per) for each in world.contract.reservations}
-    covered = sum((units[each.reservation_id].base * each.covering for each in report.reservations), Fraction(0))
-    assert covered == sum((part[1] for match in matched(world) for parts in match.covered.values() for part in parts), Fraction(0))
+
+
+@EXAMPLES
+@given(worlds(), integers(0, 48))
+def test_a_report_adds_up_and_does_not_depend_on_how_its_hours_are_read(world: World, hours: int) -> None:
+    run = world.run
+    cut_ns = min(run.period_start_ns + hours * HOUR_NS, run.period_end_ns)
+    spans = (run.period_start_ns, cut_ns), (cut_ns, run.period_end_ns)
+    parts = [match for span in spans for match in matches_between(world.usage, world.contract, world.books, *span)]
+    report = reservation_report(world.contract, parts)
+    whole = matches_between(world.usage, world.contract, world.books, run.period_start_ns, run.period_end_ns)
+    assert report == reservation_report(world.contract, reversed(whole))
+    assert all(0 <= each.utilization <= 1 and each.unused_cost >= 0 for each in report.reservations)
+    assert all(each.coverage is None or 0 <= each.coverage <= 1 for each in (*report.usage, *report.totals))
+    for meter in {each.meter for each in report.usage}:
+        held = [(each, unit_of(meter, each.reservation.per)) for each in report.reservations if each.reservation.meter == meter]
+        beside = [(each, unit_of(meter, each.per)) for each in report.usage if each.meter == meter]
+        (total,) = [each for each in report.totals if each.meter == meter]
+        base = unit_of(meter, total.per).base
+        assert base * total.reserved == sum(unit.base * each.reserved for each, unit in held)
+        assert base * total.covered == sum(unit.base * each.used for each, unit in held)
+        for name in ("reserved", "used", "covered"):
+            assert base * getattr(total, name) == sum(unit.base * getattr(each, name) for each, unit in beside)
+
+
+REPORTED = [(case, heading) for case in all_cases() for heading in case.rows if heading.startswith("report ")]
+ROW = re.compile(
+    r"(?P<whose>\S+(?: \S+)?)  +(?P<used>[^=]+) of (?P<of>[^=]+) (?P<unit>\S+) += (?P<percent>\S+) %(?:, the rest (?P<rest>\S+))?"
+)
+
+
+@pytest.mark.parametrize(("case", "heading"), REPORTED, ids=[case.name for case, _ in REPORTED])
+def test_the_report_of_a_case(case: Case, heading: str) -> None:
+    """A row for each reservation, and one for each region and kind."""
+    _, start, _, until = heading.split()
+    prices, bound_to = books(case), contract(case)
+    found = matches_between(usage(case), bound_to, prices, parse_iso(start), parse_iso(until))
+    report = reservation_report(bound_to, found)
+    made = [
+        (each.reservation.id, each.used, each.reserved, each.reservation.per, each.utilization, decimal_text(each.unused_cost, 2))
+        for each in report.reservations
+    ]
+    made += [(f"{each.region or '-'} {each.kind or '-'}", each.covered, each.used, each.per, each.coverage, None) for each in report.usage]
+    said = []
+    for row in case.rows[heading]:
+        words = ROW.fullmatch(row)
+        assert words, f"{row!r} is no row such as: r 2640 of 2880 vcpu-hour = 91.67 %, the rest 1.41"
+        said.append((words["whose"], value_of(words["used"]), value_of(words["of"]), words["unit"], words["percent"], words["rest"]))
+    assert said == [(*each[:4], decimal_text((each[4] or Fraction(0)) * 100, 2), each[5]) for each in made]
 
 
 @EXAMPLES

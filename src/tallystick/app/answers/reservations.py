@@ -1,19 +1,27 @@
-"""Reservations as they are agreed: made of an offer of the plan that a subscription is on, or refused."""
+"""Reservations: made of an offer of the plan that a subscription is on, or refused; and what is reported of them."""
 
 from __future__ import annotations
 
-from tallystick.app.accounts import read_contract
+from collections.abc import Iterator
+
+from tallystick.app.accounts import read_account, read_contract, read_progress
 from tallystick.app.clock import Clock
+from tallystick.invoice.runs import billing_terms
 from tallystick.model.access import Place
 from tallystick.model.billing.phases import plan_at
 from tallystick.model.billing.price_book import Offer, PriceBook, price_spans
-from tallystick.model.instants import CELL_NS, cell_start, iso
+from tallystick.model.instants import CELL_NS, DAY_NS, cell_start, iso
 from tallystick.rate.reservations.agreements import reservation_refusals, reserved_from
+from tallystick.rate.reservations.matching import Match
+from tallystick.rate.reservations.report import matches_between, reservation_report
 from tallystick.serve.problems import conflict, invalid, not_found
-from tallystick.serve.services import WantedReservation
+from tallystick.serve.services import ReportOfReservations, WantedReservation
 from tallystick.store.agreed.reservations import StoredReservation
 from tallystick.store.engine import Tx
 from tallystick.store.store import Store
+
+AT_ONCE_NS = 7 * DAY_NS
+"""How much usage is in memory at once."""
 
 
 def reserve(store: Store, clock: Clock, place: Place, actor: str, wanted: WantedReservation) -> StoredReservation:
@@ -51,6 +59,34 @@ def reserve(store: Store, clock: Clock, place: Place, actor: str, wanted: Wanted
         return stored
 
     return store.transact(create)
+
+
+def report_reservations(store: Store, place: Place, customer_id: str, from_ns: int, until_ns: int) -> ReportOfReservations:
+    """How well a customer's reservations were used in whole hours, read week by week: an hour is matched by itself.
+
+    Raises:
+        NotFound: there is no such customer.
+
+    """
+    with store.read() as tx:
+        contract, books = read_contract(store, place, customer_id, until_ns, tx)
+        waiting, _ = read_progress(store, place, contract, until_ns, tx)
+    currencies = {each.id: billing_terms(contract, each, books).currency for each in contract.subscriptions}
+
+    def found() -> Iterator[Match]:
+        for start_ns in range(from_ns, until_ns, AT_ONCE_NS):
+            end_ns = min(start_ns + AT_ONCE_NS, until_ns)
+            usage = read_account(store, place, customer_id, start_ns, end_ns).usage
+            yield from matches_between(usage, contract, books, start_ns, end_ns)
+
+    return ReportOfReservations(
+        customer_id=customer_id,
+        from_ns=from_ns,
+        until_ns=until_ns,
+        hours_waiting=waiting,
+        report=reservation_report(contract, found()),
+        currencies={each.id: currencies[each.subscription_id] for each in contract.reservations if each.subscription_id in currencies},
+    )
 
 
 def _offer(books: tuple[PriceBook, ...], plan_id: str, offer_id: str, at_ns: int) -> Offer:

@@ -11,7 +11,7 @@ from tallystick.app.answers.conflicts import resolve_conflict
 from tallystick.app.answers.explaining import explain_line
 from tallystick.app.answers.late import change_of, decide_late
 from tallystick.app.answers.previews import preview
-from tallystick.app.answers.reservations import reserve
+from tallystick.app.answers.reservations import report_reservations, reserve
 from tallystick.app.answers.status import USUAL_LIMITS, AgentLimits, StatusBoard
 from tallystick.app.answers.subscriptions import amend_subscription, subscribe, upcoming_runs
 from tallystick.app.answers.usage.labels import usage_by_label
@@ -61,6 +61,7 @@ def services_of(
         amend_subscription=lambda place, actor, name, wanted: amend_subscription(store, clock, place, actor, name, wanted),
         upcoming_runs=lambda place, subscription_id, after_ns, count: upcoming_runs(store, place, subscription_id, after_ns, count),
         reserve=lambda place, actor, wanted: reserve(store, clock, place, actor, wanted),
+        report_reservations=lambda place, customer_id, from_ns, until_ns: report_reservations(store, place, customer_id, from_ns, until_ns),
         preview_invoice=lambda place, customer_id, at_ns, choice: preview_invoice(store, ids, place, customer_id, at_ns, choice),
         invoice_json=to_json,
         invoice_pdf=pdf,

@@ -1,95 +1,80 @@
-"""How well reservations are used, and how much of the usage that they could cover they do (billing.md, Reserved)."""
+"""The report on reservations, from the same matching that the bill is made with (billing.md, Reserved)."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 from tallystick.model.billing.contracts import Contract, Run
 from tallystick.model.billing.invoices import Usage
-from tallystick.model.billing.price_book import PriceBook
-from tallystick.rate.attribution import window_of
-from tallystick.rate.reservations.matching import Place, matches
-from tallystick.rate.units import unit_of
+from tallystick.model.billing.price_book import Cycle, PriceBook
+from tallystick.model.billing.reserved import Coverage, ReservationReport, Utilization
+from tallystick.rate.attribution import Window
+from tallystick.rate.reservations.matching import Match, Place, matches
+from tallystick.rate.units import PriceUnit, unit_of
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Utilization:
-    """One reservation: the units of `per` that it had, and those that covered something."""
+@dataclass(slots=True)
+class _Sums:
+    """In base units: what was reserved, what was used beside it, and what of that was covered."""
 
-    reservation_id: str
-    per: str
-    capacity: Fraction
-    covering: Fraction
+    reserved: Fraction = field(default_factory=Fraction)
+    used: Fraction = field(default_factory=Fraction)
+    covered: Fraction = field(default_factory=Fraction)
 
-    @property
-    def utilization(self) -> Fraction:
-        """The part of it that was used: 540 of 720 hours are 3/4."""
-        return self.covering / self.capacity
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Coverage:
-    """The usage of a meter, region and kind in the hours in which some of it was reserved, and what of it was covered; in `per`."""
-
-    meter: str
-    region: str
-    kind: str
-    per: str
-    used: Fraction
-    covered: Fraction
-
-    @property
-    def coverage(self) -> Fraction | None:
-        """The part of the usage that was covered; None if there was none."""
-        return self.covered / self.used if self.used else None
+    def shown(self, place: Place, unit: PriceUnit) -> Coverage:
+        return Coverage(
+            meter=place[0],
+            per=unit.name,
+            region=place[1],
+            kind=place[2],
+            reserved=unit.of(self.reserved),
+            used=unit.of(self.used),
+            covered=unit.of(self.covered),
+        )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReservationReport:
-    """The reservations of a customer over the hours of a run, in order of their starts, and the usage beside them."""
+def matches_between(usage: Usage, contract: Contract, books: Sequence[PriceBook], from_ns: int, until_ns: int) -> tuple[Match, ...]:
+    """Each hour of [from_ns, until_ns) in which something was reserved, whichever runs bill it."""
+    run = Run(
+        customer_id=contract.customer.id,
+        cycle=Cycle(),
+        anchor_ns=from_ns,
+        period_start_ns=from_ns,
+        period_end_ns=until_ns,
+        closing_ns=until_ns,
+        currency="",
+        subscription_ids=(),
+    )
+    return matches(usage, contract, books, Window(from_ns=from_ns, until_ns=until_ns, contract=contract, run=run, prices={}))
 
-    reservations: tuple[Utilization, ...]
-    usage: tuple[Coverage, ...]
 
-
-def reservation_report(usage: Usage, contract: Contract, books: Sequence[PriceBook], run: Run) -> ReservationReport:
-    """What was reserved and what it covered, from the same matching that the bill is made with."""
-    capacity: dict[str, Fraction] = defaultdict(Fraction)
-    covering: dict[str, Fraction] = defaultdict(Fraction)
-    used: dict[Place, int] = defaultdict(int)
-    covered: dict[Place, Fraction] = defaultdict(Fraction)
-    for match in matches(usage, contract, books, window_of(contract, books, run)):
-        used[match.place] += match.used
+def reservation_report(contract: Contract, found: Iterable[Match]) -> ReservationReport:
+    """What was reserved and what it covered, in hours of a contract that were matched; read once, in any order."""
+    reserved: dict[str, Fraction] = defaultdict(Fraction)
+    used: dict[str, Fraction] = defaultdict(Fraction)
+    places: dict[Place, _Sums] = defaultdict(_Sums)
+    totals: dict[Place, _Sums] = defaultdict(_Sums)
+    for match in found:
+        covering = [part for parts in match.covered.values() for part in parts]
         for name, amount in match.capacity.items():
-            capacity[name] += amount
-        for name, amount in (part for parts in match.covered.values() for part in parts):
-            covering[name] += amount
-            covered[match.place] += amount
-    own = sorted((each for each in contract.reservations if capacity[each.id]), key=lambda each: (each.start_ns, each.id))
-    bases = {each.id: unit_of(each.meter, each.per).base for each in own}
-    units = {(each.meter, each.region, each.kind): unit_of(each.meter, each.per) for each in own}
+            reserved[name] += amount
+        for name, amount in covering:
+            used[name] += amount
+        for sums in (places[match.place], totals[match.place[0], "", ""]):
+            sums.reserved += sum(match.capacity.values())
+            sums.used += match.used
+            sums.covered += sum(amount for _, amount in covering)
+    own = sorted((each for each in contract.reservations if reserved[each.id]), key=lambda each: (each.start_ns, each.id))
+    units = {each.meter: unit_of(each.meter, each.per) for each in reversed(own)}
     return ReservationReport(
         reservations=tuple(
-            Utilization(
-                reservation_id=each.id,
-                per=each.per,
-                capacity=capacity[each.id] / bases[each.id],
-                covering=covering[each.id] / bases[each.id],
-            )
+            Utilization(reservation=each, reserved=unit.of(reserved[each.id]), used=unit.of(used[each.id]))
             for each in own
+            for unit in (unit_of(each.meter, each.per),)
         ),
-        usage=tuple(
-            Coverage(
-                meter=place[0],
-                region=place[1],
-                kind=place[2],
-                per=unit.name,
-                used=unit.of(Fraction(used[place])),
-                covered=unit.of(covered[place]),
-            )
-            for place, unit in sorted(units.items())
-        ),
+        usage=tuple(sums.shown(place, units[place[0]]) for place, sums in sorted(places.items())),
+        totals=tuple(sums.shown(place, units[place[0]]) for place, sums in sorted(totals.items())),
     )

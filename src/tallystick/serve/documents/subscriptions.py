@@ -1,4 +1,4 @@
-"""Documents of subscriptions: what is agreed, what becomes otherwise, the runs that come; coupons, reservations."""
+"""Documents of subscriptions: what is agreed, what becomes otherwise, the runs that come; coupons."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from tallystick.model.billing.phases import in_force, is_paused, plan_at
 from tallystick.model.billing.price_book import Commitment
 from tallystick.model.instants import iso
 from tallystick.serve.documents.values import (
-    AMOUNT_PATTERN,
     DecimalText,
     Document,
     Exact,
@@ -24,18 +23,17 @@ from tallystick.serve.documents.values import (
     Name,
     ShownInstant,
     ShownMoney,
+    ShownNumber,
     exact,
     shown_instant,
     shown_money,
 )
 from tallystick.serve.services import UpcomingRun, Wanted
 from tallystick.store.agreed.coupons import StoredCoupon
-from tallystick.store.agreed.reservations import StoredReservation
 
 PERCENT_PATTERN = r"^(100(\.0{1,12})?|[0-9]{1,2}(\.[0-9]{1,12})?)$"
 Percent = Annotated[str, Field(pattern=PERCENT_PATTERN)]
 """A share in percent, from 0 to 100, as a text."""
-ShownNumber = Annotated[str, Field(pattern=AMOUNT_PATTERN)]
 MOST = 100
 """How many overrides, commitments or coupons one request names."""
 
@@ -301,39 +299,6 @@ class UpcomingPeriods(Document):
     items: tuple[UpcomingPeriod, ...]
 
 
-class NewReservation(Document):
-    """A quantity of an offer of the plan that a subscription is on, from `start` (now) on, for the months that the offer says."""
-
-    id: Id | None = None
-    subscription_id: Id
-    offer_id: Id
-    quantity: DecimalText
-    start: Instant | None = None
-
-    def amount(self) -> Fraction:
-        """How much is reserved."""
-        return Fraction(self.quantity)
-
-
-class ShownReservation(Document):
-    """A reservation with what it costs: `upfront` for all of it at its start, `recurring` for each unit of `per`, used or not."""
-
-    id: str
-    name: str
-    customer_id: str
-    subscription_id: str
-    meter: str
-    per: str
-    quantity: Exact
-    region: str
-    kind: str
-    start: ShownInstant
-    end: ShownInstant
-    upfront: ShownNumber
-    recurring: ShownNumber
-    created_at: ShownInstant
-
-
 def _number(text: str | None) -> Fraction | None:
     return None if text is None else Fraction(text)
 
@@ -443,25 +408,4 @@ def shown_upcoming(found: UpcomingRun) -> UpcomingPeriod:
             for line in found.fees
         ),
         due=shown_money(found.due),
-    )
-
-
-def shown_reservation(stored: StoredReservation) -> ShownReservation:
-    """A reservation as a document."""
-    held = stored.reservation
-    return ShownReservation(
-        id=held.id,
-        name=held.name,
-        customer_id=stored.customer_id,
-        subscription_id=held.subscription_id,
-        meter=held.meter,
-        per=held.per,
-        quantity=exact(held.quantity),
-        region=held.region,
-        kind=held.kind,
-        start=iso(held.start_ns),
-        end=iso(held.end_ns),
-        upfront=decimal_text(held.upfront),
-        recurring=decimal_text(held.recurring),
-        created_at=iso(stored.created_at_ns),
     )

@@ -87,6 +87,12 @@ DecimalText = Annotated[
 ]
 """A number of 0 or more that is read: a text such as `0.5`, or a whole number."""
 
+ShownNumber = Annotated[str, StringConstraints(pattern=AMOUNT_PATTERN)]
+"""A plain decimal that is shown."""
+
+ExactText = Annotated[str, StringConstraints(pattern=EXACT_PATTERN)]
+"""An exact rational that is shown, `n/d` or `n`."""
+
 Integer = Annotated[int, BeforeValidator(_integer), Field(ge=0, le=LARGEST_INTEGER)]
 """A whole number from 0 to 2^63 - 1 that is read."""
 
@@ -94,15 +100,15 @@ Integer = Annotated[int, BeforeValidator(_integer), Field(ge=0, le=LARGEST_INTEG
 class ShownMoney(Document):
     """An amount in major units with the currency's decimals, and the currency."""
 
-    amount: Annotated[str, StringConstraints(pattern=AMOUNT_PATTERN)]
+    amount: ShownNumber
     currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 
 
 class Exact(Document):
     """An exact rational `n/d` (or `n`), and the same as a decimal of up to twelve places for people."""
 
-    exact: Annotated[str, StringConstraints(pattern=EXACT_PATTERN)]
-    decimal: Annotated[str, StringConstraints(pattern=AMOUNT_PATTERN)]
+    exact: ExactText
+    decimal: ShownNumber
 
 
 Item = TypeVar("Item")

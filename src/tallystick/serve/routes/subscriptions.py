@@ -7,30 +7,36 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from tallystick.model.billing.contracts import Subscription
-from tallystick.model.instants import iso
+from tallystick.model.instants import DAY_NS, HOUR_NS, hour_start, iso
+from tallystick.serve.documents.reservations import (
+    NewReservation,
+    ShownReservation,
+    ShownReservationReport,
+    shown_report,
+    shown_reservation,
+)
 from tallystick.serve.documents.subscriptions import (
     CancelOfSubscription,
     ChangeOfSubscription,
     NewCoupon,
-    NewReservation,
     NewSubscription,
     PauseOfSubscription,
     Redemption,
     ResumeOfSubscription,
     ShownCoupon,
-    ShownReservation,
     ShownSubscription,
     UpcomingPeriods,
     shown_coupon,
-    shown_reservation,
     shown_subscription,
     shown_upcoming,
 )
 from tallystick.serve.documents.values import Id, Instant, Listing
 from tallystick.serve.guard import Call, GuardedRoute, Reader, ReaderOfAll, Writer
-from tallystick.serve.pages import Cursor, Limit, read_cursor, write_cursor
+from tallystick.serve.pages import Cursor, Limit, page_of, read_cursor, write_cursor
 from tallystick.serve.problems import conflict, invalid, not_found
 from tallystick.serve.services import Amendment, AmendmentKind, WantedReservation
+
+USUAL_REPORT_NS, LONGEST_REPORT_NS = 31 * DAY_NS, 366 * DAY_NS
 
 router = APIRouter(prefix="/v1", route_class=GuardedRoute, tags=["subscriptions"])
 
@@ -167,6 +173,38 @@ def list_reservations(call: Reader, customer_id: Id | None = None, limit: Limit 
     page = rows[:limit]
     following = write_cursor((page[-1].row,)) if len(rows) > limit else None
     return Listing(items=tuple(map(shown_reservation, page)), next_cursor=following)
+
+
+@router.get("/reservations/report", summary="How well reservations are used, and what they cover")
+def report_reservations(
+    call: Reader,
+    customer_id: Id | None = None,
+    start: Annotated[Instant | None, Query(alias="from", description="Included; without it: 31 days before the end.")] = None,
+    until: Annotated[Instant | None, Query(description="Not included; at the latest, and without it: the last hour that is over.")] = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> Listing[ShownReservationReport]:
+    """A report for each customer who has something reserved in the hours that begin in [from, until), at most 366 days."""
+    wanted = call.only(customer_id)
+    if customer_id is not None and call.desk.store.registry.customer(call.place, customer_id) is None:
+        raise not_found("customer_id", customer_id)
+    if start is not None and until is not None and until <= start:
+        raise invalid("until", iso(until), "until: is not after from")
+    over_ns = hour_start(call.desk.clock.now_ns())
+    until_ns = over_ns if until is None else min(_next_hour(until), over_ns)
+    from_ns = until_ns - USUAL_REPORT_NS if start is None else _next_hour(start)
+    if until_ns - from_ns > LONGEST_REPORT_NS:
+        raise invalid("from", iso(from_ns), "from: a span of more than 366 days")
+    held = call.desk.store.reservations.reservations(call.place, customers=wanted)
+    inside = [each for each in held if max(each.reservation.start_ns, from_ns) < min(each.reservation.end_ns, until_ns)]
+    page, following = page_of(list({each.customer_id: each.row for each in inside}.items()), lambda each: (each[1],), (int,), cursor, limit)
+    reports = (call.desk.services.report_reservations(call.place, name, from_ns, until_ns) for name, _ in page)
+    return Listing(items=tuple(map(shown_report, reports)), next_cursor=following)
+
+
+def _next_hour(at_ns: int) -> int:
+    """The first whole hour that does not begin before an instant."""
+    return -(-at_ns // HOUR_NS) * HOUR_NS
 
 
 def _amended(call: Writer, subscription_id: str, amendment: Amendment) -> ShownSubscription:

@@ -123,3 +123,41 @@ def list_reservations(
     """
     found = list(connect().pages("/v1/reservations", limit, customer_id=customer))
     print_json(found) if as_json else print_table("reservations", found, RESERVATION, right=("quantity",))
+
+
+@reservations.command("report")
+def report_reservations(
+    customer: Annotated[str | None, typer.Argument(metavar="CUSTOMER", help="Whose; without it: everybody's.")] = None,
+    start: Annotated[str | None, typer.Option("--from", help="ISO 8601, a day or a month; included; without it: 31 days ago.")] = None,
+    until: Annotated[str | None, typer.Option("--to", help="ISO 8601, a day or a month; not included; without it: now.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many customers at most.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """Show how much of what is reserved was used, what the rest cost, and how much of the usage was covered, in whole hours.
+
+    \b
+    Example:
+        tally reservation report acme --from 2026-06 --to 2026-07
+    """
+    asked = {"customer_id": customer, "from": instant(start), "until": instant(until)}
+    reports = list(connect().pages("/v1/reservations/report", limit, **asked))
+    if as_json:
+        print_json(reports)
+        return
+    held, covered = [], []
+    for report in reports:
+        whose = {"customer": report["customer_id"]}
+        held += [whose | each for each in report["reservations"]]
+        held += [whose | {"id": "in all", "unused_cost": each} for each in report["unused_costs"]]
+        covered += [whose | each for each in report["usage"]]
+        covered += [whose | each | {"region": "in all"} for each in report["totals"]]
+    numbers = {"reserved": "reserved.decimal", "used": "used.decimal", "unit": "per"}
+    of = {"customer": "customer", "meter": "meter", "region": "region", "kind": "kind"}
+    each = {"customer": "customer", "reservation": "id", **numbers, "used %": "utilization.percent", "cost of the rest": "unused_cost"}
+    print_table("reservations", held, each, right=("reserved", "used", "used %", "cost of the rest"))
+    beside = {"used": "used.decimal", "covered": "covered.decimal", "unit": "per", "covered %": "coverage.percent"}
+    beside |= {"reserved": "reserved.decimal", "reserved used %": "utilization.percent"}
+    print_table("usage beside them", covered, of | beside, right=("used", "covered", "covered %", "reserved", "reserved used %"))
+    for report in reports:
+        if report["hours_waiting"]:
+            typer.echo(f"{report['customer_id']}: {report['hours_waiting']} hours wait to be computed: their usage is not in it yet")
