@@ -10,7 +10,7 @@ from tallystick.meter import content, fold, hours, planes
 from tallystick.meter.samples import Samples
 from tallystick.model.access import Place
 from tallystick.model.billing.contracts import Reservation
-from tallystick.model.instants import HOUR_NS, hour_start
+from tallystick.model.instants import DAY_NS, HOUR_NS, hour_start
 from tallystick.model.samples import MEMORY, BatchIdentity
 from tallystick.model.timeline import StorableBatch, Timeline
 from tallystick.store.records import DirtyHour
@@ -113,7 +113,7 @@ def horizon(timeline: Timeline) -> int:
 
 
 def reservation(name: str, subscription_id: str) -> Reservation:
-    """A machine reserved for an hour."""
+    """Machines reserved for a hundred days."""
     return Reservation(
         id=name,
         name=name,
@@ -121,7 +121,7 @@ def reservation(name: str, subscription_id: str) -> Reservation:
         meter="uptime",
         per="hour",
         quantity=Fraction(8, 3),
-        start_ns=HOUR_NS,
-        end_ns=2 * HOUR_NS,
+        start_ns=T,
+        end_ns=T + 100 * DAY_NS,
         recurring=Fraction(1, 3),
     )

@@ -60,7 +60,7 @@ from tallystick.serve.services import (
     Verification,
     Wanted,
 )
-from tallystick.store.records import Clash, Conflict, NotFound
+from tallystick.store.records import Clash, NotFound
 from tallystick.store.registry import Agent
 from tallystick.store.store import Store, migrate, open_store
 from tallystick.store.tables.schema import schema
@@ -216,8 +216,7 @@ def _fill(store: Store, place: Place) -> None:
     book = PriceBook(id="main", version=1, effective_from_ns=0, plans=(Plan(id="standard", name="Standard", currency="EUR", charges=()),))
     store.contracts.add_book(place, book, "plans: {}  # GLOBEX-SECRET", actor=ACTOR)
     store.coupons.create(place, CouponOffer(id="coupon", name="GLOBEX-SECRET", percent=Fraction(5)), actor=ACTOR)
-    held = replace(reservation("GLOBEX-SECRET", "sub-globex"), start_ns=HOUR - HOUR_NS, end_ns=HOUR + HOUR_NS)
-    store.reservations.create(place, "globex", held, actor=ACTOR)
+    store.reservations.create(place, "globex", reservation("GLOBEX-SECRET", "sub-globex"), actor=ACTOR)
     with store.write() as tx:
         agent = Agent(
             instance_id="host-1", at_ns=NOW_NS, received_at_ns=NOW_NS, reported_until_ns=NOW_NS - 1, active_resources=("vm-acme",)
@@ -256,8 +255,7 @@ def _fill_rival(store: Store) -> None:
     book = PriceBook(id="rival-book", version=1, effective_from_ns=0, plans=())
     store.contracts.add_book(THEIRS, book, "# RIVAL-SECRET", actor=ACTOR)
     store.coupons.create(THEIRS, CouponOffer(id="rival-coupon", name="RIVAL-SECRET", percent=Fraction(5)), actor=ACTOR)
-    held = replace(reservation("RIVAL-SECRET", "sub-rival-customer"), start_ns=HOUR, end_ns=HOUR + HOUR_NS)
-    store.reservations.create(THEIRS, "rival-customer", held, actor=ACTOR)
+    store.reservations.create(THEIRS, "rival-customer", reservation("RIVAL-SECRET", "sub-rival-customer"), actor=ACTOR)
     one = example(state="draft", currency="EUR")
     draft = replace(one, id="inv-rival", customer=replace(one.customer, id="rival-customer", name="RIVAL-SECRET"))
     _invoice(store, THEIRS, draft, final=True)
@@ -449,9 +447,6 @@ class StandIns:
             hours_waiting=0,
         )
 
-    def resolve_conflict(self, place: Place, actor: str, row: int, takes_sent: bool, reason: str) -> Conflict:
-        return resolve_conflict(self.store, place, actor, row, takes_sent=takes_sent, reason=reason)
-
     def agents(self, place: Place) -> tuple[AgentStatus, ...]:
         return tuple(
             AgentStatus(
@@ -497,7 +492,7 @@ def services(store: Store, clock: StandingClock) -> Services:
         usage_percentiles=lambda place, query, percentile, method: usage_percentiles(store, place, query, percentile, method),
         status=standing.status,
         agents=standing.agents,
-        resolve_conflict=standing.resolve_conflict,
+        resolve_conflict=lambda place, actor, row, sent, reason: resolve_conflict(store, place, actor, row, takes_sent=sent, reason=reason),
         metrics=lambda: "# HELP x x\nx 1\n",
         not_ready=tuple,
     )
