@@ -46,16 +46,15 @@ def read_cases(folder: Path) -> Iterator[Case | Unreadable]:
     places: dict[str, str] = {}
     for path in sorted(folder.glob("*.json")):
         try:
-            document = json.loads(path.read_text(encoding="utf-8"), parse_float=str)
-            written = document["cases"]
-        except (ValueError, KeyError, TypeError) as error:
+            written = list(json.loads(path.read_text(encoding="utf-8"), parse_float=str)["cases"])
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             yield Unreadable(place=path.name, reason=f"is no file of cases: {type(error).__name__} {error}")
             continue
         for index, each in enumerate(written):
             place = f"{path.name} cases[{index}]"
             try:
                 case = read_case(each)
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
+            except (ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
                 yield Unreadable(place=place, reason=f"is no case: {type(error).__name__} {error}")
                 continue
             if case.id in places:
@@ -88,5 +87,5 @@ def read_case(written: Mapping[str, Any]) -> Case:
         policy=policy if isinstance(policy, dict) else {"": policy},
         expected=written["expected"],
         rounding=str(written.get("rounding", "")),
-        tolerance=Fraction(str(written.get("tolerance", "0"))),
+        tolerance=Fraction(str(written.get("tolerance") or "0")),
     )

@@ -110,6 +110,12 @@ POLICIES: tuple[Skip, ...] = (
     Skip(
         topic="idempotency",
         kind="duplicate_events",
+        words={"identity": "transaction_id and timestamp"},
+        reason="identity is (scope, source, id): the same id with another instant is a conflict (wire.md, Events)",
+    ),
+    Skip(
+        topic="idempotency",
+        kind="duplicate_events",
         words={"kept": "last"},
         reason="what came first stays, other content under its identity is a conflict (wire.md, Events)",
     ),

@@ -119,8 +119,8 @@ class Conversion(StrEnum):
     DIVIDE = "divide"
 
 
-def converted(quantity: Fraction, conversion: Conversion, factor: Fraction, rounding: Rounding | None = None) -> Fraction:
-    """A quantity in another unit, exact or whole: 1,400 divided by 1,000 are 1.4, by ceiling 2.
+def converted(quantity: Fraction, conversion: Conversion, factor: Fraction, rounding: Rounding | None = None, digits: int = 0) -> Fraction:
+    """A quantity in another unit, exact, whole or at so many decimals: 1,400 divided by 1,000 are 1.4, by ceiling 2.
 
     Raises:
         ValueError: a factor that is not above 0.
@@ -129,4 +129,4 @@ def converted(quantity: Fraction, conversion: Conversion, factor: Fraction, roun
     if factor <= 0:
         raise ValueError(f"factor {factor} is not above 0")
     exact = quantity * factor if conversion is Conversion.MULTIPLY else quantity / factor
-    return exact if rounding is None else rounded(exact, 0, rounding)
+    return exact if rounding is None else rounded(exact, digits, rounding)

@@ -37,6 +37,7 @@ FUNCTIONS = {"latest": "last", "avg": "mean", "unique_count": "unique", "nunique
 """Other names of our functions."""
 
 ROUNDINGS = {"round": Rounding.HALF_UP, "ceil": Rounding.CEILING, "floor": Rounding.FLOOR}
+"""No function leaves a quantity as it is; without decimals told it becomes whole."""
 PER_GROUP = {True: windowed_by_group, False: windowed}
 LEFT_OPEN = "left-open, right-closed"
 
@@ -80,15 +81,14 @@ def windowed_samples(inputs: Fields, policy: Fields) -> Fields:
 
 
 def windowed_total(inputs: Fields, policy: Fields) -> Fields:
-    """A function of each day, and of all days together; an empty day is what the policy says."""
+    """A function of each day, and of all days together; of no event it is what the policy says of an empty day."""
     name = function(inputs["function"])
     days = [[number_or_text(each) for each in day] for day in inputs["days"]]
     empty = optional(policy.get("empty_day"))
-    daily = [of_values(name, day) for day in days]
-    return {
-        "daily": [empty if each is None else each for each in daily],
-        "total": of_values(name, [each for day in days for each in day]),
-    }
+    *daily, total = [
+        empty if found is None else found for found in (of_values(name, each) for each in [*days, [one for day in days for one in day]])
+    ]
+    return {"daily": daily, "total": total}
 
 
 def boundary_event(inputs: Fields, policy: Fields) -> Fields:
@@ -99,7 +99,7 @@ def boundary_event(inputs: Fields, policy: Fields) -> Fields:
 
 def bucketed_max(inputs: Fields, policy: Fields) -> Fields:
     """The maximum of each bucket, of all or of each group, added up."""
-    found = PER_GROUP[inputs["per_group"]]("max", map(event, inputs["events"]), seconds(inputs["bucket_seconds"]))
+    found = PER_GROUP[inputs.get("per_group", False)]("max", map(event, inputs["events"]), seconds(inputs["bucket_seconds"]))
     buckets = [value for _, value in found]
     return {"buckets": buckets, "value": of_values("sum", buckets)}
 
@@ -144,17 +144,20 @@ def prorated_unique_count(inputs: Fields, policy: Fields) -> Fields:
 
 def unit_rounding(inputs: Fields, policy: Fields) -> Fields:
     """A quantity at a number of decimals."""
-    return {"units": rounded(number(inputs["units"]), inputs["precision"], ROUNDINGS[inputs["function"]])}
+    units, function_named = number(inputs["units"]), inputs.get("function")
+    if function_named is None:
+        return {"units": units}
+    return {"units": rounded(units, whole_or_zero(inputs.get("precision")), ROUNDINGS[function_named])}
 
 
 def weighted_sum(inputs: Fields, policy: Fields) -> Fields:
     """The mean level of a window."""
-    return {"value": time_weighted(number(inputs["initial_level"]), deltas(inputs["events"]), *span(inputs["window"]))}
+    return {"value": time_weighted(number_or_zero(inputs.get("initial_level")), deltas(inputs["events"]), *span(inputs["window"]))}
 
 
 def weighted_sum_breakdown(inputs: Fields, policy: Fields) -> Fields:
     """Each level of a window and what it adds to the mean."""
-    held = levels(number(inputs["initial_level"]), deltas(inputs["events"]), *span(inputs["window"]))
+    held = levels(number_or_zero(inputs.get("initial_level")), deltas(inputs["events"]), *span(inputs["window"]))
     return {
         "segments": [
             {

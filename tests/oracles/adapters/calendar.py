@@ -57,7 +57,7 @@ def next_anniversary(inputs: Fields, policy: Fields) -> Fields:
 def split_window(inputs: Fields, policy: Fields) -> Fields:
     """A span in equal windows."""
     bounds = parse_iso(inputs["from"]), parse_iso(inputs["to"])
-    windows = calendar.equal_windows(inputs.get("timezone", "UTC"), *bounds, seconds(inputs["step_seconds"]))
+    windows = calendar.equal_windows(inputs.get("timezone") or "UTC", *bounds, seconds(inputs["step_seconds"]))
     return {"windows": [list(map(instant_text, window)) for window in windows]}
 
 

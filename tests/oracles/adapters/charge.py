@@ -19,7 +19,7 @@ from tallystick.rate.models.volume import VolumeModel
 from tallystick.rate.quotes.capacity import CapacityTier, capacity_tier
 from tallystick.rate.quotes.quote import Quote, each_alone, mean_price, quoted
 from tallystick.rate.units import Conversion, converted
-from tests.oracles.values import UNNAMED_CURRENCY, cents, number, number_or_zero, numbers, optional
+from tests.oracles.values import UNNAMED_CURRENCY, cents, number, number_or_zero, numbers, optional, whole_or_zero
 
 TOPIC = "charge"
 
@@ -32,7 +32,7 @@ ROUNDINGS = {"none": None, "half_up": Rounding.HALF_UP, "ceiling": Rounding.CEIL
 def tier(written: Fields) -> Tier:
     """A tier of units."""
     return Tier(
-        up_to=optional(written["up_to"]),
+        up_to=optional(written.get("up_to")),
         price=number_or_zero(written.get("unit_amount")),
         flat=number_or_zero(written.get("flat_amount")),
         cap=optional(written.get("cap_amount")),
@@ -58,7 +58,7 @@ def unit(params: Fields) -> PriceModel:
 
 def package(params: Fields) -> PriceModel:
     """A price for each package."""
-    counted = COUNTED[params.get("round", "up")]
+    counted = COUNTED[params.get("round") or "up"]
     return PackageModel(price=number(params["package_amount"]), size=number(params["package_size"]), counted=counted)
 
 
@@ -113,9 +113,10 @@ def priced(model: Callable[[Fields], PriceModel]) -> Callable[[Fields, Fields], 
 
 
 def quote(model: PriceModel, inputs: Fields) -> Quote:
-    """Units after what was billed before, and what is free."""
-    before, free = number_or_zero(inputs.get("units_before")), number_or_zero(inputs["params"].get("free_units"))
-    return quoted(model, number(inputs["units"]), before=before, free=free)
+    """Units after what was billed before, what is free, and the most that they cost."""
+    params = inputs["params"]
+    before, free = number_or_zero(inputs.get("units_before")), number_or_zero(params.get("free_units"))
+    return quoted(model, number(inputs["units"]), before=before, free=free, cap=optional(params.get("cap_amount")))
 
 
 def answer(found: Quote) -> Fields:
@@ -178,7 +179,8 @@ def percentage(inputs: Fields, policy: Fields) -> Fields:
 def unit_conversion(inputs: Fields, policy: Fields) -> Fields:
     """Metered units as billed units, and what they cost where a model is told."""
     params = inputs["params"]
-    billed = converted(number(inputs["units"]), Conversion(params["operation"]), number(params["factor"]), ROUNDINGS[params["round"]])
+    rounding, digits = ROUNDINGS[params.get("round") or "none"], whole_or_zero(params.get("precision"))
+    billed = converted(number(inputs["units"]), Conversion(params["operation"]), number(params["factor"]), rounding, digits)
     if "model" not in params:
         return {"billed_units": billed}
     return {"billed_units": billed, "amount": quoted(MODELS[params["model"]](params), billed).amount}

@@ -32,7 +32,7 @@ def billable_duration(inputs: Fields, policy: Fields) -> Fields:
         runs,
         seconds(inputs["granularity_seconds"]),
         seconds(whole_or_zero(inputs.get("minimum_seconds"))),
-        Align(inputs.get("align", Align.START)),
+        Align(inputs.get("align") or Align.START),
     )
     return {"billed_seconds": in_seconds(billed)}
 
@@ -51,7 +51,9 @@ def capacity_time(inputs: Fields, policy: Fields) -> Fields:
 
 def component(written: Fields) -> Component:
     """One component: what it does not say is as if it were not there."""
-    return Component(id=written["id"], **{ours: number(written[theirs]) for theirs, ours in COMPONENT.items() if theirs in written})
+    return Component(
+        id=written["id"], **{ours: number(written[theirs]) for theirs, ours in COMPONENT.items() if written.get(theirs) is not None}
+    )
 
 
 def components_sum(inputs: Fields, policy: Fields) -> Fields:

@@ -22,7 +22,7 @@ def spend_floor_and_cap(inputs: Fields, policy: Fields) -> Fields:
         before=number_or_zero(inputs.get("already_billed_in_period")),
         minimum=optional(inputs.get("minimum")),
         maximum=optional(inputs.get("maximum")),
-        last=inputs["last_line_of_period"],
+        last=inputs.get("last_line_of_period", True),
     )
     return {"maximum_spend_discount": found.off, "minimum_spend_charge": found.missing, "line_total": found.total}
 
@@ -42,8 +42,8 @@ def window(written: Fields) -> Window:
         price=number(written["unit_amount"]),
         commitment=optional(written.get("commitment")),
         by_quantity=written.get("commitment_type") == "quantity",
-        true_up=written.get("true_up", False),
-        **{name: number(written[name]) for name in ("overage_factor",) if name in written},
+        true_up=bool(written.get("true_up")),
+        **{name: number(written[name]) for name in ("overage_factor",) if written.get(name) is not None},
     )
 
 

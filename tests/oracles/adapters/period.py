@@ -23,6 +23,7 @@ INTERVALS = {
     "half_year": "semiannual",
     "semiannually": "semiannual",
     "biannual": "semiannual",
+    "bimestrial": "bimonthly",
     "quarter": "quarterly",
     "annually": "annual",
 }
@@ -31,7 +32,8 @@ INTERVALS = {
 
 def interval(name: str) -> Cycle:
     """A cycle by its name."""
-    known = INTERVALS.get(name.lower(), name.lower())
+    written = name.lower().replace("-", "_")
+    known = INTERVALS.get(written, written)
     if known not in dates.INTERVALS:
         raise ValueError(f"interval {name!r} is not known")
     return dates.INTERVALS[known]
@@ -39,10 +41,11 @@ def interval(name: str) -> Cycle:
 
 def billing_period(inputs: Fields, policy: Fields) -> Fields:
     """The period that holds an instant, or the one before it."""
-    zone = inputs.get("timezone", "UTC")
-    cycle = replace(interval(inputs["interval"]), anniversary=inputs["billing_time"] == "anniversary")
-    anchor_ns = date_start(inputs["anchor"], zone)
-    found = period_at(cycle, anchor_ns, zone, parse_iso(inputs["at"]))
+    zone = inputs.get("timezone") or "UTC"
+    cycle = replace(interval(inputs["interval"]), anniversary=inputs.get("billing_time") == "anniversary")
+    at_ns = parse_iso(inputs["at"])
+    anchor_ns = date_start(inputs["anchor"], zone) if inputs.get("anchor") else at_ns
+    found = period_at(cycle, anchor_ns, zone, at_ns)
     if inputs["which"] == "previous":
         found = previous_period(found, anchor_ns, zone)
     return {"from": instant_text(found.start_ns), "to": instant_text(found.end_ns)}
@@ -50,19 +53,19 @@ def billing_period(inputs: Fields, policy: Fields) -> Fields:
 
 def first_cycle_date(inputs: Fields, policy: Fields) -> Fields:
     """The first cycle date on or after the start."""
-    return {"date": dates.first_cycle_date(date.fromisoformat(inputs["start"]), interval(inputs["interval"]), inputs["billing_day"])}
+    return {"date": dates.first_cycle_date(date.fromisoformat(inputs["start"]), interval(inputs["interval"]), inputs.get("billing_day"))}
 
 
 def first_periods(inputs: Fields, policy: Fields) -> Fields:
     """The period that begins on a day, a stub or a whole one."""
     begin = date.fromisoformat(inputs["from"])
-    return {"from": begin, "to": dates.next_cycle_date(begin, interval(inputs["interval"]), inputs["billing_day"])}
+    return {"from": begin, "to": dates.next_cycle_date(begin, interval(inputs["interval"]), inputs.get("billing_day"))}
 
 
 def elapsed_cycles(inputs: Fields, policy: Fields) -> Fields:
     """How many cycles are over."""
     start, at = date.fromisoformat(inputs["start"]), date.fromisoformat(inputs["at"])
-    return {"cycles": dates.elapsed_cycles(start, at, interval(inputs["interval"]), inputs["billing_day"])}
+    return {"cycles": dates.elapsed_cycles(start, at, interval(inputs["interval"]), inputs.get("billing_day"))}
 
 
 def arrears_due(inputs: Fields, policy: Fields) -> Fields:
@@ -72,7 +75,7 @@ def arrears_due(inputs: Fields, policy: Fields) -> Fields:
         optional_day(inputs.get("end")),
         date.fromisoformat(inputs["as_of"]),
         interval(inputs["interval"]),
-        inputs["billing_day"],
+        inputs.get("billing_day"),
     )
     return {
         "something_to_bill": due.is_something,

@@ -40,7 +40,7 @@ def in_advance_cycles(inputs: Fields, policy: Fields) -> Fields:
         optional_day(inputs.get("end")),
         date.fromisoformat(inputs["bill_through"]),
         interval(inputs["interval"]),
-        inputs["billing_day"],
+        inputs.get("billing_day"),
     )
     return {"cycles_billed": billed}
 

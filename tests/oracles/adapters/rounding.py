@@ -27,7 +27,7 @@ MODES = {
 
 def currency(inputs: Fields, policy: Fields) -> Fields:
     """An amount at the decimals of its currency, or at those that are told."""
-    amount, mode = number(inputs["amount"]), MODES[inputs["mode"]]
+    amount, mode = number(inputs["amount"]), MODES[inputs.get("mode") or "half_away_from_zero"]
     modes = {"amount": mode, "if_half_even": Rounding.HALF_EVEN}
     digits = inputs.get("digits")
     if digits is None:

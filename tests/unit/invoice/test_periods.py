@@ -84,9 +84,10 @@ def test_periods_hold_their_instants_and_follow_each_other(zone_name: str, writt
     st.sampled_from(sorted(available_timezones() - {"Factory", "localtime"})),
     st.sampled_from(["day", "week", "month", "3 month anniv", "year"]),
     st.integers(0, DAY_NS * 365 * 60),
-    st.integers(DAY_NS * 365 * 3, DAY_NS * 365 * 67),
+    st.integers(DAY_NS * 365 * 5, DAY_NS * 365 * 67),
 )
 def test_periods_tile_the_line_in_every_zone(zone_name: str, written: str, anchor_ns: int, at_ns: int) -> None:
+    # Years after 1972, when Liberia gave up a local time whose days began inside a cell: such a day is refused.
     period = period_at(cycle(written), anchor_ns, zone_name, at_ns)
     before, after = previous_period(period, anchor_ns, zone_name), next_period(period, anchor_ns, zone_name)
     assert before.start_ns < before.end_ns == period.start_ns <= at_ns < period.end_ns == after.start_ns < after.end_ns

@@ -99,13 +99,16 @@ def test_a_failed_case_is_shown_with_both_results(tmp_path: Path) -> None:
 def test_what_is_no_case_is_told_and_the_others_run(tmp_path: Path) -> None:
     (tmp_path / "broken.json").write_text("{")
     (tmp_path / "empty.json").write_text("{}")
-    bad = [{"id": "B"}, 7, {**CASE, "id": "C", "inputs": []}, {**CASE, "id": "D", "tolerance": "wide"}, CASE]
+    (tmp_path / "folder.json").mkdir()
+    (tmp_path / "number.json").write_text('{"cases": 5}')
+    bad = [{"id": "B"}, 7, {**CASE, "id": "C", "inputs": []}, {**CASE, "id": "D", "tolerance": "1/0"}, CASE]
     judged, unreadable = of(written(tmp_path, CASE, *bad))
     assert [each.outcome for each in judged] == [Outcome.PASSED]
-    assert [each.place for each in unreadable] == ["broken.json", *(f"cases.json cases[{n}]" for n in (1, 2, 3, 4, 5)), "empty.json"]
+    places = [f"cases.json cases[{n}]" for n in (1, 2, 3, 4, 5)]
+    assert [each.place for each in unreadable] == ["broken.json", *places, "empty.json", "folder.json", "number.json"]
     lines = list(oracles.report(judged, unreadable))
     assert "cases.json cases[5] has the id A of cases.json cases[0]" in "\n".join(lines)
-    assert lines[-1].strip() == "1 passed, 7 failed, 0 skipped"
+    assert lines[-1].strip() == "1 passed, 9 failed, 0 skipped"
 
 
 @pytest.mark.parametrize(("folder", "code"), [("good", 0), ("bad", 1), ("empty", 2), ("nowhere", 2)])

@@ -19,14 +19,18 @@ INTERVALS: Mapping[str, Cycle] = {
     "weekly": Cycle(unit="week"),
     "biweekly": Cycle(unit="week", count=2),
     "thirty_days": Cycle(unit="day", count=30),
+    "thirty_one_days": Cycle(unit="day", count=31),
     "sixty_days": Cycle(unit="day", count=60),
     "ninety_days": Cycle(unit="day", count=90),
     "monthly": Cycle(unit="month"),
     "bimonthly": Cycle(unit="month", count=2),
     "quarterly": Cycle(unit="month", count=3),
+    "triannual": Cycle(unit="month", count=4),
     "semiannual": Cycle(unit="month", count=6),
     "annual": Cycle(unit="year"),
+    "sesquiennial": Cycle(unit="month", count=18),
     "biennial": Cycle(unit="year", count=2),
+    "triennial": Cycle(unit="year", count=3),
 }
 """Cycles by the names that contracts have for them. A price book takes fewer: what has periods on the calendar."""
 
@@ -72,10 +76,10 @@ def first_cycle_date(start: date, cycle: Cycle, billing_day: int) -> date:
         ValueError: the billing day is none of a month.
 
     """
-    if not 1 <= billing_day <= 31:
-        raise ValueError(f"billing day {billing_day} is not one of 1 to 31")
     if cycle.unit in DAYS:
         return start
+    if not 1 <= billing_day <= 31:
+        raise ValueError(f"billing day {billing_day} is not one of 1 to 31")
     day = add_months(start, 0, billing_day)
     return day if day >= start else advance(day, cycle, 1, billing_day)
 

@@ -64,7 +64,7 @@ class ThresholdModel(QuantityModel):
     def priced(self, piece: Slice, position: Position) -> tuple[Priced, ...]:
         """The slice at its version's price and multiplier for the whole period's quantity."""
         reached = [each for each in self.thresholds if position.total >= each.level * position.active]
-        multiplier = reached[-1].multiplier if reached else Fraction(1)
+        multiplier = max(reached, key=lambda each: each.level).multiplier if reached else Fraction(1)
         unit, currency = piece.charge.per, piece.span.plan.currency
         price = self.price * multiplier
         amount = piece.quantity * price
