@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from tallystick.ingest.writer import StoreFailed
 from tallystick.model.billing.money import fraction_text
 from tallystick.model.instants import CELL_NS, HOUR_NS, iso
 from tests.integration.rest_world import CELLS, HOUR, NOW_NS, World, fill, is_problem, open_world
+from tests.integration.stand_ins import Direct
 
 
 @pytest.fixture(scope="module")
@@ -455,8 +457,15 @@ def test_every_route_is_in_the_docs_and_every_route_in_the_docs_is_there(world: 
     assert set(re.findall(r"`((?:GET|POST|PUT|DELETE) /[^`?]*)`", written)) - there == set()
 
 
-def test_a_store_that_is_away_is_told_as_such(world: World) -> None:
+async def away(*_: object) -> None:
+    raise StoreFailed("the store failed")
+
+
+def test_a_store_that_is_away_is_told_as_such(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.store.transact(lambda tx: tx.run("ALTER TABLE customer RENAME TO customer_away"))
-    answer = world.ask("GET", "/v1/customers")
-    assert answer.headers["retry-after"] == "1"
-    is_problem(answer, 503, "unavailable")
+    record = {"source": "s", "record_id": "1", "resource_id": "vm", "meter": "uptime", "from": "2026-03-10T08:00:00Z", "amount": 1}
+    sent = {"records": [record | {"until": record["from"]}]}
+    monkeypatch.setattr(Direct, "submit", away)
+    for answer in (world.ask("GET", "/v1/customers"), world.ask("POST", "/v1/usage/records", json=sent)):
+        assert answer.headers["retry-after"] == "1"
+        is_problem(answer, 503, "unavailable")

@@ -17,6 +17,7 @@ from tallystick.ingest.submission import Clock, Columns, Intake, SentBatch, Subm
 from tallystick.meter.planes import VERSION
 from tallystick.meter.thin.host import FallenPair, SilentPair, Thinned, ThinnedSegment
 from tallystick.model.outcomes import BatchResult, Outcome, Refusal, RefusalCode
+from tallystick.model.records import SentRecord
 from tallystick.model.samples import COLUMNS, DIFFERENCES, BatchIdentity
 from tallystick.proto.tallystick.v1 import ingest_pb2 as wire
 
@@ -53,7 +54,8 @@ class NativeService:
             events=[misread.get(("events", index)) or notices.lifecycle(each, received_at_ns) for index, each in enumerate(request.events)],
             facts=[misread.get(("facts", index)) or notices.fact(each, received_at_ns, grant) for index, each in enumerate(request.facts)],
             records=[
-                misread.get(("records", index)) or notices.usage_record(each, received_at_ns) for index, each in enumerate(request.records)
+                misread.get(("records", index)) or notices.usage_record(_record(each), received_at_ns)
+                for index, each in enumerate(request.records)
             ],
             heartbeat=None if isinstance(beat, Refusal) else beat,
             size_bytes=BODY_BYTES.get() or request.ByteSize(),
@@ -75,6 +77,19 @@ MOST_BATCHES = 10_000
 """Of one request, of new resources: a second of the store's time, for which all others wait."""
 MOST_SAMPLES = 1_000_000
 """Samples of one request: four times what ordinary batches of 4 MiB hold. A few bytes could declare any number of them."""
+
+
+def _record(sent: wire.UsageRecord) -> SentRecord:
+    return SentRecord(
+        source=sent.source,
+        record_id=sent.record_id,
+        resource_id=sent.resource_id,
+        meter=sent.meter,
+        from_ns=getattr(sent, "from"),
+        until_ns=sent.until,
+        amount=sent.amount,
+        peak=sent.peak if sent.HasField("peak") else None,
+    )
 
 
 def _batches(sent: Iterable[wire.Batch], misread: Mapping[tuple[str, int], Refusal]) -> list[SentBatch | Refusal]:

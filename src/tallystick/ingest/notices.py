@@ -8,7 +8,7 @@ from hashlib import sha256
 from tallystick.ingest.submission import Heartbeat
 from tallystick.model.access import Grant
 from tallystick.model.outcomes import Refusal, RefusalCode
-from tallystick.model.records import UsageRecord, record_refusal
+from tallystick.model.records import SentRecord, UsageRecord, record_refusal
 from tallystick.model.resources import Fact, Origin
 from tallystick.model.samples import BOUNDARIES, FUTURE_LIMIT_NS, LARGEST, BatchIdentity, LifecycleEvent, LifecycleKind
 from tallystick.proto.tallystick.v1 import ingest_pb2 as wire
@@ -68,7 +68,7 @@ def instant_refusal(field: str, at_ns: int, received_at_ns: int) -> Refusal | No
     return None
 
 
-def usage_record(sent: wire.UsageRecord, received_at_ns: int) -> UsageRecord | Refusal:
+def usage_record(sent: SentRecord, received_at_ns: int) -> UsageRecord | Refusal:
     """A usage record, or why it is refused: an id that cannot be, or a meter, span, amount or peak that cannot."""
     refusal = id_refusal("source", sent.source, needed=True) or id_refusal("record_id", sent.record_id, needed=True)
     refusal = refusal or id_refusal("resource_id", sent.resource_id, needed=True)
@@ -76,19 +76,18 @@ def usage_record(sent: wire.UsageRecord, received_at_ns: int) -> UsageRecord | R
         refusal = Refusal(code=RefusalCode.OUT_OF_RANGE, field="amount", value=repr(sent.amount[:60]))
     if refusal is not None:
         return refusal
-    from_ns, peak = getattr(sent, "from"), sent.peak if sent.HasField("peak") else None
-    content = (sent.resource_id, from_ns, sent.until, int(sent.amount), peak)
+    content = (sent.resource_id, sent.from_ns, sent.until_ns, int(sent.amount), sent.peak)
     record = UsageRecord(
         source=sent.source,
         record_id=sent.record_id,
         resource_id=sent.resource_id,
         meter=sent.meter,
-        from_ns=from_ns,
-        until_ns=sent.until,
+        from_ns=sent.from_ns,
+        until_ns=sent.until_ns,
         amount=int(sent.amount),
         received_at_ns=received_at_ns,
         content_hash=sha256(repr(content).encode()).digest(),
-        peak=peak,
+        peak=sent.peak,
     )
     return record_refusal(record) or record
 

@@ -38,6 +38,20 @@ class UsageRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SentRecord:
+    """A usage record as it was sent, before anything of it is checked: `amount` are its digits, which may need more than 64 bits."""
+
+    source: str
+    record_id: str
+    resource_id: str
+    meter: str
+    from_ns: int
+    until_ns: int
+    amount: str
+    peak: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RegisteredRecord:
     """A stored record. Of two sources of a scope the one that sent its first record earlier has the smaller `source_number`."""
 

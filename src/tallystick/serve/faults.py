@@ -60,7 +60,8 @@ def problem_response(problem: Problem, headers: dict[str, str] | None = None) ->
 
 
 def _problem(_request: Request, error: Exception) -> Response:
-    return problem_response(cast("Problem", error))
+    problem = cast("Problem", error)
+    return problem_response(problem, {"Retry-After": str(RETRY_AFTER_SECONDS)} if problem.code is UNAVAILABLE else None)
 
 
 def _denied(_request: Request, error: Exception) -> Response:
@@ -109,8 +110,7 @@ def _length(request: Request) -> str:
 def _away(request: Request, error: Exception) -> Response:
     """The database restarts, is busy or full: nothing was changed, and the same request may do later. The log has the trace."""
     logging.getLogger("uvicorn.error").error("the store failed at %s", request.url.path, exc_info=error)
-    detail = f"the store failed: {type(error).__name__}; nothing was changed"
-    return problem_response(Problem(UNAVAILABLE, detail), {"Retry-After": str(RETRY_AFTER_SECONDS)})
+    return _problem(request, Problem(UNAVAILABLE, f"the store failed: {type(error).__name__}; nothing was changed"))
 
 
 def _bug(_request: Request, _error: Exception) -> Response:

@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from starlette.responses import Response
 
-from tallystick.model.access import Admission, Grant, Place, Role, Ticket
+from tallystick.model.access import WRITES_USAGE, Admission, Grant, Place, Role, Ticket
 from tallystick.serve.problems import FORBIDDEN, TOO_LARGE, UNKNOWN_FIELD, UNSUPPORTED_TYPE, Problem, not_found
 from tallystick.serve.repeats import Asker, answer_once
 from tallystick.serve.services import Services
@@ -27,6 +27,9 @@ READ_OWN = READ_ALL | {Role.CUSTOMER}
 
 WRITE = frozenset({Role.ADMIN, Role.BILLING})
 ADMINISTER = frozenset({Role.ADMIN})
+
+LIMITED = frozenset({Role.AGENT, Role.CUSTOMER})
+"""Whose keys may be limited to customers: a route that answers them lets nobody read or write past that."""
 
 
 class Clock(Protocol):
@@ -127,7 +130,7 @@ class Allow:
         if grant.role not in self.roles:
             wanted = ", ".join(sorted(self.roles))
             raise Problem(FORBIDDEN, f"a key of the role {grant.role} may not do this; it needs {wanted}", field="role", value=grant.role)
-        if grant.customers and Role.CUSTOMER not in self.roles:
+        if grant.customers and not self.roles & LIMITED:
             named = ", ".join(sorted(grant.customers))
             raise Problem(FORBIDDEN, "a key that is limited to customers may not do this", field="customers", value=named)
         return Call(desk=desk, grant=grant)
@@ -141,6 +144,7 @@ class Allow:
 ReaderOfAll = Annotated[Call, Depends(Allow(READ_ALL))]
 Reader = Annotated[Call, Depends(Allow(READ_OWN))]
 Writer = Annotated[Call, Depends(Allow(WRITE))]
+Sender = Annotated[Call, Depends(Allow(WRITES_USAGE))]
 Administrator = Annotated[Call, Depends(Allow(ADMINISTER))]
 
 

@@ -5,19 +5,20 @@ A service that refuses raises `serve.problems.Problem` (`not_found`, `invalid`, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 
-from tallystick.model.access import Place
+from tallystick.model.access import Grant, Place
 from tallystick.model.billing.contracts import Run, Subscription
 from tallystick.model.billing.invoices import Invoice, Line
 from tallystick.model.billing.money import Money
 from tallystick.model.billing.price_book import PriceBook
 from tallystick.model.billing.price_changes import PriceChange
 from tallystick.model.billing.reserved import ReservationReport
-from tallystick.model.records import UsageRecord
+from tallystick.model.outcomes import BatchResult, Refusal
+from tallystick.model.records import SentRecord, UsageRecord
 from tallystick.model.usage import UsageView
 from tallystick.store.agreed.reservations import StoredReservation
 from tallystick.store.records import Conflict
@@ -380,6 +381,9 @@ class Status:
     hours_waiting: int
 
 
+RecordUsage = Callable[[Grant, Sequence[SentRecord | Refusal], int], Awaitable[Sequence[BatchResult]]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """The callables. `actor` is the id of the key that asks, for the audit log.
@@ -403,6 +407,7 @@ class Services:
     - `usage_views(place, query, by)`: summaries of hours, local days or months for a person, with their cost.
     - `usage_by_label(place, name, query)`: totals by the value of a label.
     - `usage_percentiles(place, query, percentile, method)`: over five-minute slots, of all resources asked for together.
+    - `record_usage(grant, records, size_bytes)`: usage records of a body of that size, with an outcome for each once all is durable.
     - `change_of(place, late)`: by hour and stored meter, what a batch that came too late would change, or did.
     - `decide_late(place, actor, batch, reason, admit)`: admitted or dismissed; `conflict` if it is decided already.
     - `status(place, customers)`: the live table, of these customers only (None: all; then agents stand in it too).
@@ -434,6 +439,7 @@ class Services:
     usage_views: Callable[[Place, UsageQuery, UsageBy], tuple[UsageSummary, ...]]
     usage_by_label: Callable[[Place, str, UsageQuery], tuple[LabelTotal, ...]]
     usage_percentiles: Callable[[Place, UsageQuery, Fraction, RankMethod], UsagePercentiles]
+    record_usage: RecordUsage
     change_of: Callable[[Place, LateBatch], Mapping[str, Mapping[str, int]]]
     decide_late: Callable[[Place, str, int, str, bool], LateBatch]
     status: Callable[[Place, frozenset[str] | None], Status]

@@ -31,7 +31,7 @@ from tallystick.rate.load import load_book
 from tallystick.render.pdf import pdf
 from tallystick.render.text import text
 from tallystick.serve.problems import conflict, invalid, not_found
-from tallystick.serve.services import BookChoice, BookMistake, BookReading, Estimate, EstimateRequest, Services
+from tallystick.serve.services import BookChoice, BookMistake, BookReading, Estimate, EstimateRequest, RecordUsage, Services
 from tallystick.store.records import Clash, NotFound
 from tallystick.store.store import Store
 
@@ -45,6 +45,7 @@ def services_of(
     *,
     metrics: Callable[[], str],
     not_ready: Callable[[], tuple[str, ...]],
+    record_usage: RecordUsage,
     limits: AgentLimits = USUAL_LIMITS,
     archive: Path | None = None,
 ) -> Services:
@@ -75,6 +76,7 @@ def services_of(
         usage_views=lambda place, query, by: usage_views(store, ids, place, query, by, clock.now_ns()),
         usage_by_label=lambda place, name, query: usage_by_label(store, place, name, query),
         usage_percentiles=lambda place, query, percentile, method: usage_percentiles(store, place, query, percentile, method),
+        record_usage=record_usage,
         change_of=lambda place, late: change_of(store, place, late),
         decide_late=lambda place, actor, batch, reason, admit: decide_late(store, place, actor, batch, reason, admit=admit),
         status=board.status,

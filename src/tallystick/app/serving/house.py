@@ -17,6 +17,7 @@ from tallystick.app.serving.health import Health
 from tallystick.app.serving.log import LogMover
 from tallystick.app.serving.metrics import ServerMetrics
 from tallystick.app.serving.queries import query_service
+from tallystick.app.serving.records import Recording
 from tallystick.app.serving.retention import RetentionMetrics
 from tallystick.app.serving.silence import SilenceMetrics
 from tallystick.app.serving.workers import Workers
@@ -117,13 +118,13 @@ def open_house(settings: Settings, clock: Clock | None = None) -> House:
         observer=metrics,
         message_limit_bytes=settings.message_limit_bytes,
     )
-    health = Health(store, writer)
     services = services_of(
         store,
         told,
         RandomIds(),
         metrics=metrics.text,
-        not_ready=health.not_ready,
+        not_ready=Health(store, writer).not_ready,
+        record_usage=Recording(writer, told),
         limits=AgentLimits(away_after_ns=settings.agent_away_seconds * 10**9, clock_offset_ns=settings.clock_offset_limit_ms * 10**6),
         archive=settings.archive_directory,
     )

@@ -1,19 +1,42 @@
-"""Documents of what is priced beside usage hours: market prices by the hour, and events."""
+"""Documents of what others tell: market prices by the hour, events, and usage records, each of which is read by itself."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints, ValidationError, WithJsonSchema, WrapValidator
 
 from tallystick.model.billing.invoices import MarketPrice, UsageEvent
 from tallystick.model.billing.money import decimal_text, parse_fraction
 from tallystick.model.instants import HOUR_NS, iso
-from tallystick.serve.documents.values import CurrencyCode, DecimalText, Document, Id, Instant, Name, ShownInstant
-from tallystick.serve.problems import invalid
+from tallystick.model.outcomes import BatchResult, Outcome, Refusal, RefusalCode
+from tallystick.model.records import SentRecord
+from tallystick.serve.documents.values import (
+    CurrencyCode,
+    DecimalText,
+    Document,
+    Id,
+    Instant,
+    Name,
+    ShownInstant,
+    as_text,
+    whole_number,
+)
+from tallystick.serve.faults import validation_problem
+from tallystick.serve.problems import invalid, shown
 from tallystick.store.usage.priced import IdentifiedEvent, QuotedPrice
 
 MOST = 1000
+MOST_RECORDS = 10_000
+"""As by rpc."""
+
+Digits = Annotated[
+    str,
+    BeforeValidator(as_text),
+    WithJsonSchema({"anyOf": [{"type": "string", "pattern": "^[0-9]{1,40}$"}, {"type": "integer", "minimum": 0}]}),
+]
+"""A whole number of any size that is read, as its digits."""
 
 
 class NewMarketPrice(Document):
@@ -89,4 +112,82 @@ def shown_price(quoted: QuotedPrice) -> ShownMarketPrice:
     price = quoted.price
     return ShownMarketPrice(
         region=price.region, kind=price.kind, hour=iso(price.hour_ns), price=decimal_text(price.price), currency=quoted.currency
+    )
+
+
+class NewRecord(Document):
+    """An amount of one meter of a resource over [from, until), in the meter's base unit, as a source measured it.
+
+    It is one record by `source`, `record_id` and `meter`, for ever. `peak` is of `memory.used`: the largest memory in it, in bytes.
+    """
+
+    source: str
+    record_id: str
+    resource_id: str
+    meter: str
+    from_: Instant = Field(alias="from")
+    until: Instant
+    amount: Digits
+    peak: Annotated[int, BeforeValidator(whole_number)] | None = None
+
+    def value(self) -> SentRecord:
+        """The same as a value."""
+        return SentRecord(
+            source=self.source,
+            record_id=self.record_id,
+            resource_id=self.resource_id,
+            meter=self.meter,
+            from_ns=self.from_,
+            until_ns=self.until,
+            amount=self.amount,
+            peak=self.peak,
+        )
+
+
+def _apart(sent: object, read: Callable[[object], NewRecord]) -> SentRecord | Refusal:
+    """A record, or why it cannot be read: it costs none beside it."""
+    try:
+        return read(sent).value()
+    except ValidationError as error:
+        problem = validation_problem(error.errors(include_url=False))
+        return Refusal(code=RefusalCode.DAMAGED, field=problem.field, value=shown(problem.value))
+
+
+class NewRecords(Document):
+    """Usage records, each stored or refused by itself."""
+
+    records: Annotated[tuple[Annotated[NewRecord, WrapValidator(_apart)], ...], Field(min_length=1, max_length=MOST_RECORDS)]
+
+    def values(self) -> tuple[SentRecord | Refusal, ...]:
+        """Each as it was read."""
+        return self.records  # type: ignore[return-value]  # each was read by `_apart`
+
+
+class ShownOutcome(Document):
+    """What became of a record. Refused: a stable `code`, field and value at fault. Conflict: what is stored under its identity stays."""
+
+    outcome: Outcome
+    code: RefusalCode | None
+    field: str | None
+    value: str | None
+    stored_hash: str | None
+    sent_hash: str | None
+
+
+class ShownOutcomes(Document):
+    """What became of each record, in their order."""
+
+    records: tuple[ShownOutcome, ...]
+
+
+def shown_outcome(result: BatchResult) -> ShownOutcome:
+    """An outcome as a document."""
+    refusal = result.refusal
+    return ShownOutcome(
+        outcome=result.outcome,
+        code=None if refusal is None else refusal.code,
+        field=None if refusal is None else refusal.field,
+        value=None if refusal is None else shown(refusal.value),
+        stored_hash=result.stored_hash or None,
+        sent_hash=result.sent_hash or None,
     )

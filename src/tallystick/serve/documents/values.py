@@ -38,13 +38,15 @@ def _instant(value: object) -> int:
     return at_ns
 
 
-def _integer(value: object) -> object:
+def whole_number(value: object) -> object:
+    """What JSON has as a whole number: no truth value, and nothing with decimals."""
     if isinstance(value, bool | float):
         raise ValueError("a whole number is needed")
     return value
 
 
-def _decimal(value: object) -> object:
+def as_text(value: object) -> object:
+    """A whole number as its text; one with decimals was read inexactly already."""
     if type(value) is int:
         return str(value)
     if isinstance(value, float):
@@ -81,7 +83,7 @@ ShownInstant = Annotated[str, WithJsonSchema({"type": "string", "format": "date-
 
 DecimalText = Annotated[
     str,
-    BeforeValidator(_decimal),
+    BeforeValidator(as_text),
     StringConstraints(pattern=DECIMAL_PATTERN),
     WithJsonSchema({"anyOf": [{"type": "string", "pattern": DECIMAL_PATTERN}, {"type": "integer", "minimum": 0, "maximum": 10**15 - 1}]}),
 ]
@@ -93,7 +95,7 @@ ShownNumber = Annotated[str, StringConstraints(pattern=AMOUNT_PATTERN)]
 ExactText = Annotated[str, StringConstraints(pattern=EXACT_PATTERN)]
 """An exact rational that is shown, `n/d` or `n`."""
 
-Integer = Annotated[int, BeforeValidator(_integer), Field(ge=0, le=LARGEST_INTEGER)]
+Integer = Annotated[int, BeforeValidator(whole_number), Field(ge=0, le=LARGEST_INTEGER)]
 """A whole number from 0 to 2^63 - 1 that is read."""
 
 

@@ -1,15 +1,24 @@
-"""Routes of what is priced beside usage hours: market prices, and events that bring an amount."""
+"""Routes of what others tell: usage records, and what is priced beside usage hours: market prices, events that bring an amount."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 
 from tallystick.model.instants import LATEST_NS
-from tallystick.serve.documents.priced import Kept, NewEvents, NewMarketPrices, ShownMarketPrice, shown_price
+from tallystick.serve.documents.priced import (
+    Kept,
+    NewEvents,
+    NewMarketPrices,
+    NewRecords,
+    ShownMarketPrice,
+    ShownOutcomes,
+    shown_outcome,
+    shown_price,
+)
 from tallystick.serve.documents.values import Instant, Listing
-from tallystick.serve.guard import GuardedRoute, ReaderOfAll, Writer
+from tallystick.serve.guard import GuardedRoute, ReaderOfAll, Sender, Writer
 from tallystick.serve.pages import Limit
 from tallystick.serve.problems import conflict
 from tallystick.store.records import Clash
@@ -38,6 +47,13 @@ def list_market_prices(
     """Those of the hours that begin in [from, until): the last `limit`."""
     found = call.desk.store.priced.quoted(call.place, start or 0, LATEST_NS if until is None else until, limit)
     return Listing(items=tuple(map(shown_price, found)), next_cursor=None)
+
+
+@router.post("/usage/records", summary="Tell what something measured, as amounts")
+async def add_usage_records(call: Sender, wanted: NewRecords, request: Request) -> ShownOutcomes:
+    """At most 10,000, each once for ever by source, id and meter, with an outcome of its own: what is refused costs none beside it."""
+    results = await call.desk.services.record_usage(call.grant, wanted.values(), len(await request.body()))
+    return ShownOutcomes(records=tuple(map(shown_outcome, results)))
 
 
 @router.post("/events", summary="Tell of events that are priced")
