@@ -7,6 +7,7 @@ from typing import Any
 
 from typer.testing import CliRunner
 
+from tallystick.app.cli.client import RefusedError
 from tallystick.app.cli.main import app
 from tallystick.app.clock import SystemClock
 from tallystick.app.jobs.rollup import DiskHorizon, roll_up
@@ -79,3 +80,25 @@ def test_how_well_a_reservation_is_used(served: Served) -> None:
     assert "wait" not in shown
     assert tally(served, served.key("customer", customers=["acme"]), *asked, "--json") == json.dumps([report], indent=2) + "\n"
     assert tally(served, served.key("customer", customers=["other"]), "reservation", "report", "--json") == "[]\n"
+
+
+def test_an_activation_says_first_what_it_changes(served: Served) -> None:
+    admin = served.key("admin")
+    for start, price in (("2026-01-01", "0.02"), ("2026-03-01", "0.03")):
+        text = BOOK.replace("2026-01-01", start).replace("0.02", price).replace("id: p", "id: q").replace("book: b", "book: c")
+        rest(served, "POST", "/v1/price-books", admin, text, "application/yaml")
+    assert tally(served, admin, "price", "activate", "c", "1").splitlines() == [
+        "c version 1 follows none that is in force",
+        "c version 1: active",
+    ]
+    second = tally(served, admin, "price", "activate", "c", "2").splitlines()
+    assert (second[0], second[-1]) == (
+        "c version 1, in force from 2026-01-01T00:00:00Z -> c version 2, in force from 2026-03-01T00:00:00Z",
+        "c version 2: active",
+    )
+    assert second[2:-1] == ["plan q: no subscription", "  charge up: price: 0.02 -> 0.03 EUR per hour (+50 %)"]
+    again = json.loads(tally(served, admin, "price", "activate", "c", "2", "--json"))
+    assert (again["state"], [each["key"] for each in again["diff"]["changes"]]) == ("active", ["effective_from", "price"])
+    missing = CliRunner().invoke(app, ["price", "activate", "c", "3"], env={"TALLY_URL": served.server.url, "TALLY_KEY": admin})
+    assert isinstance(missing.exception, RefusedError)
+    assert missing.exception.problem["value"] == "c version 3"

@@ -1,4 +1,4 @@
-"""`tally price new`, `lint` and `diff`: price books in files, on this machine. A server is asked only for what it alone knows."""
+"""`tally price new`, `lint`, `diff` and `activate`: price books in files, and what a version changes, in words."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tallystick.app.cli.client import Json, connect
-from tallystick.app.cli.nouns.prices import Document, read
+from tallystick.app.cli.client import Json, RefusedError, connect, segment
+from tallystick.app.cli.nouns.prices import Book, Document, read
 from tallystick.app.cli.output import FAILED, AsJson, fail, print_json, print_table
 
 if TYPE_CHECKING:
@@ -94,6 +94,31 @@ def diff(
         return
     for line in told(compared):
         typer.echo(line)
+
+
+def activate(
+    book: Book,
+    version: Annotated[int, typer.Argument(metavar="VERSION", min=1)],
+    as_json: AsJson = False,
+) -> None:
+    """Put a draft in force from its `effective_from`, and say first what it changes. An active version never changes.
+
+    \b
+    Example:
+        tally price activate default 2
+    """
+    client = connect()
+    try:
+        compared = client.post("/v1/price-books/diff", {"after": {"book": book, "version": version}})
+    except RefusedError as error:
+        if error.problem.get("field") != "before":
+            raise
+        compared = None
+    if not as_json:
+        for line in told(compared) if compared else (f"{book} version {version} follows none that is in force",):
+            typer.echo(line)
+    answer = client.post(f"/v1/price-books/{segment(book)}/versions/{version}/activate")
+    print_json(answer | {"diff": compared}) if as_json else typer.echo(f"{answer['id']} version {answer['version']}: {answer['state']}")
 
 
 def examples() -> dict[str, str]:

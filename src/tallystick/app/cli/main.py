@@ -54,7 +54,7 @@ app.add_typer(resources.app, name="resource")
 app.add_typer(subscriptions.app, name="subscription")
 app.add_typer(offers.coupons, name="coupon")
 app.add_typer(offers.reservations, name="reservation")
-for command in (books.new, books.lint, books.diff):
+for command in (books.new, books.lint, books.diff, books.activate):
     prices.app.command()(command)
 app.add_typer(prices.app, name="price")
 app.command()(usage.usage)

@@ -89,22 +89,6 @@ def newest(books: list[Json], book: str) -> int:
     return max(versions)
 
 
-@app.command()
-def activate(
-    book: Book,
-    version: Annotated[int, typer.Argument(metavar="VERSION", min=1)],
-    as_json: AsJson = False,
-) -> None:
-    """Put a draft in force from its `effective_from`. An active version never changes.
-
-    \b
-    Example:
-        tally price activate default 2
-    """
-    answer = connect().post(f"/v1/price-books/{segment(book)}/versions/{version}/activate")
-    print_json(answer) if as_json else typer.echo(f"{answer['id']} version {answer['version']}: {answer['state']}")
-
-
 market = typer.Typer(help="What the market asks by the hour, for `spot` charges.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(market, name="market")
 
