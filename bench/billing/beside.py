@@ -68,7 +68,7 @@ def sold() -> tuple[Usage, int]:
 
 
 def product() -> None:
-    """The product's line of a run: CPU of rating alone, as that of the others; every amount held against the exact one."""
+    """The product's line of a run: CPU of rating alone, as that of the others, hours of each line read; amounts held against exact ones."""
     charges = [
         CHARGE.format(flavor=flavor, region=region, price=f"{float(price * factor):.6f}")
         for flavor, price in FLAVORS.items()
@@ -97,6 +97,8 @@ def product() -> None:
     collect_seldom()  # as the worker does, which makes invoices
     began = time.process_time()
     found = rate(usage, contract, (book,), run)
+    # Each line with the hours that it is made of, which would else be put together only where somebody looks at them.
+    opened = sum(len(part.hours) for each in found.lines for part in each.derivation.parts)
     took = time.process_time() - began
     truth: dict[str, Fraction] = {}
     for hour in usage.hours:
@@ -108,6 +110,9 @@ def product() -> None:
     priced = {each.charge_id: each.derivation.unrounded for each in found.lines}
     right = sum(priced.get(charge) == amount for charge, amount in truth.items())
     exact = f"{100 * right // len(truth)} %, as fractions; rounded once to money"
+    used = sum(any(hour.cells["uptime"]) for hour in usage.hours)
+    if opened != used:
+        raise SystemExit(f"bench/billing/beside.py: lines are made of {opened} hours, used were {used}")
     print(json.dumps({"lines": lines, "lines_per_cpu_second": lines / took, "exact": exact, "type": "Fraction"}))
 
 

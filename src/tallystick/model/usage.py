@@ -146,7 +146,7 @@ class MeterHours(Sequence[tuple[int, Cells]]):
         """All of them."""
         if self._found is None:
             found = tuple(self._read())
-            if sum(sum(cells) for _, cells in found) != self.amount:
+            if sum([sum(cells) for _, cells in found]) != self.amount:
                 raise ValueError(f"hours changed since they were summed: they were {self.amount}")
             self._found = found
         return self._found

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import cache
 from itertools import chain, pairwise
+from operator import attrgetter
 
 from tallystick.model.billing.invoices import MarketPrice, Share, Usage, UsageEvent, in_order
 from tallystick.model.billing.price_book import Charge, Filters
@@ -20,53 +22,38 @@ from tallystick.rate.models.registry import model_of
 from tallystick.rate.slices import Covered, MarketHour
 from tallystick.rate.units import RATE_METER, SIZE_OF_METER, divisor, unit_of
 
-Place = tuple[int, int]
-"""Cells [first, past) of an hour, as indices 0 to 12."""
-WHOLE: Place = (0, CELLS_PER_HOUR)
-"""Of an hour that lies in a span as a whole, as nearly all do: asked for by identity."""
-
+DISK = "disk.allocated"
+HOUR = attrgetter("hour_ns")
 SIZED_WHILE_UP = ("cpu.allocated", "memory.allocated")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpanUsage:
-    """A span with its usage hours, the meters that any of them has, the gaps in it that nothing filled, and its events, clipped to it."""
+    """A span with what its usage hours add up to, the gaps in it that nothing filled, and its events, clipped to it.
+
+    The hours of `sums` are those in which something was used, cells outside the span 0; of what came in sums, they are read only where
+    they are asked for. `uneven`: some of these hours lack a meter that others have.
+    """
 
     span: Span
-    told: tuple[tuple[UsageHour, Place], ...]
-    meters: frozenset[str]
+    sums: HourSums
     unknown_ns: int
     events: tuple[UsageEvent, ...] = ()
-    sums: HourSums | None = None
-
-    @property
-    def hours(self) -> tuple[tuple[UsageHour, Place], ...]:
-        """The hours in which something was used, each with its cells that lie in the span; of what came in sums, read only here."""
-        return self.told if self.sums is None else _within(_ordered(self.sums.hours()), self.span)
+    uneven: bool = False
 
     @property
     def used(self) -> bool:
         """Whether anything was."""
-        return bool(self.told) if self.sums is None else any(self.sums.totals.values())
+        return any(self.sums.totals.values())
 
     def cells(self, meter: str) -> Sequence[tuple[int, Cells]]:
         """(hour_ns, twelve cells) of a meter, cells outside the span 0; hours that did not measure it are left out."""
-        if self.sums is not None:
-            amount = self.sums.total(meter)
-            return () if amount is None else MeterHours(amount, lambda: _cells(self.hours, meter))
-        return tuple(_cells(self.told, meter)) if self._has(meter) else ()
-
-    def _has(self, meter: str) -> bool:
-        return not self.meters.isdisjoint(SUM_METERS.get(meter, (meter,)))
+        amount = self.sums.total(meter)
+        return () if amount is None else MeterHours(amount, lambda: _cells(self.sums.hours(), meter))
 
     def amount(self, meter: str) -> int | None:
         """The span's total of a meter in its base unit; None: nothing measured it, or nobody gave the size that it is made of."""
-        if not self.size_given(meter):
-            return None
-        if self.sums is not None:
-            return self.sums.total(meter)
-        found = self.cells(meter)
-        return sum(sum(cells) for _, cells in found) if found else None
+        return self.sums.total(meter) if self.size_given(meter) else None
 
     def slots(self) -> dict[int, tuple[int, int]]:
         """What was received and sent in each measured five-minute slot. Where nothing tells of uptime, what moved tells of itself."""
@@ -103,27 +90,18 @@ class SpanUsage:
 
     def share(self, meter: str) -> Share:
         """How much of the time behind a meter was measured, estimated or unknown, in ns."""
-        if self.sums is not None and (meter != "disk.allocated" or self.sums.held_ns is not None):
-            return self._summed_share(meter, self.sums)
-        if meter == "disk.allocated":
-            held = sum(CELL_NS for _, cells in self.cells(meter) for cell in cells if cell)
-            return Share(measured_ns=held)
-        if not self._has(meter):
+        if meter == DISK:
+            return Share(measured_ns=_held(self.sums.hours()) if self.sums.held_ns is None else self.sums.held_ns)
+        if self.sums.total(meter) is None:
             return Share(unknown_ns=self.unknown_ns)
-        parts = SUM_METERS.get(meter, (meter,))
-        hours = [(hour, place) for hour, place in self.hours if any(part in hour.cells for part in parts)]
-        up = sum(sum(_inside(hour.cells.get("uptime", ()), place)) for hour, place in hours)
-        guessed = sum(sum(_inside(hour.estimated["uptime"], place)) for hour, place in hours if "uptime" in hour.estimated)
+        up, guessed = self._up(meter) if self.uneven else (self.sums.totals.get("uptime", 0), self.sums.estimated.get("uptime", 0))
         return Share(measured_ns=up - guessed, estimated_ns=guessed, unknown_ns=self.unknown_ns)
 
-    def _summed_share(self, meter: str, sums: HourSums) -> Share:
-        """The share by the sums: every hour that is up measured every meter that there is."""
-        if meter == "disk.allocated":
-            return Share(measured_ns=sums.held_ns or 0)
-        if sums.total(meter) is None:
-            return Share(unknown_ns=self.unknown_ns)
-        guessed = sums.estimated.get("uptime", 0)
-        return Share(measured_ns=sums.totals.get("uptime", 0) - guessed, estimated_ns=guessed, unknown_ns=self.unknown_ns)
+    def _up(self, meter: str) -> tuple[int, int]:
+        """How long it was up in the hours that measured a meter, and how much of that is estimated."""
+        parts = SUM_METERS.get(meter, (meter,))
+        hours = [hour for hour in self.sums.hours() if not hour.cells.keys().isdisjoint(parts)]
+        return sum(hour.total("uptime") or 0 for hour in hours), sum(hour.estimated_total("uptime") for hour in hours)
 
 
 @dataclass(slots=True)
@@ -183,26 +161,50 @@ def usage_by_span(usage: Usage, window: Window) -> tuple[SpanUsage, ...]:
             sums = None
         hours = _ordered(rows[resource_id])
         for span in spans:
-            told = _within(hours, span)
+            told = () if sums is not None else _within(hours, span)
+            own = _added_up(span, told) if sums is None else _clipped_sums(sums, span)
             each = SpanUsage(
                 span=span,
-                told=told,
-                meters=frozenset().union(*(hour.cells for hour, _ in told)),
+                sums=own,
                 unknown_ns=_overlap(gaps[resource_id], span),
                 events=tuple(event for event in events[resource_id] if span.from_ns <= event.at_ns < span.until_ns),
-                sums=sums,
+                uneven=any(len(hour.cells) < len(own.totals) for hour in told),
             )
             if each.used or each.unknown_ns or each.events:
                 found.append(each)
     return tuple(found)
 
 
+def _added_up(span: Span, told: Sequence[UsageHour]) -> HourSums:
+    """The hours of a span as what they add up to."""
+    totals = _totals([hour.cells for hour in told])
+    return HourSums(
+        resource_id=span.resource_id,
+        from_ns=span.from_ns,
+        until_ns=span.until_ns,
+        totals=totals,
+        estimated=_totals([hour.estimated for hour in told]),
+        held_ns=None if DISK in totals else 0,
+        hours=lambda: told,
+    )
+
+
+def _totals(rows: Sequence[Mapping[str, Cells]]) -> dict[str, int]:
+    meters: frozenset[str] = frozenset().union(*rows)
+    return {meter: sum([sum(row[meter]) for row in rows if meter in row]) for meter in meters}
+
+
+def _clipped_sums(sums: HourSums, span: Span) -> HourSums:
+    """Sums of a whole span; their hours are read once, however many meters are looked into."""
+    return replace(sums, hours=cache(lambda: _within(_ordered(sums.hours()), span)))
+
+
 def _ordered(rows: Iterable[UsageHour]) -> list[UsageHour]:
     """The hours of one resource in order of time."""
-    hours = sorted(rows, key=lambda row: row.hour_ns)
-    for before, after in pairwise(hours):
-        if before.hour_ns == after.hour_ns:
-            raise ValueError(f"resource {after.resource_id!r} has two usage rows for the hour {before.hour_ns}")
+    hours = sorted(rows, key=HOUR)
+    if len(set(map(HOUR, hours))) < len(hours):
+        after = next(after for before, after in pairwise(hours) if before.hour_ns == after.hour_ns)
+        raise ValueError(f"resource {after.resource_id!r} has two usage rows for the hour {after.hour_ns}")
     return hours
 
 
@@ -391,36 +393,33 @@ def _blocking(code: FindingCode, span: Span, record: str, detail: str) -> Findin
     return Finding(code=code, severity=Severity.BLOCKING, resource_id=span.resource_id, at_ns=span.from_ns, record=record, detail=detail)
 
 
-def _within(hours: Sequence[UsageHour], span: Span) -> tuple[tuple[UsageHour, Place], ...]:
-    """The hours of a span with the cells that lie in it; those in which nothing was used in these cells say nothing of it."""
-    first = bisect_left(hours, hour_start(span.from_ns), key=lambda row: row.hour_ns)
-    found = []
-    for hour in hours[first:]:
-        if hour.hour_ns >= span.until_ns:
-            break
-        place = WHOLE
-        if hour.hour_ns < span.from_ns or hour.hour_ns > span.until_ns - HOUR_NS:
-            begin = max(span.from_ns - hour.hour_ns, 0) // CELL_NS
-            place = (begin, min(span.until_ns - hour.hour_ns, HOUR_NS) // CELL_NS)
-        if any(any(_inside(cells, place)) for cells in hour.cells.values()):
-            found.append((hour, place))
-    return tuple(found)
+def _within(hours: Sequence[UsageHour], span: Span) -> tuple[UsageHour, ...]:
+    """The hours of a span, their cells outside of it 0; those in which nothing was used in it say nothing of it."""
+    first, past = (bisect_left(hours, at_ns, key=HOUR) for at_ns in (hour_start(span.from_ns), span.until_ns))
+    last_ns = span.until_ns - HOUR_NS
+    found = [hour if span.from_ns <= hour.hour_ns <= last_ns else _clipped(hour, span) for hour in hours[first:past]]
+    return tuple([hour for hour in found if any(map(any, hour.cells.values()))])
 
 
-def _cells(hours: Iterable[tuple[UsageHour, Place]], meter: str) -> Iterator[tuple[int, Cells]]:
-    is_sum = meter in SUM_METERS
-    for hour, place in hours:
-        cells = hour.meter_cells(meter) if is_sum else hour.cells.get(meter)
-        if cells is not None:
-            yield hour.hour_ns, cells if place is WHOLE else _clipped(cells, *place)
+def _clipped(hour: UsageHour, span: Span) -> UsageHour:
+    first = max(span.from_ns - hour.hour_ns, 0) // CELL_NS
+    past = min(span.until_ns - hour.hour_ns, HOUR_NS) // CELL_NS
+    before, after = (0,) * first, (0,) * (CELLS_PER_HOUR - past)
+    cells, estimated = (
+        {meter: (*before, *own[first:past], *after) for meter, own in each.items()} for each in (hour.cells, hour.estimated)
+    )
+    return replace(hour, cells=cells, estimated=estimated)
 
 
-def _inside(cells: Cells, place: Place) -> Cells:
-    return cells if place is WHOLE else cells[place[0] : place[1]]
+def _cells(hours: Iterable[UsageHour], meter: str) -> list[tuple[int, Cells]]:
+    if meter not in SUM_METERS:
+        return [(hour.hour_ns, hour.cells[meter]) for hour in hours if meter in hour.cells]
+    return [(hour.hour_ns, cells) for hour in hours if (cells := hour.meter_cells(meter)) is not None]
 
 
-def _clipped(cells: Cells, first: int, past: int) -> Cells:
-    return (0,) * first + tuple(cells[first:past]) + (0,) * (CELLS_PER_HOUR - past)
+def _held(hours: Iterable[UsageHour]) -> int:
+    """How long a disk was held, in whole cells."""
+    return CELL_NS * sum(len(cells) - cells.count(0) for hour in hours if (cells := hour.cells.get(DISK)))
 
 
 def _overlap(gaps: Iterable[Gap], span: Span) -> int:
