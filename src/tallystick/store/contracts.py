@@ -10,8 +10,7 @@ from tallystick.model.billing.price_book import BookState, PriceBook
 from tallystick.store.documents import read_document, write_document
 from tallystick.store.engine import Tx, Values
 from tallystick.store.records import Clash, NotFound
-from tallystick.store.registry import limited
-from tallystick.store.section import Section, before_row, one_of
+from tallystick.store.section import Section, newest, one_of
 from tallystick.store.service.audit import append
 
 BOOK_COLUMNS = "book_key, state, book, document, created_at_ns, activated_at_ns"
@@ -156,11 +155,8 @@ class Contracts(Section):
         """Versions of all price books of the seller, newest first."""
         with self._reading(tx) as reading:
             some, names = one_of(reading, "state", None if states is None else frozenset(state.value for state in states))
-            older, number = before_row("book_key", before)
-            rows = reading.rows(
-                f"SELECT {BOOK_COLUMNS} FROM price_book WHERE seller_key = ?{some}{older} ORDER BY book_key DESC{limited(limit)}",
-                (self._surrogates.seller(reading, place), *names, *number),
-            )
+            select = f"SELECT {BOOK_COLUMNS} FROM price_book WHERE seller_key = ?{some}"
+            rows = newest(reading, select, (self._surrogates.seller(reading, place), *names), "book_key", before, limit)
         return [_book(row) for row in rows]
 
     def books_state(self, place: Place, *, tx: Tx | None = None) -> tuple[tuple[str, int, str], ...]:
@@ -256,12 +252,8 @@ class Contracts(Section):
         """Subscriptions, newest first: all, or those of the named customers."""
         with self._reading(tx) as reading:
             whose, names = one_of(reading, "customer_id", customers)
-            older, number = before_row("subscription_key", before)
-            rows = reading.rows(
-                "SELECT subscription_key, document, created_at_ns FROM subscription"
-                f" WHERE seller_key = ?{whose}{older} ORDER BY subscription_key DESC{limited(limit)}",
-                (self._surrogates.seller(reading, place), *names, *number),
-            )
+            select = f"SELECT subscription_key, document, created_at_ns FROM subscription WHERE seller_key = ?{whose}"
+            rows = newest(reading, select, (self._surrogates.seller(reading, place), *names), "subscription_key", before, limit)
         return [StoredSubscription(row=row[0], subscription=read_document(Subscription, row[1]), created_at_ns=row[2]) for row in rows]
 
 

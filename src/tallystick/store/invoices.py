@@ -16,8 +16,7 @@ from tallystick.model.billing.invoices import DocumentState, Invoice
 from tallystick.store.documents import Prepared, read_document, write_document
 from tallystick.store.engine import Tx, Values
 from tallystick.store.records import Clash, NotFound
-from tallystick.store.registry import limited
-from tallystick.store.section import Section, before_row, one_of
+from tallystick.store.section import Section, newest, one_of
 from tallystick.store.service.audit import Outbox, append
 
 COLUMNS = "invoice_key, document, created_at_ns, changed_at_ns"
@@ -166,11 +165,8 @@ class Invoices(Section):
         with self._reading(tx) as reading:
             whose, names = one_of(reading, "customer_id", customers)
             some, kinds = one_of(reading, "state", None if states is None else frozenset(state.value for state in states))
-            older, number = before_row("invoice_key", before)
-            rows = reading.rows(
-                f"SELECT {COLUMNS} FROM invoice WHERE seller_key = ?{whose}{some}{older} ORDER BY invoice_key DESC{limited(limit)}",
-                (self._surrogates.seller(reading, place), *names, *kinds, *number),
-            )
+            select = f"SELECT {COLUMNS} FROM invoice WHERE seller_key = ?{whose}{some}"
+            rows = newest(reading, select, (self._surrogates.seller(reading, place), *names, *kinds), "invoice_key", before, limit)
         return [_invoice(row) for row in rows]
 
     def evidence(self, place: Place, evidence_hash: str, *, tx: Tx | None = None) -> bytes:

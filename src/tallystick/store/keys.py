@@ -10,8 +10,7 @@ from typing import Any
 
 from tallystick.model.access import Counters, CpuHoursUnit, Grant, Place, RateLimit, Role, SourceProfile
 from tallystick.store.engine import Tx, Values
-from tallystick.store.registry import limited
-from tallystick.store.section import Section, before_row
+from tallystick.store.section import Section, newest
 from tallystick.store.service.audit import append
 
 COLUMNS = (
@@ -95,11 +94,8 @@ class Keys(Section):
     def list(self, place: Place, *, before: int | None = None, limit: int | None = None, tx: Tx | None = None) -> builtins.list[StoredKey]:
         """The keys of a place, newest first, revoked ones too."""
         with self._reading(tx) as reading:
-            older, number = before_row("k.api_key_key", before)
-            rows = reading.rows(
-                f"SELECT {COLUMNS} {FROM} WHERE k.scope_key = ?{older} ORDER BY k.api_key_key DESC{limited(limit)}",
-                (self._surrogates.scope(reading, place), *number),
-            )
+            select = f"SELECT {COLUMNS} {FROM} WHERE k.scope_key = ?"
+            rows = newest(reading, select, (self._surrogates.scope(reading, place),), "k.api_key_key", before, limit)
         return [_key(row) for row in rows]
 
     def revoke(self, place: Place, key_id: str, *, actor: str, tx: Tx | None = None) -> bool:

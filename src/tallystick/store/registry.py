@@ -15,7 +15,7 @@ from tallystick.store.batches.notices import facts_of
 from tallystick.store.documents import read_document, write_document
 from tallystick.store.engine import Tx, Values
 from tallystick.store.records import NotFound
-from tallystick.store.section import Section, before_row, one_of
+from tallystick.store.section import Section, newest, one_of
 from tallystick.store.service.audit import append
 
 RESOURCE_COLUMNS = (
@@ -139,12 +139,8 @@ class Registry(Section):
         """Customers, newest first: all, or those named; `before` goes on after the row of that number."""
         with self._reading(tx) as reading:
             named, names = one_of(reading, "customer_id", customers)
-            older, number = before_row("customer_key", before)
-            rows = reading.rows(
-                "SELECT customer_key, document, created_at_ns, changed_at_ns FROM customer"
-                f" WHERE seller_key = ?{named}{older} ORDER BY customer_key DESC{limited(limit)}",
-                (self._surrogates.seller(reading, place), *names, *number),
-            )
+            select = f"SELECT customer_key, document, created_at_ns, changed_at_ns FROM customer WHERE seller_key = ?{named}"
+            rows = newest(reading, select, (self._surrogates.seller(reading, place), *names), "customer_key", before, limit)
         return [
             StoredCustomer(row=row[0], customer=read_document(Customer, row[1]), created_at_ns=row[2], changed_at_ns=row[3]) for row in rows
         ]
@@ -177,12 +173,8 @@ class Registry(Section):
                 owned = f"r.resource_key IN (SELECT o.resource_key FROM resource_customer o WHERE o.scope_key = ? AND {clause})"
                 whose = f" AND ({owned} OR r.customer_id = '')" if UNASSIGNED in customers else f" AND {owned}"
                 names = (self._surrogates.scope(reading, place), value)
-            older, number = before_row("r.resource_key", before)
-            rows = reading.rows(
-                f"SELECT {RESOURCE_COLUMNS} FROM resource r WHERE r.scope_key = ?{whose}{older}"
-                f" ORDER BY r.resource_key DESC{limited(limit)}",
-                (self._surrogates.scope(reading, place), *names, *number),
-            )
+            select = f"SELECT {RESOURCE_COLUMNS} FROM resource r WHERE r.scope_key = ?{whose}"
+            rows = newest(reading, select, (self._surrogates.scope(reading, place), *names), "r.resource_key", before, limit)
         return [_resource(row) for row in rows]
 
     def facts(self, place: Place, resource_id: str, *, tx: Tx | None = None) -> tuple[Fact, ...]:
@@ -301,11 +293,6 @@ class Registry(Section):
                 " ON CONFLICT DO NOTHING",
                 (place.scope_id, now_ns, place.seller_id),
             )
-
-
-def limited(limit: int | None) -> str:
-    """The end of a statement that returns at most so many rows."""
-    return "" if limit is None else f" LIMIT {limit:d}"
 
 
 def _keys(tx: Tx, resource_keys: Sequence[int]) -> tuple[str, tuple[object, ...]]:

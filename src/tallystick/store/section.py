@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from tallystick.store.engine import Clock, Database, Tx
+from tallystick.store.engine import Clock, Database, Tx, Values
 from tallystick.store.surrogates import Surrogates
 
 
@@ -44,6 +44,12 @@ def one_of(tx: Tx, column: str, values: frozenset[str] | None) -> tuple[str, tup
     return f" AND {clause}", (value,)
 
 
-def before_row(column: str, before: int | None) -> tuple[str, tuple[object, ...]]:
-    """A further condition of a WHERE, that a row is older than one by its number; none if `before` is None."""
-    return ("", ()) if before is None else (f" AND {column} < ?", (before,))
+def newest(tx: Tx, select: str, values: Values, key: str, before: int | None, limit: int | None) -> Sequence[Values]:
+    """The rows of a SELECT that ends with its WHERE, newest first by their number `key`; `before` goes on after the row of that number."""
+    older, number = ("", ()) if before is None else (f" AND {key} < ?", (before,))
+    return tx.rows(f"{select}{older} ORDER BY {key} DESC{limited(limit)}", (*values, *number))
+
+
+def limited(limit: int | None) -> str:
+    """The end of a statement that returns at most so many rows."""
+    return "" if limit is None else f" LIMIT {limit:d}"

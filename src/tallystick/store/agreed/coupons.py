@@ -9,8 +9,7 @@ from tallystick.model.billing.contracts import CouponOffer
 from tallystick.store.documents import read_document, write_document
 from tallystick.store.engine import Tx, Values
 from tallystick.store.records import Clash, NotFound
-from tallystick.store.registry import limited
-from tallystick.store.section import Section, before_row
+from tallystick.store.section import Section, newest
 from tallystick.store.service.audit import append
 
 COLUMNS = "coupon_key, document, redeemed, created_at_ns"
@@ -53,11 +52,8 @@ class Coupons(Section):
     def coupons(self, place: Place, *, before: int | None = None, limit: int | None = None, tx: Tx | None = None) -> list[StoredCoupon]:
         """All coupons, newest first."""
         with self._reading(tx) as reading:
-            older, number = before_row("coupon_key", before)
-            rows = reading.rows(
-                f"SELECT {COLUMNS} FROM coupon WHERE seller_key = ?{older} ORDER BY coupon_key DESC{limited(limit)}",
-                (self._surrogates.seller(reading, place), *number),
-            )
+            select = f"SELECT {COLUMNS} FROM coupon WHERE seller_key = ?"
+            rows = newest(reading, select, (self._surrogates.seller(reading, place),), "coupon_key", before, limit)
         return [_stored(row) for row in rows]
 
     def redeem(self, tx: Tx, place: Place, offer: CouponOffer, *, customer_id: str, subscription_id: str, actor: str) -> None:

@@ -8,8 +8,7 @@ from tallystick.model.access import Place
 from tallystick.model.billing.contracts import Reservation
 from tallystick.store.documents import read_document, write_document
 from tallystick.store.engine import Tx, Values
-from tallystick.store.registry import limited
-from tallystick.store.section import Section, before_row, one_of
+from tallystick.store.section import Section, newest, one_of
 from tallystick.store.service.audit import append
 
 COLUMNS = "reservation_key, document, customer_id, created_at_ns"
@@ -64,11 +63,8 @@ class Reservations(Section):
         """Reservations, newest first: all, or those of the named customers."""
         with self._reading(tx) as reading:
             whose, names = one_of(reading, "customer_id", customers)
-            older, number = before_row("reservation_key", before)
-            rows = reading.rows(
-                f"SELECT {COLUMNS} FROM reservation WHERE seller_key = ?{whose}{older} ORDER BY reservation_key DESC{limited(limit)}",
-                (self._surrogates.seller(reading, place), *names, *number),
-            )
+            select = f"SELECT {COLUMNS} FROM reservation WHERE seller_key = ?{whose}"
+            rows = newest(reading, select, (self._surrogates.seller(reading, place), *names), "reservation_key", before, limit)
         return [_stored(row) for row in rows]
 
 

@@ -15,10 +15,9 @@ from tallystick.store.batches.known import known_of
 from tallystick.store.batches.marks import Marks, lock_resources, mark
 from tallystick.store.engine import Tx, Values
 from tallystick.store.records import Clash, NotFound
-from tallystick.store.registry import limited
 from tallystick.store.retention.folding import fold_batches
 from tallystick.store.retention.late import keep_last
-from tallystick.store.section import Section
+from tallystick.store.section import Section, newest
 from tallystick.store.usage.hours import exchange
 
 
@@ -64,14 +63,9 @@ class TooLate(Section):
         self, place: Place, *, state: str | None = None, before: int | None = None, limit: int | None = None, tx: Tx | None = None
     ) -> list[LateBatch]:
         """Late batches, the latest first; `before` goes on after one by its number."""
-        conditions: list[tuple[str, object]] = [("l.state = ?", state)] if state is not None else []
-        conditions += [("l.batch_key < ?", before)] if before is not None else []
-        where = "".join(f" AND {condition}" for condition, _ in conditions)
+        some, which = ("", ()) if state is None else (" AND l.state = ?", (state,))
         with self._reading(tx) as reading:
-            rows = reading.rows(
-                f"{SELECT}{where} ORDER BY l.batch_key DESC{limited(limit)}",
-                (self._surrogates.scope(reading, place), *(value for _, value in conditions)),
-            )
+            rows = newest(reading, f"{SELECT}{some}", (self._surrogates.scope(reading, place), *which), "l.batch_key", before, limit)
         return [_late(row) for row in rows]
 
     def get(self, place: Place, batch_key: int, *, tx: Tx | None = None) -> LateBatch | None:

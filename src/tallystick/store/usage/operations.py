@@ -14,8 +14,7 @@ from tallystick.store.batches.marks import lock_resources
 from tallystick.store.batches.told import keep_told
 from tallystick.store.engine import Tx, Values
 from tallystick.store.records import DirtyHour, ReplacedHours
-from tallystick.store.registry import limited
-from tallystick.store.section import Section
+from tallystick.store.section import Section, limited
 from tallystick.store.usage import hours, integrals, queries
 from tallystick.store.usage.cells import read_cells
 from tallystick.store.usage.whole import Whole, whole

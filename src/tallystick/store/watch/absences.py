@@ -12,8 +12,7 @@ from tallystick.model.silence import Absence, AbsenceCause, AbsenceEnd, AbsenceK
 from tallystick.store.batches.marks import Marks, mark
 from tallystick.store.engine import Tx, Values
 from tallystick.store.records import NotFound
-from tallystick.store.registry import limited
-from tallystick.store.section import Section, before_row
+from tallystick.store.section import Section, newest
 from tallystick.store.service.audit import append, tell
 
 TOPICS = {
@@ -250,12 +249,8 @@ class Absences(Section):
     ) -> Sequence[StoredAbsence]:
         """Absences, those noticed last first; `before` goes on after the row of that number."""
         with self._reading(tx) as reading:
-            older, number = before_row("absence_key", before)
-            going_on = " AND closed_at_ns IS NULL" if only_open else ""
-            rows = reading.rows(
-                f"SELECT {COLUMNS} FROM absence WHERE scope_key = ?{going_on}{older} ORDER BY absence_key DESC{limited(limit)}",
-                (self._surrogates.scope(reading, place), *number),
-            )
+            select = f"SELECT {COLUMNS} FROM absence WHERE scope_key = ?{' AND closed_at_ns IS NULL' if only_open else ''}"
+            rows = newest(reading, select, (self._surrogates.scope(reading, place),), "absence_key", before, limit)
         return [_absence(row) for row in rows]
 
 

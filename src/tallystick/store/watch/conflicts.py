@@ -15,8 +15,7 @@ from tallystick.store.batches.reach import Extent
 from tallystick.store.batches.write import INSERT_PAYLOAD, INSERT_SEGMENT
 from tallystick.store.engine import Tx, Values
 from tallystick.store.records import Clash, Conflict, NotFound
-from tallystick.store.registry import limited
-from tallystick.store.section import Section, before_row
+from tallystick.store.section import Section, newest
 from tallystick.store.service.audit import append, tell
 
 COLUMNS = (
@@ -61,13 +60,10 @@ class Conflicts(Section):
     ) -> Sequence[Conflict]:
         """The batches that were sent again with other content, newest first; `row` asks for one."""
         with self._reading(tx) as reading:
-            older, number = before_row("c.conflict_key", before)
             waiting = f" AND c.state = '{OPEN}'" if only_open else ""
             one, which = ("", ()) if row is None else (" AND c.conflict_key = ?", (row,))
-            rows = reading.rows(
-                f"SELECT {COLUMNS} {FROM} WHERE c.scope_key = ?{waiting}{one}{older} ORDER BY c.conflict_key DESC{limited(limit)}",
-                (self._surrogates.scope(reading, place), *which, *number),
-            )
+            select = f"SELECT {COLUMNS} {FROM} WHERE c.scope_key = ?{waiting}{one}"
+            rows = newest(reading, select, (self._surrogates.scope(reading, place), *which), "c.conflict_key", before, limit)
         return [_conflict(each) for each in rows]
 
     def get(self, place: Place, row: int, *, tx: Tx | None = None) -> Conflict:

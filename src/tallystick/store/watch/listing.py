@@ -9,8 +9,7 @@ from tallystick.model.instants import LATEST_NS
 from tallystick.model.silence import GapState, ListedGap, SilenceCounts
 from tallystick.model.usage import Filled, GapCause
 from tallystick.store.engine import Values
-from tallystick.store.registry import limited
-from tallystick.store.section import Section
+from tallystick.store.section import Section, limited
 
 SOURCES = {
     GapState.OPEN: "SELECT scope_key, resource_key, from_ns, until_ns, filled, cause, noticed_at_ns,"

@@ -13,8 +13,7 @@ from functools import partial
 from tallystick.model.access import Place
 from tallystick.model.samples import boot_of
 from tallystick.store.engine import Tx
-from tallystick.store.registry import limited
-from tallystick.store.section import Section
+from tallystick.store.section import Section, limited
 
 POSITION = "sequences"
 FRESH = "sequences.fresh"
