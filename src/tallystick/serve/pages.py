@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Sequence
-from typing import Annotated, TypeVar
+from typing import Annotated, Protocol, TypeVar
 
 from fastapi import Query
 
@@ -14,6 +14,17 @@ from tallystick.serve.problems import invalid
 MOST_ITEMS = 1000
 USUAL_ITEMS = 100
 
+
+class Numbered(Protocol):
+    """What is stored has the number of its row, by which lists go on."""
+
+    @property
+    def row(self) -> int:
+        """It."""
+        ...
+
+
+Stored = TypeVar("Stored", bound=Numbered)
 Row = TypeVar("Row")
 Key = tuple[int | str, ...]
 
@@ -43,6 +54,13 @@ def read_cursor(cursor: str, kinds: tuple[type, ...]) -> Key:
     if any(type(part) is int and abs(part) >= 2**62 for part in parts):
         raise invalid("cursor", cursor, "this is no cursor of this list: take next_cursor of the page before")
     return tuple(parts)
+
+
+def newest(fetch: Callable[..., Sequence[Stored]], cursor: str | None, limit: int) -> tuple[Sequence[Stored], str | None]:
+    """A page of stored rows, which `fetch` reads newest first (at most `limit`, perhaps those `before` a row), and the cursor after it."""
+    before = None if cursor is None else int(read_cursor(cursor, (int,))[0])
+    rows = fetch(before=before, limit=limit + 1)
+    return rows[:limit], write_cursor((rows[limit - 1].row,)) if len(rows) > limit else None
 
 
 def page_of(

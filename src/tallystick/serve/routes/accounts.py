@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from fastapi import APIRouter, Response
 
 from tallystick.serve.documents.accounts import (
@@ -13,7 +15,7 @@ from tallystick.serve.documents.accounts import (
 )
 from tallystick.serve.documents.values import Id, Listing
 from tallystick.serve.guard import Call, GuardedRoute, Reader, ReaderOfAll, Writer
-from tallystick.serve.pages import Cursor, Limit, read_cursor, write_cursor
+from tallystick.serve.pages import Cursor, Limit, newest
 from tallystick.serve.problems import conflict, invalid, not_found
 
 router = APIRouter(prefix="/v1", route_class=GuardedRoute, tags=["accounts"])
@@ -40,10 +42,7 @@ def create_customer(call: Writer, wanted: NewCustomer, response: Response) -> Sh
 @router.get("/customers", summary="Customers, newest first")
 def list_customers(call: Reader, limit: Limit = 100, cursor: Cursor = None) -> Listing[ShownCustomer]:
     """A customer's key sees itself."""
-    before = None if cursor is None else int(read_cursor(cursor, (int,))[0])
-    rows = call.desk.store.registry.customers(call.place, customers=call.customers, before=before, limit=limit + 1)
-    page = rows[:limit]
-    following = write_cursor((page[-1].row,)) if len(rows) > limit else None
+    page, following = newest(partial(call.desk.store.registry.customers, call.place, customers=call.customers), cursor, limit)
     return Listing(items=tuple(shown_customer(each.customer, each.created_at_ns) for each in page), next_cursor=following)
 
 

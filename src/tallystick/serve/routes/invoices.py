@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -23,7 +24,7 @@ from tallystick.serve.documents.invoices import (
 )
 from tallystick.serve.documents.values import Id, Listing
 from tallystick.serve.guard import Call, GuardedRoute, Reader
-from tallystick.serve.pages import Cursor, Limit, read_cursor, write_cursor
+from tallystick.serve.pages import Cursor, Limit, newest
 from tallystick.serve.problems import FORBIDDEN, Problem, not_found
 from tallystick.serve.services import Depth
 
@@ -44,12 +45,10 @@ def list_invoices(
     call: Reader, customer_id: Id | None = None, state: DocumentState | None = None, limit: Limit = 100, cursor: Cursor = None
 ) -> Listing[InvoiceRow]:
     """Without their lines. A customer's key sees what was sent to it: finalized invoices."""
-    before = None if cursor is None else int(read_cursor(cursor, (int,))[0])
     states = _states(call)
     wanted = states if state is None else frozenset({state}) & (states or {state})
-    rows = call.desk.store.invoices.list(call.place, customers=call.only(customer_id), states=wanted, before=before, limit=limit + 1)
-    page = rows[:limit]
-    following = write_cursor((page[-1].row,)) if len(rows) > limit else None
+    fetch = partial(call.desk.store.invoices.list, call.place, customers=call.only(customer_id), states=wanted)
+    page, following = newest(fetch, cursor, limit)
     return Listing(items=tuple(shown_row(each.invoice) for each in page), next_cursor=following)
 
 

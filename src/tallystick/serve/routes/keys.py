@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict
+from functools import partial
 
 from fastapi import APIRouter
 
@@ -12,7 +13,7 @@ from tallystick.model.instants import iso
 from tallystick.serve.documents.accounts import CreatedKey, NewKey, RateLimitDocument, ShownKey, read_profile, shown_profile
 from tallystick.serve.documents.values import Id, Listing, shown_instant
 from tallystick.serve.guard import Administrator, GuardedRoute
-from tallystick.serve.pages import Cursor, Limit, read_cursor, write_cursor
+from tallystick.serve.pages import Cursor, Limit, newest
 from tallystick.serve.problems import invalid, not_found
 from tallystick.store.keys import StoredKey
 
@@ -51,10 +52,7 @@ def create_key(call: Administrator, wanted: NewKey) -> CreatedKey:
 @router.get("/keys", summary="Keys, newest first")
 def list_keys(call: Administrator, limit: Limit = 100, cursor: Cursor = None) -> Listing[ShownKey]:
     """Never the keys themselves; revoked ones too."""
-    before = None if cursor is None else int(read_cursor(cursor, (int,))[0])
-    rows = call.desk.store.keys.list(call.place, before=before, limit=limit + 1)
-    page = rows[:limit]
-    following = write_cursor((page[-1].row,)) if len(rows) > limit else None
+    page, following = newest(partial(call.desk.store.keys.list, call.place), cursor, limit)
     return Listing(items=tuple(map(_shown, page)), next_cursor=following)
 
 

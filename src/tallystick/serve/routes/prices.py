@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -22,7 +23,7 @@ from tallystick.serve.documents.prices import (
 )
 from tallystick.serve.documents.values import Id, Listing, shown_instant
 from tallystick.serve.guard import GuardedRoute, Reader, ReaderOfAll, Writer
-from tallystick.serve.pages import Cursor, Limit, read_cursor, write_cursor
+from tallystick.serve.pages import Cursor, Limit, newest
 from tallystick.serve.problems import MALFORMED, Problem, not_found
 from tallystick.store.contracts import StoredBook
 
@@ -80,10 +81,7 @@ def compare_price_books(call: ReaderOfAll, wanted: NewComparison) -> ShownCompar
 @router.get("/price-books", summary="The versions of all price books")
 def list_price_books(call: ReaderOfAll, limit: Limit = 100, cursor: Cursor = None) -> Listing[ShownBook]:
     """Newest first."""
-    before = None if cursor is None else int(read_cursor(cursor, (int,))[0])
-    books = call.desk.store.contracts.books(call.place, before=before, limit=limit + 1)
-    page = books[:limit]
-    following = write_cursor((page[-1].row,)) if len(books) > limit else None
+    page, following = newest(partial(call.desk.store.contracts.books, call.place), cursor, limit)
     return Listing(items=tuple(_shown(book, whole=False) for book in page), next_cursor=following)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
@@ -14,7 +15,7 @@ from tallystick.serve.documents.resources import NewFact, NewResource, ShownReso
 from tallystick.serve.documents.values import Id, Listing
 from tallystick.serve.guard import Call, GuardedRoute, Reader, Writer
 from tallystick.serve.owners import customer_at
-from tallystick.serve.pages import Cursor, Limit, read_cursor, write_cursor
+from tallystick.serve.pages import Cursor, Limit, newest
 from tallystick.serve.problems import invalid, not_found
 from tallystick.store.registry import StoredResource
 from tallystick.store.store import Tx
@@ -47,11 +48,8 @@ def list_resources(
     cursor: Cursor = None,
 ) -> Listing[ShownResource]:
     """Of all customers that the key may see, or of one: those that are, or ever were, assigned to it."""
-    before = None if cursor is None else int(read_cursor(cursor, (int,))[0])
     wanted = call.only("" if unassigned else customer_id)
-    rows = call.desk.store.registry.resources(call.place, customers=wanted, before=before, limit=limit + 1)
-    page = rows[:limit]
-    following = write_cursor((page[-1].row,)) if len(rows) > limit else None
+    page, following = newest(partial(call.desk.store.registry.resources, call.place, customers=wanted), cursor, limit)
     with call.desk.store.read() as tx:
         attributes = call.desk.store.registry.attributes(call.place, [each.row for each in page], tx=tx)
         items = [_shown(call, each, attributes[each.id], whole=False, tx=tx) for each in page]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
@@ -19,7 +20,7 @@ from tallystick.serve.documents.silence import (
 )
 from tallystick.serve.documents.values import Id, Listing
 from tallystick.serve.guard import Administrator, GuardedRoute, ReaderOfAll, Writer
-from tallystick.serve.pages import Cursor, Limit, read_cursor, write_cursor
+from tallystick.serve.pages import Cursor, Limit, newest, read_cursor, write_cursor
 from tallystick.serve.problems import not_found
 from tallystick.store.records import NotFound
 
@@ -51,10 +52,8 @@ def missing_sequences(call: ReaderOfAll, resource_id: Id | None = None, limit: L
 @router.get("/absences", summary="Agents and resources of which nothing comes, noticed last first")
 def absences(call: ReaderOfAll, only_open: OnlyOpen = False, limit: Limit = 100, cursor: Cursor = None) -> Listing[ShownAbsence]:
     """An agent that is not heard from, a resource that its agent lists and of which nothing comes. They end when it is back."""
-    before = None if cursor is None else int(read_cursor(cursor, (int,))[0])
-    rows = call.desk.store.absences.list(call.place, only_open=only_open, before=before, limit=limit + 1)
-    following = write_cursor((rows[limit - 1].row,)) if len(rows) > limit else None
-    return Listing(items=tuple(map(shown_absence, rows[:limit])), next_cursor=following)
+    page, following = newest(partial(call.desk.store.absences.list, call.place, only_open=only_open), cursor, limit)
+    return Listing(items=tuple(map(shown_absence, page)), next_cursor=following)
 
 
 @router.post("/absences/{absence_id}/dismiss", summary="Let an absence be")
@@ -77,10 +76,8 @@ def release_agent(call: Administrator, agent_id: Id, wanted: Dismissal) -> Relea
 @router.get("/conflicts", summary="Batches that were sent again with other content, newest first")
 def list_conflicts(call: ReaderOfAll, only_open: OnlyOpen = False, limit: Limit = 100, cursor: Cursor = None) -> Listing[ShownConflict]:
     """The content that was stored first counts until a person says otherwise."""
-    before = None if cursor is None else int(read_cursor(cursor, (int,))[0])
-    rows = call.desk.store.conflicts.list(call.place, only_open=only_open, before=before, limit=limit + 1)
-    following = write_cursor((rows[limit - 1].row,)) if len(rows) > limit else None
-    return Listing(items=tuple(map(shown_conflict, rows[:limit])), next_cursor=following)
+    page, following = newest(partial(call.desk.store.conflicts.list, call.place, only_open=only_open), cursor, limit)
+    return Listing(items=tuple(map(shown_conflict, page)), next_cursor=following)
 
 
 @router.get("/conflicts/{conflict_id}", summary="A conflict, with both hashes")

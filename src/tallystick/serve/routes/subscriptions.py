@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
@@ -32,7 +33,7 @@ from tallystick.serve.documents.subscriptions import (
 )
 from tallystick.serve.documents.values import Id, Instant, Listing
 from tallystick.serve.guard import Call, GuardedRoute, Reader, ReaderOfAll, Writer
-from tallystick.serve.pages import Cursor, Limit, page_of, read_cursor, write_cursor
+from tallystick.serve.pages import Cursor, Limit, newest, page_of
 from tallystick.serve.problems import conflict, invalid, not_found
 from tallystick.serve.services import Amendment, AmendmentKind, WantedReservation
 
@@ -56,11 +57,8 @@ def list_subscriptions(
     call: Reader, customer_id: Id | None = None, limit: Limit = 100, cursor: Cursor = None
 ) -> Listing[ShownSubscription]:
     """Of all customers that the key may see, or of one."""
-    before = None if cursor is None else int(read_cursor(cursor, (int,))[0])
-    wanted = call.only(customer_id)
-    rows = call.desk.store.contracts.subscriptions(call.place, customers=wanted, before=before, limit=limit + 1)
-    page = rows[:limit]
-    following = write_cursor((page[-1].row,)) if len(rows) > limit else None
+    fetch = partial(call.desk.store.contracts.subscriptions, call.place, customers=call.only(customer_id))
+    page, following = newest(fetch, cursor, limit)
     return Listing(items=tuple(_shown(call, each.subscription) for each in page), next_cursor=following)
 
 
@@ -134,10 +132,7 @@ def create_coupon(call: Writer, wanted: NewCoupon, response: Response) -> ShownC
 @router.get("/coupons", summary="Coupons, newest first")
 def list_coupons(call: ReaderOfAll, limit: Limit = 100, cursor: Cursor = None) -> Listing[ShownCoupon]:
     """With how often each was redeemed."""
-    before = None if cursor is None else int(read_cursor(cursor, (int,))[0])
-    rows = call.desk.store.coupons.coupons(call.place, before=before, limit=limit + 1)
-    page = rows[:limit]
-    following = write_cursor((page[-1].row,)) if len(rows) > limit else None
+    page, following = newest(partial(call.desk.store.coupons.coupons, call.place), cursor, limit)
     return Listing(items=tuple(map(shown_coupon, page)), next_cursor=following)
 
 
@@ -167,11 +162,8 @@ def create_reservation(call: Writer, wanted: NewReservation) -> ShownReservation
 @router.get("/reservations", summary="Reservations, newest first")
 def list_reservations(call: Reader, customer_id: Id | None = None, limit: Limit = 100, cursor: Cursor = None) -> Listing[ShownReservation]:
     """Of all customers that the key may see, or of one."""
-    before = None if cursor is None else int(read_cursor(cursor, (int,))[0])
-    wanted = call.only(customer_id)
-    rows = call.desk.store.reservations.reservations(call.place, customers=wanted, before=before, limit=limit + 1)
-    page = rows[:limit]
-    following = write_cursor((page[-1].row,)) if len(rows) > limit else None
+    fetch = partial(call.desk.store.reservations.reservations, call.place, customers=call.only(customer_id))
+    page, following = newest(fetch, cursor, limit)
     return Listing(items=tuple(map(shown_reservation, page)), next_cursor=following)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query
@@ -9,7 +10,7 @@ from fastapi import APIRouter, Path, Query
 from tallystick.serve.documents.too_late import Decision, ShownLate, shown_late
 from tallystick.serve.documents.values import LARGEST_INTEGER, Listing
 from tallystick.serve.guard import Call, GuardedRoute, ReaderOfAll, Writer
-from tallystick.serve.pages import Cursor, Limit, read_cursor, write_cursor
+from tallystick.serve.pages import Cursor, Limit, newest
 from tallystick.serve.problems import not_found
 
 router = APIRouter(prefix="/v1", route_class=GuardedRoute, tags=["usage"])
@@ -21,10 +22,7 @@ State = Annotated[Literal["open", "admitted", "dismissed"] | None, Query(descrip
 @router.get("/too-late", summary="Batches that came when their hours were sealed, the latest first")
 def list_too_late(call: ReaderOfAll, state: State = None, limit: Limit = 100, cursor: Cursor = None) -> Listing[ShownLate]:
     """Each with what admitting it would change, or did."""
-    before = None if cursor is None else int(read_cursor(cursor, (int,))[0])
-    rows = call.desk.store.too_late.entries(call.place, state=state, before=before, limit=limit + 1)
-    page = rows[:limit]
-    following = write_cursor((page[-1].batch_key,)) if len(rows) > limit else None
+    page, following = newest(partial(call.desk.store.too_late.entries, call.place, state=state), cursor, limit)
     return Listing(items=tuple(shown_late(each, call.desk.services.change_of(call.place, each)) for each in page), next_cursor=following)
 
 

@@ -47,6 +47,11 @@ class LateBatch:
     reason: str | None
     change: Mapping[str, Mapping[str, int]] | None
 
+    @property
+    def row(self) -> int:
+        """By which lists go on."""
+        return self.batch_key
+
 
 SELECT = (
     "SELECT l.batch_key, l.resource_key, r.resource_id, l.boot_key, t.boot_id, q.spool_id, COALESCE(b.sequence, 0), l.first_at_ns,"
