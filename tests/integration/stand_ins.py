@@ -21,7 +21,7 @@ from tallystick.model.access import Place
 from tallystick.model.billing.contracts import Subscription
 from tallystick.model.billing.invoices import Invoice
 from tallystick.model.billing.money import Money
-from tallystick.model.billing.price_book import PriceBook
+from tallystick.model.billing.price_book import Mistake, PriceBook
 from tallystick.model.instants import HOUR_NS, parse_iso
 from tallystick.render.pdf import pdf
 from tallystick.render.text import text
@@ -29,7 +29,6 @@ from tallystick.serve.problems import conflict, invalid, not_found
 from tallystick.serve.services import (
     AgentStatus,
     BookChoice,
-    BookMistake,
     BookReading,
     Depth,
     Estimate,
@@ -85,8 +84,8 @@ class StandIns:
     def read_book(self, text: str) -> BookReading:
         if "mistake" in text or "plans" not in text:
             mistakes = (
-                BookMistake(line=3, field="price", found="-1", allowed="0 or more"),
-                BookMistake(line=9, field="x", found="y", allowed="z"),
+                Mistake(file="body", line=3, place="price", found="-1", allowed="0 or more"),
+                Mistake(file="body", line=9, place="x", found="y", allowed="z"),
             )
             return BookReading(book=None, mistakes=mistakes)
         return BookReading(book=PriceBook(id="main", version=2, effective_from_ns=NOW_NS, plans=()), mistakes=())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 
@@ -11,40 +10,27 @@ from tallystick.invoice.fees import fee_lines
 from tallystick.invoice.runs import runs_of
 from tallystick.invoice.upfront import upfront_lines
 from tallystick.model.billing.contracts import Contract, Run, Subscription
-from tallystick.model.billing.invoices import Line
+from tallystick.model.billing.invoices import UpcomingRun
 from tallystick.model.billing.money import Money
 from tallystick.model.billing.phases import phases
 from tallystick.model.billing.price_book import PriceBook
 from tallystick.model.instants import LATEST_NS
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Upcoming:
-    """A run that comes: `share` is the part of its period in which the subscription is in force, 1 for all of it.
-
-    The period of a run at a start, for what is due then, is empty and has the share 0. `fees` are the lines that are due whatever is
-    used, `due` is their sum.
-    """
-
-    run: Run
-    share: Fraction
-    plan_ids: tuple[str, ...]
-    fees: tuple[Line, ...]
-    due: Money
-
-
-def upcoming(contract: Contract, subscription: Subscription, books: Sequence[PriceBook], after_ns: int, count: int) -> tuple[Upcoming, ...]:
+def upcoming(
+    contract: Contract, subscription: Subscription, books: Sequence[PriceBook], after_ns: int, count: int
+) -> tuple[UpcomingRun, ...]:
     """The next `count` runs of a subscription that close after an instant, as far as it is agreed now."""
     starts = 1 + len(contract.reservations)
     found = islice(runs_of(subscription, contract, books, LATEST_NS, after_ns), count + starts)
     return tuple(_upcoming(contract, subscription, books, run) for run in sorted(found, key=lambda run: run.closing_ns)[:count])
 
 
-def _upcoming(contract: Contract, subscription: Subscription, books: Sequence[PriceBook], run: Run) -> Upcoming:
+def _upcoming(contract: Contract, subscription: Subscription, books: Sequence[PriceBook], run: Run) -> UpcomingRun:
     found = phases(subscription, run.period_start_ns, run.period_end_ns)
     length_ns = run.period_end_ns - run.period_start_ns
     fees = (*fee_lines(contract, books, run), *upfront_lines(contract, books, run))
-    return Upcoming(
+    return UpcomingRun(
         run=run,
         share=Fraction(sum(phase.until_ns - phase.from_ns for phase in found), length_ns) if length_ns else Fraction(0),
         plan_ids=tuple(dict.fromkeys(phase.plan_id for phase in found)),

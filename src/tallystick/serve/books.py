@@ -27,5 +27,5 @@ def mistaken(reading: BookReading) -> Problem:
     """The first mistake as field and value, all of them by line."""
     first = reading.mistakes[0]
     mistakes = tuple(shown_mistake(each).model_dump() for each in reading.mistakes)
-    detail = f"line {first.line}: {first.field}: {first.found}; allowed: {first.allowed}"
-    return Problem(INVALID, detail, field=first.field or "body", value=first.found, mistakes=mistakes)
+    detail = f"line {first.line}: {first.place}: {first.found}; allowed: {first.allowed}"
+    return Problem(INVALID, detail, field=first.place or "body", value=first.found, mistakes=mistakes)

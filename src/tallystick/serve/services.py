@@ -11,10 +11,10 @@ from enum import StrEnum
 from fractions import Fraction
 
 from tallystick.model.access import Grant, Place
-from tallystick.model.billing.contracts import Run, Subscription
-from tallystick.model.billing.invoices import Invoice, Line
+from tallystick.model.billing.contracts import Subscription
+from tallystick.model.billing.invoices import Invoice, Line, UpcomingRun
 from tallystick.model.billing.money import Money
-from tallystick.model.billing.price_book import PriceBook
+from tallystick.model.billing.price_book import Mistake, PriceBook
 from tallystick.model.billing.price_changes import PriceChange
 from tallystick.model.billing.reserved import ReservationReport
 from tallystick.model.outcomes import BatchResult, Refusal
@@ -26,21 +26,11 @@ from tallystick.store.retention.too_late import LateBatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BookMistake:
-    """One mistake of a price book: its line (1 is the first; 0 the whole document), what was found, what is allowed."""
-
-    line: int
-    field: str
-    found: str
-    allowed: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class BookReading:
     """A price-book document as it was read: the book, or every mistake at once."""
 
     book: PriceBook | None
-    mistakes: tuple[BookMistake, ...]
+    mistakes: tuple[Mistake, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,17 +123,6 @@ class Wanted:
     subscription: Subscription
     trial_days: int = 0
     coupons: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpcomingRun:
-    """A run that comes: the part of its period in which the subscription is in force, its plans, and the fees that are due then."""
-
-    run: Run
-    share: Fraction
-    plan_ids: tuple[str, ...]
-    fees: tuple[Line, ...]
-    due: Money
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,7 +31,7 @@ from tallystick.rate.load import load_book
 from tallystick.render.pdf import pdf
 from tallystick.render.text import text
 from tallystick.serve.problems import conflict, invalid, not_found
-from tallystick.serve.services import BookChoice, BookMistake, BookReading, Estimate, EstimateRequest, RecordUsage, Services
+from tallystick.serve.services import BookChoice, BookReading, Estimate, EstimateRequest, RecordUsage, Services
 from tallystick.store.records import Clash, NotFound
 from tallystick.store.store import Store
 
@@ -92,8 +92,7 @@ def services_of(
 def read_book(text: str) -> BookReading:
     """A price-book document checked; its mistakes are all told."""
     book, mistakes = load_book(text, BODY)
-    told = tuple(BookMistake(line=each.line, field=each.place, found=each.found, allowed=each.allowed) for each in mistakes)
-    return BookReading(book=book, mistakes=told)
+    return BookReading(book=book, mistakes=mistakes)
 
 
 def add_book(store: Store, place: Place, actor: str, text: str) -> BookReading:

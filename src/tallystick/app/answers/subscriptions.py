@@ -13,13 +13,14 @@ from tallystick.invoice.runs import billing_terms
 from tallystick.invoice.upcoming import upcoming
 from tallystick.model.access import Place
 from tallystick.model.billing.contracts import Contract, Coupon, CouponOffer, Customer, Period, Subscription
+from tallystick.model.billing.invoices import UpcomingRun
 from tallystick.model.billing.price_book import PriceBook
 from tallystick.model.calendar import day_start, local_date
 from tallystick.model.instants import iso
 from tallystick.rate.agreements import refusals
 from tallystick.rate.terms.amendments import Amended, cancelled, changed, paused, resumed
 from tallystick.serve.problems import conflict, invalid, not_found
-from tallystick.serve.services import Amendment, AmendmentKind, UpcomingRun
+from tallystick.serve.services import Amendment, AmendmentKind
 from tallystick.store.engine import Tx
 from tallystick.store.records import Clash
 from tallystick.store.store import Store
@@ -115,8 +116,7 @@ def upcoming_runs(store: Store, place: Place, subscription_id: str, after_ns: in
         raise not_found("subscription_id", subscription_id)
     with store.read() as tx:
         contract, books = read_contract(store, place, known.customer_id, after_ns, tx)
-    found = upcoming(contract, known, books, after_ns, count)
-    return tuple(UpcomingRun(run=each.run, share=each.share, plan_ids=each.plan_ids, fees=each.fees, due=each.due) for each in found)
+    return upcoming(contract, known, books, after_ns, count)
 
 
 def _amended(before: Subscription, wanted: Amendment, at_ns: int, now_ns: int, books: Sequence[PriceBook]) -> Amended:

@@ -306,3 +306,18 @@ class Invoice:
     def is_empty(self) -> bool:
         """Whether there is nothing to bill and nothing to tell: no line, no usage, no blocking finding. Such a run needs no invoice."""
         return not self.lines and not self.statement and self.state is not DocumentState.PARKED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpcomingRun:
+    """A run that comes: `share` is the part of its period in which the subscription is in force, 1 for all of it.
+
+    The period of a run at a start, for what is due then, is empty and has the share 0. `fees` are the lines that are due whatever is
+    used, `due` is their sum.
+    """
+
+    run: Run
+    share: Fraction
+    plan_ids: tuple[str, ...]
+    fees: tuple[Line, ...]
+    due: Money

@@ -9,11 +9,11 @@ from pydantic import Field, model_validator
 
 from tallystick.model.billing.invoices import Line
 from tallystick.model.billing.money import decimal_text
-from tallystick.model.billing.price_book import BookState, PriceBook
+from tallystick.model.billing.price_book import BookState, Mistake, PriceBook
 from tallystick.model.billing.price_changes import ChangeKind, PriceChange
 from tallystick.model.instants import iso
 from tallystick.serve.documents.values import DecimalText, Document, Exact, Id, Name, ShownInstant, ShownMoney, exact, shown_money
-from tallystick.serve.services import BookMistake, Comparison, Estimate, EstimateRequest, TouchedPlan
+from tallystick.serve.services import Comparison, Estimate, EstimateRequest, TouchedPlan
 
 LISTED = 100
 """How many customers of a plan are named."""
@@ -167,9 +167,9 @@ class ShownEstimate(Document):
     total: ShownMoney
 
 
-def shown_mistake(mistake: BookMistake) -> ShownMistake:
+def shown_mistake(mistake: Mistake) -> ShownMistake:
     """A mistake as a document."""
-    return ShownMistake(line=mistake.line, field=mistake.field, found=mistake.found, allowed=mistake.allowed)
+    return ShownMistake(line=mistake.line, field=mistake.place, found=mistake.found, allowed=mistake.allowed)
 
 
 def shown_comparison(found: Comparison) -> ShownComparison:

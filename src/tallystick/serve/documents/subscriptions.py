@@ -8,6 +8,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from tallystick.model.billing.contracts import AgreedTier, CouponOffer, Coverage, Override, Subscription
+from tallystick.model.billing.invoices import UpcomingRun
 from tallystick.model.billing.money import decimal_text, parse_money
 from tallystick.model.billing.phases import in_force, is_paused, plan_at
 from tallystick.model.billing.price_book import Commitment
@@ -28,7 +29,7 @@ from tallystick.serve.documents.values import (
     shown_instant,
     shown_money,
 )
-from tallystick.serve.services import UpcomingRun, Wanted
+from tallystick.serve.services import Wanted
 from tallystick.store.agreed.coupons import StoredCoupon
 
 PERCENT_PATTERN = r"^(100(\.0{1,12})?|[0-9]{1,2}(\.[0-9]{1,12})?)$"
