@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from tallystick.meter.samples import Samples
 from tallystick.meter.sealing.united import United, cut_places, folded_of, pieces_of, uncut, unite
 from tallystick.meter.segments import HAS_TAIL, Tail, read_blocks
+from tallystick.model.instants import CELL_NS
 from tallystick.model.samples import BOUNDARIES, LifecycleEvent, LifecycleKind
 from tallystick.model.timeline import BootExtent, StoredSegment, Timeline
 
@@ -244,8 +245,11 @@ def chains(
     samples: Mapping[int, Samples],
     gap_after_intervals: int,
     gone: Collection[int] = frozenset(),
+    cell_ns: int = CELL_NS,
 ) -> list[Chain]:
     """The chains of strands, with the opened clusters united, cut and folded again; `gone` are batches without samples.
+
+    What is opened is cut at the boundaries of cells, too, where these are shorter than those of segments.
 
     Raises:
         KeyError: the samples of a batch that `needs_samples` names were not given, and it is not among those that are gone.
@@ -258,12 +262,12 @@ def chains(
         }
         for strand in found
     ]
-    cuts = _cuts(timeline, found, united) if any(united) else []
+    cuts = _cuts(timeline, found, united, cell_ns) if any(united) else []
     spans = merged(timeline.complete)
     return [_chain(strand, whole, cuts, spans, gap_after_intervals) for strand, whole in zip(found, united, strict=True)]
 
 
-def _cuts(timeline: Timeline, found: Sequence[Strand], united: Sequence[Mapping[int, United]]) -> list[int]:
+def _cuts(timeline: Timeline, found: Sequence[Strand], united: Sequence[Mapping[int, United]], cell_ns: int) -> list[int]:
     """Every instant at which an opened cluster may have to be cut. One too many changes nothing: links join what is cut."""
     cuts = set(deletions(timeline))
     for strand, whole in zip(found, united, strict=True):
@@ -275,6 +279,9 @@ def _cuts(timeline: Timeline, found: Sequence[Strand], united: Sequence[Mapping[
                 place = bisect_left(strand.last_at, at)
                 cuts.update(strand.last_at[max(place - 1, 0) : place + 1] + strand.first_at[place : place + 2])
         for one in whole.values():
+            if cell_ns < CELL_NS and one.masks.size:
+                first, last = one.values[0, [0, -1]].tolist()
+                cuts.update(range(first - first % cell_ns + cell_ns, last + 1, cell_ns))
             for at in instants:
                 low, high = np.searchsorted(one.values[0], [at, at + 1]).tolist()
                 cuts.update(one.values[0, max(low - 1, 0) : high + 1].tolist())

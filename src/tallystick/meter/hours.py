@@ -95,7 +95,7 @@ def hours_of(
     meters = []
     for part, found in prepared.parts:
         made = chains(part, found, samples, gap_after_intervals, gone)
-        meters.append(_metered(part, window, made, gap_after_intervals, CELL_NS if several else HOUR_NS))
+        meters.append(metered(part, window, made, gap_after_intervals, CELL_NS if several else HOUR_NS))
     meter = meters[0]
     meter.ledger.disk(disk_until_ns)
     if several:
@@ -109,12 +109,14 @@ def hours_of(
     )
 
 
-def _metered(timeline: Timeline, window: Window, found: Sequence[Chain], gap_after_intervals: int, grain_ns: int) -> Meter:
+def metered(
+    timeline: Timeline, window: Window, found: Sequence[Chain], gap_after_intervals: int, grain_ns: int, cell_ns: int = CELL_NS
+) -> Meter:
     """What the chains of one source tell of a window."""
     meter = Meter(
         resource_id=timeline.resource_id,
         window=window,
-        ledger=Ledger(window, levels(timeline.facts), grain_ns),
+        ledger=Ledger(window, levels(timeline.facts), grain_ns, cell_ns),
         gap_after_intervals=gap_after_intervals,
     )
     for chain in found:

@@ -1,10 +1,14 @@
-"""What one resource used in each cell of a window, and the cumulative floors by which an interval is split into cells."""
+"""What one resource used in each cell of a window, and the cumulative floors by which an interval is split into cells.
+
+A cell is five minutes of UTC, but where somebody asks for minutes: the floors are the same, so minutes add up to their cell.
+"""
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import sub
 
 from tallystick.meter.chains import Span, Window
 from tallystick.model.instants import CELL_NS, CELLS_PER_HOUR, HOUR_NS, hour_start
@@ -82,17 +86,20 @@ _NOTHING = Level(0, 0, 0, 0, 0, False)
 class Ledger:
     """Rows by cell of a window, and what was measured in it: samples, peak of memory, presence by `grain_ns`; openings by hour.
 
-    The grain is an hour, or a cell where several sources must be told apart.
+    The grain is an hour, or a cell where several sources must be told apart. `evenly` is the part of `rows` of which nothing tells in
+    which of several cells it lies: only where a cell is shorter than the segments of a batch whose samples are gone.
     """
 
     window: Window
     levels: list[Level]
     grain_ns: int = HOUR_NS
+    cell_ns: int = CELL_NS
     rows: dict[int, list[int]] = field(default_factory=dict)
     samples: dict[int, int] = field(default_factory=dict)
     peaks: dict[int, int] = field(default_factory=dict)
     masks: dict[int, int] = field(default_factory=dict)
     runs: dict[int, list[int]] = field(default_factory=dict)
+    evenly: dict[int, list[int]] = field(default_factory=dict)
     deletes: bool = field(init=False)
     """Whether the resource was ever deleted."""
 
@@ -127,7 +134,7 @@ class Ledger:
         """
         if start_ns == end_ns:
             if self.window.holds(end_ns):
-                self._add(self.row(end_ns - end_ns % CELL_NS), amounts)
+                self._add(self.row(end_ns - end_ns % self.cell_ns), amounts)
                 self._touch(end_ns, end_ns + 1, mask)
             return
         low, until = max(start_ns, self.window.from_ns), min(end_ns, self.window.until_ns)
@@ -139,8 +146,8 @@ class Ledger:
         span = end_ns - start_ns
         done: Sequence[int] = [amount * (low - start_ns) // span for amount in amounts] if low > start_ns else [0] * len(amounts)
         while low < until:
-            cell = low - low % CELL_NS
-            low = min(cell + CELL_NS, end_ns)
+            cell = low - low % self.cell_ns
+            low = min(cell + self.cell_ns, end_ns)
             upto = amounts if low == end_ns else [amount * (low - start_ns) // span for amount in amounts]
             row = self.row(cell)
             for place, (after, before) in enumerate(zip(upto, done, strict=True)):
@@ -151,9 +158,9 @@ class Ledger:
         """What `spread` and `held` add of a held level, in one step, where a single boundary of cells parts [start, end) and both cells
         lie in the window, as it is at nearly every boundary. False: it is otherwise, and nothing was added.
         """  # noqa: D205 (the condition is one sentence)
-        cell = start_ns - start_ns % CELL_NS
-        middle = cell + CELL_NS
-        if not (self.window.from_ns <= start_ns and middle < end_ns <= middle + CELL_NS and end_ns <= self.window.until_ns):
+        cell = start_ns - start_ns % self.cell_ns
+        middle = cell + self.cell_ns
+        if not (self.window.from_ns <= start_ns and middle < end_ns <= middle + self.cell_ns and end_ns <= self.window.until_ns):
             return False
         self._touch(start_ns, end_ns, mask)
         span, before = end_ns - start_ns, middle - start_ns
@@ -165,6 +172,20 @@ class Ledger:
         left[MEMORY] += level * before
         right[MEMORY] += level * (span - before)
         return True
+
+    def piece(self, span: Span, mask: int, samples: int, peak: int, row: Sequence[int]) -> None:
+        """Count a piece [first, last] that no samples part, of which `row` is what it adds up to, evenly over its time."""
+        start, length = span[0], span[1] - span[0]
+        guessed = row[MEMORY_ESTIMATED]
+        amounts = (*row[:MEMORY], row[MEMORY] - guessed, guessed, samples)
+        done = [0] * len(amounts)
+        for cell, _, until in self.cells(*span):
+            upto = [amount * (until - start) // length for amount in amounts]
+            *counted, held, guessed, count = map(sub, upto, done)
+            part, done = (*counted, held + guessed, guessed), upto
+            self._add(self.row(cell), part)
+            self._add(self.evenly.setdefault(cell, [0] * WIDTH), part)
+            self.measured(cell, mask, count, peak)
 
     def _add(self, row: list[int], amounts: Sequence[int]) -> None:
         for place, amount in enumerate(amounts):
@@ -198,8 +219,8 @@ class Ledger:
         """(cell, begin, end) of each part of [start, end) in the window, in order."""
         low, until = max(start_ns, self.window.from_ns), min(end_ns, self.window.until_ns)
         while low < until:
-            cell = low - low % CELL_NS
-            end = min(cell + CELL_NS, until)
+            cell = low - low % self.cell_ns
+            end = min(cell + self.cell_ns, until)
             yield cell, low, end
             low = end
 

@@ -17,7 +17,7 @@ import numpy as np
 from tallystick.meter.chains import Chain, Span, Window, merged
 from tallystick.meter.fold import fallen
 from tallystick.meter.incarnations import Incarnation, Point, start_of
-from tallystick.meter.ledger import MEMORY, MEMORY_ESTIMATED, Ledger, without
+from tallystick.meter.ledger import MEMORY, MEMORY_ESTIMATED, WIDTH, Ledger, without
 from tallystick.model.findings import Finding, FindingCode, Severity
 from tallystick.model.instants import CELL_NS
 from tallystick.model.samples import ALL_COLUMNS_MASK, COLUMNS, COUNTERS, DIFFERENCES, LARGEST
@@ -162,7 +162,11 @@ def _special(meter: Meter, one: Incarnation, downs: Iterable[int]) -> list[int]:
     larger = np.maximum(np.array(chain.last_interval[low : high - 1], np.int64), np.array(chain.first_interval[low + 1 : high], np.int64))
     limits = np.minimum(larger, LARGEST // max(meter.gap_after_intervals, 1)) * meter.gap_after_intervals
     unusual = first_at[1:] - last_at[:-1] > limits
-    unusual |= first_at[1:] // CELL_NS != last_at[:-1] // CELL_NS
+    cell_ns = meter.ledger.cell_ns
+    unusual |= first_at[1:] // cell_ns != last_at[:-1] // cell_ns
+    if cell_ns < CELL_NS:  # then a piece may itself reach over a boundary
+        over = first_at // cell_ns != last_at // cell_ns
+        unusual |= over[1:] | over[:-1]
     unusual |= (records["first"][1:, 1:] < records["last"][:-1, 1:]).any(axis=1)
     unusual |= records["mask"][1:] != records["mask"][:-1]
     unusual |= (records["mask"][1:] & DIFFERENCES).astype(np.bool_)
@@ -220,8 +224,10 @@ def _runs(chain: Chain, low: int, high: int, special: Sequence[int]) -> list[_Ru
 def _run(meter: Meter, chain: Chain, run: _Run, estimated: list[Span]) -> None:
     """Add a run of pieces."""
     ledger, first_at, last_at = meter.ledger, run.first.at_ns, run.last.at_ns
-    cell = first_at - first_at % CELL_NS
-    ledger.measured(cell, run.first.mask, run.samples, run.peak)
+    cell = first_at - first_at % ledger.cell_ns
+    is_parted = last_at >= cell + ledger.cell_ns
+    if not is_parted:
+        ledger.measured(cell, run.first.mask, run.samples, run.peak)
     rises = list(map(sub, run.last.levels[1:], run.first.levels[1:]))
     counted = without((first_at, last_at), meter.newer)
     share, of = 1, 1
@@ -231,7 +237,7 @@ def _run(meter: Meter, chain: Chain, run: _Run, estimated: list[Span]) -> None:
         # Its samples are gone: of its area as much is counted as of its time.
         share, of = sum(until - since for since, until in counted), last_at - first_at
         meter.finding(FindingCode.SAMPLES_GONE, first_at, chain.boot_id)
-    row = ledger.row(cell)
+    row = [0] * WIDTH if is_parted else ledger.row(cell)
     if counted:
         row[MEMORY] += run.area * share // of
     for place in range(run.begin, run.end + 1) if chain.tails else ():
@@ -247,6 +253,8 @@ def _run(meter: Meter, chain: Chain, run: _Run, estimated: list[Span]) -> None:
             _fell(meter, chain.boot_id, fall.at_ns, fall.reset, fall.fell)
     for place, rise in enumerate(rises):
         row[place] += rise
+    if is_parted:
+        ledger.piece((first_at, last_at), run.first.mask, run.samples, run.peak, row)
 
 
 def _fell(meter: Meter, boot_id: str, at_ns: int, reset: int, fell: int) -> None:

@@ -118,6 +118,24 @@ class UsageHour:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UsageMinute:
+    """The usage of one resource in one UTC minute: per stored meter its amount, in base units; what nothing measured is absent.
+
+    `estimated` is the part inside gaps; `evenly` the part told by something that reaches out of the minute, a usage record or a batch
+    whose samples are gone, and placed evenly over its time. Minutes add up to their five-minute cell, to the unit.
+    """
+
+    resource_id: str
+    minute_ns: int
+    amounts: Mapping[str, int]
+    estimated: Mapping[str, int]
+    evenly: Mapping[str, int]
+    samples: int
+    memory_peak_bytes: int | None
+    runs: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HourTotals:
     """What a usage hour adds up to, without its cells: per stored meter the total, and the part inside gaps; `runs` is how many began."""
 

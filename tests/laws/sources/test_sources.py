@@ -60,7 +60,7 @@ def test_one_source_is_combined_into_what_it_is(sent: Stream) -> None:
     window = Window(from_ns=from_ns, until_ns=until_ns)
     needed = {key: resource.samples[key] for key in hours.needs_samples(timeline, from_ns, until_ns)}
     found = chains(timeline, strands(timeline, window), needed, 10, frozenset())
-    meter = hours._metered(timeline, window, found, 10, CELL_NS)
+    meter = hours.metered(timeline, window, found, 10, CELL_NS)
     meter.ledger.disk(until_ns)
     made, gaps, findings = combined(timeline, [meter])
     plain = resource.at_once()

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 
 from tallystick.meter.ledger import ALLOCATED, ESTIMATED, MEASURED, UPTIME, Ledger
 from tallystick.meter.links import Meter
-from tallystick.meter.sources.claims import Claims, claims_of
+from tallystick.meter.sources.claims import Claim, Claims, claims_of
 from tallystick.model.findings import Finding, FindingCode, Severity
-from tallystick.model.instants import CELL_NS, CELLS_PER_HOUR, HOUR_NS, cell_start, hour_start
+from tallystick.model.instants import CELL_NS, CELLS_PER_HOUR, HOUR_NS, LATEST_NS, cell_start, hour_start
 from tallystick.model.resources import Fact
 from tallystick.model.samples import SampleSource
 from tallystick.model.timeline import Timeline
@@ -21,8 +21,8 @@ from tallystick.model.usage import STORED_METERS, Gap, UsageHour
 
 MEMORY_USED, DISK_ALLOCATED = "memory.used", "disk.allocated"
 _COLUMN = {meter: column for meter, _, column in MEASURED}
-_PLACE = {**{meter: place for meter, place, _ in MEASURED}, "uptime": UPTIME, **dict(ALLOCATED)}
-_ESTIMATED_PLACE = dict(ESTIMATED)
+PLACE = {**{meter: place for meter, place, _ in MEASURED}, "uptime": UPTIME, **dict(ALLOCATED)}
+ESTIMATED_PLACE = dict(ESTIMATED)
 _SIZE = {"cpu.allocated": "vcpus", "memory.allocated": "memory_bytes", "gpu.allocated": "gpus", DISK_ALLOCATED: "disk_bytes"}
 _NAMES = {SampleSource.NATIVE: "samples of an agent", SampleSource.ROWS: "samples of rows"}
 _MOST_NAMES = 3
@@ -44,7 +44,7 @@ def by_source(timeline: Timeline) -> list[Timeline]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Samples:
+class Sampled:
     """What one source of samples says; `named` tells from when on a fact names a size: only of the first source also the disk."""
 
     name: str
@@ -63,7 +63,7 @@ class _Samples:
         time that is counted; in a silence that nothing fills they are not measured. A size: it is declared, and the resource up.
         """
         if meter in _SIZE:
-            return self.named.get(meter, cell + CELL_NS) < cell + CELL_NS and (meter == DISK_ALLOCATED or self.knows(cell))
+            return self.named.get(meter, LATEST_NS) < cell + self.ledger.cell_ns and (meter == DISK_ALLOCATED or self.knows(cell))
         if meter == "uptime":
             return self.knows(cell)
         has_column = meter in _COLUMN and bool(self.ledger.masks.get(cell, 0) >> _COLUMN[meter] & 1)
@@ -92,19 +92,13 @@ def combined(timeline: Timeline, meters: Sequence[Meter]) -> tuple[list[UsageHou
 
     A gap, a finding or an opening of a source counts unless one before it knows of the cell in which that lies.
     """
-    window = meters[0].window
-    named = _named(timeline.facts)
-    present = sorted({boot.source for boot in timeline.boots}) or [SampleSource.NATIVE]
-    sources = [
-        _Samples(_NAMES[source], meter.ledger, named if place == 0 else {name: at for name, at in named.items() if name != DISK_ALLOCATED})
-        for place, (source, meter) in enumerate(zip(present, meters, strict=True))
-    ]
-    claims = claims_of(timeline.records, window)
-    gaps = [gap for place, meter in enumerate(meters) for gap in meter.gaps if not _known(sources[:place], gap.from_ns)]
+    sources = sampled(timeline, meters)
+    claims = claims_of(timeline.records, meters[0].window)
+    gaps = [gap for place, meter in enumerate(meters) for gap in meter.gaps if not known(sources[:place], gap.from_ns)]
     findings: dict[tuple[FindingCode, str, int | None], Finding] = {}
     for place, meter in enumerate(meters):
         for one in meter.findings:
-            if not _known(sources[:place], one.at_ns or 0):
+            if not known(sources[:place], one.at_ns or 0):
                 findings.setdefault((one.code, one.boot_id, one.at_ns), one)
     touched = {hour_start(at) for each in sources for at in (*each.ledger.rows, *each.ledger.samples, *each.ledger.runs)}
     hours, noticed = [], list(findings.values())
@@ -118,6 +112,16 @@ def combined(timeline: Timeline, meters: Sequence[Meter]) -> tuple[list[UsageHou
     return hours, gaps, noticed
 
 
+def sampled(timeline: Timeline, meters: Sequence[Meter]) -> list[Sampled]:
+    """What each source of samples says, the one that bills first."""
+    named = _named(timeline.facts)
+    present = sorted({boot.source for boot in timeline.boots}) or [SampleSource.NATIVE]
+    return [
+        Sampled(_NAMES[source], meter.ledger, named if place == 0 else {name: at for name, at in named.items() if name != DISK_ALLOCATED})
+        for place, (source, meter) in enumerate(zip(present, meters, strict=True))
+    ]
+
+
 def _named(facts: Sequence[Fact]) -> dict[str, int]:
     """From when on the size of each allocated meter is named."""
     found: dict[str, int] = {}
@@ -128,26 +132,26 @@ def _named(facts: Sequence[Fact]) -> dict[str, int]:
     return found
 
 
-def _known(better: Sequence[_Samples], at_ns: int) -> bool:
+def known(better: Sequence[Sampled], at_ns: int) -> bool:
+    """Whether one of these sources, told by cells, knows of the cell that holds an instant."""
     return any(each.knows(cell_start(at_ns)) for each in better)
 
 
-def _put_together(hour_ns: int, sources: Sequence[_Samples], claims: Claims) -> _Hour:
+def _put_together(hour_ns: int, sources: Sequence[Sampled], claims: Claims) -> _Hour:
     """Of each meter and cell of an hour the amount of the source that bills."""
     found = _Hour()
     for place in range(CELLS_PER_HOUR):
         cell = hour_ns + place * CELL_NS
         claimed = claims.get(cell, {})
         for meter in STORED_METERS:
-            covering = [each for each in sources if each.covers(cell, meter)]
             of_records = claimed.get(meter, {})
-            ranked = sorted(of_records, key=lambda number: (of_records[number].fineness_ns, number))
+            covering, ranked = ranks(cell, meter, sources, of_records)
             if not covering and not ranked:
                 continue
             if covering:
                 first = covering[0]
-                amount, peak = first.amount(cell, _PLACE[meter]), first.ledger.peaks.get(cell)
-                guessed = first.amount(cell, _ESTIMATED_PLACE.get(meter))
+                amount, peak = first.amount(cell, PLACE[meter]), first.ledger.peaks.get(cell)
+                guessed = first.amount(cell, ESTIMATED_PLACE.get(meter))
                 if guessed:
                     found.estimated.setdefault(meter, [0] * CELLS_PER_HOUR)[place] = guessed
             else:
@@ -163,7 +167,13 @@ def _put_together(hour_ns: int, sources: Sequence[_Samples], claims: Claims) -> 
     return found
 
 
-def _usage_hour(resource_id: str, hour_ns: int, sources: Sequence[_Samples], found: _Hour) -> UsageHour | None:
+def ranks(cell: int, meter: str, sources: Sequence[Sampled], of_records: Mapping[int, Claim]) -> tuple[list[Sampled], list[int]]:
+    """Who measured a meter in a cell, the one that bills first: sources of samples, then the numbers of those of records."""
+    covering = [each for each in sources if each.covers(cell, meter)]
+    return covering, sorted(of_records, key=lambda number: (of_records[number].fineness_ns, number))
+
+
+def _usage_hour(resource_id: str, hour_ns: int, sources: Sequence[Sampled], found: _Hour) -> UsageHour | None:
     """The hour as it is kept; None: nothing was."""
     span = range(hour_ns, hour_ns + HOUR_NS, CELL_NS)
     samples = 0
@@ -171,7 +181,7 @@ def _usage_hour(resource_id: str, hour_ns: int, sources: Sequence[_Samples], fou
         knowing = next((each for each in sources if each.knows(cell)), None)
         samples += knowing.ledger.samples.get(cell, 0) if knowing else 0
     opened = ((place, at) for place, each in enumerate(sources) for at in each.ledger.runs.get(hour_ns, ()))
-    runs = [at for place, at in opened if not _known(sources[:place], at)]
+    runs = [at for place, at in opened if not known(sources[:place], at)]
     if not (samples or runs or found.recorded or any(map(any, found.cells.values()))):
         return None
     mask = 0
