@@ -11,6 +11,7 @@ from tallystick.app.answers.late import decide_late
 from tallystick.app.answers.reservations import report_reservations, reserve
 from tallystick.app.answers.subscriptions import amend_subscription, upcoming_runs
 from tallystick.app.answers.usage.labels import usage_by_label
+from tallystick.app.answers.usage.minutes import minutes_of
 from tallystick.app.answers.usage.percentiles import usage_percentiles
 from tallystick.app.answers.usage.views import usage_views
 from tallystick.app.clock import RandomIds
@@ -225,6 +226,7 @@ def services(store: Store, clock: StandingClock, record_usage: RecordUsage) -> S
         estimate=standing.estimate,
         explain_line=standing.explain,
         record_usage=record_usage,
+        usage_minutes=lambda place, query, before, count: minutes_of(store, place, query, before, count, clock.now_ns(), None),
         usage_days=standing.totals,
         usage_months=standing.totals,
         change_of=lambda place, late: {},

@@ -100,6 +100,7 @@ READS_OWN = {
     "report_reservations",
     "list_resources",
     "show_resource",
+    "usage_minutes",
     "usage_hours",
     "usage_days",
     "usage_months",

@@ -108,6 +108,8 @@ def test_three_months_pass_and_a_year(store: Store, tmp_path: Path) -> None:
         until(lambda: (count("segment"), count("payload"), count("usage_hour"), count("batch")) == (0, 0, 0, 0), "rows are deleted")
         assert count("usage_month") == 1
         assert len(list((tmp_path / "archive").rglob("*.parquet"))) == 1
+        gone = call("GET", "/v1/usage/minutes?resource_id=vm-1&from=2026-03-10T08:00:00Z&until=2026-03-10T09:00:00Z")
+        assert (gone.status, gone.json["code"], gone.json["field"]) == (410, "gone", "until")
         first = store.invoices.list(PLACE)[-1].invoice
         clock.to(parse_iso("2027-03-10T08:00:00Z"))
         assert send(*sent) == ["repeated"] * 3

@@ -27,6 +27,7 @@ UNAUTHENTICATED = Code(name="unauthenticated", status=401, title="A valid key is
 FORBIDDEN = Code(name="forbidden", status=403, title="The key may not do this")
 NOT_FOUND = Code(name="not_found", status=404, title="There is no such thing")
 METHOD_NOT_ALLOWED = Code(name="method_not_allowed", status=405, title="The route has no such method")
+GONE = Code(name="gone", status=410, title="It was deleted by age")
 CONFLICT = Code(name="conflict", status=409, title="It is there already, and other")
 KEY_REUSED = Code(name="idempotency_key_reused", status=409, title="The idempotency key was used for another request")
 TOO_LARGE = Code(name="too_large", status=413, title="The request is too large")
@@ -45,6 +46,7 @@ CODES = (
     FORBIDDEN,
     NOT_FOUND,
     METHOD_NOT_ALLOWED,
+    GONE,
     CONFLICT,
     KEY_REUSED,
     TOO_LARGE,

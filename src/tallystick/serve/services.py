@@ -19,7 +19,7 @@ from tallystick.model.billing.price_changes import PriceChange
 from tallystick.model.billing.reserved import ReservationReport
 from tallystick.model.outcomes import BatchResult, Refusal
 from tallystick.model.records import SentRecord, UsageRecord
-from tallystick.model.usage import UsageView
+from tallystick.model.usage import UsageMinute, UsageView
 from tallystick.store.agreed.reservations import StoredReservation
 from tallystick.store.records import Conflict
 from tallystick.store.retention.too_late import LateBatch
@@ -228,6 +228,24 @@ class UsageQuery:
     until_ns: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomerMinute:
+    """A usage minute of a resource, whose number is `resource_key`, with whose it is and how much of it is in gaps that nothing filled."""
+
+    resource_key: int
+    customer_id: str
+    minute: UsageMinute
+    unknown_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageMinutes:
+    """Minutes, newest first; `deleted` are the resources of which a part of the span is deleted by age, each with up to where."""
+
+    minutes: tuple[CustomerMinute, ...]
+    deleted: tuple[tuple[str, int], ...]
+
+
 class UsageBy(StrEnum):
     """What a summary is of."""
 
@@ -382,6 +400,7 @@ class Services:
     - `invoice_json(invoice)`, `invoice_pdf(invoice)`, `invoice_text(invoice)`: an invoice as a document.
     - `estimate(place, request)`: priced by the one formula.
     - `explain_line(place, invoice, line_number, depth, verify)`: line 1 is the first; of a draft of a preview too.
+    - `usage_minutes(place, query, before, count)`: up to `count` of them after (minute, resource number), newest first.
     - `usage_days(place, query)`, `usage_months(place, query)`: per resource and local day or month of its customer's zone.
     - `usage_views(place, query, by)`: summaries of hours, local days or months for a person, with their cost.
     - `usage_by_label(place, name, query)`: totals by the value of a label.
@@ -413,6 +432,7 @@ class Services:
     invoice_text: Callable[[Invoice], str]
     estimate: Callable[[Place, EstimateRequest], Estimate]
     explain_line: Callable[[Place, Invoice, int, Depth, bool], Explanation]
+    usage_minutes: Callable[[Place, UsageQuery, tuple[int, int] | None, int], UsageMinutes]
     usage_days: Callable[[Place, UsageQuery], tuple[UsageTotal, ...]]
     usage_months: Callable[[Place, UsageQuery], tuple[UsageTotal, ...]]
     usage_views: Callable[[Place, UsageQuery, UsageBy], tuple[UsageSummary, ...]]

@@ -15,6 +15,7 @@ from tallystick.app.answers.reservations import report_reservations, reserve
 from tallystick.app.answers.status import USUAL_LIMITS, AgentLimits, StatusBoard
 from tallystick.app.answers.subscriptions import amend_subscription, subscribe, upcoming_runs
 from tallystick.app.answers.usage.labels import usage_by_label
+from tallystick.app.answers.usage.minutes import minutes_of
 from tallystick.app.answers.usage.percentiles import usage_percentiles
 from tallystick.app.answers.usage.periods import usage_periods
 from tallystick.app.answers.usage.views import usage_views
@@ -71,6 +72,7 @@ def services_of(
         explain_line=lambda place, invoice, number, depth, verify: explain_line(
             store, place, invoice, number, depth, verify=verify, archive=archive
         ),
+        usage_minutes=lambda place, query, before, count: minutes_of(store, place, query, before, count, clock.now_ns(), archive),
         usage_days=lambda place, query: usage_periods(store, place, "day", query, clock.now_ns()),
         usage_months=lambda place, query: usage_periods(store, place, "month", query, clock.now_ns()),
         usage_views=lambda place, query, by: usage_views(store, ids, place, query, by, clock.now_ns()),

@@ -1,4 +1,4 @@
-"""Documents of what was measured: usage hours, days and months, with averages and costs for a person, by label; findings."""
+"""Documents of what was measured: usage minutes, hours, days and months, with averages and costs for a person, by label; findings."""
 
 from __future__ import annotations
 
@@ -9,9 +9,18 @@ from pydantic import Field
 from tallystick.model.billing.money import round_minor
 from tallystick.model.findings import Finding, Severity
 from tallystick.model.instants import HOUR_NS, iso
-from tallystick.model.usage import METERS, UsageHour
-from tallystick.serve.documents.values import Document, Exact, ShownInstant, ShownMoney, exact, shown_instant, shown_money
-from tallystick.serve.services import LabelTotal, RankMethod, SlotSummary, UsagePercentiles, UsageSummary, UsageTotal
+from tallystick.model.usage import METERS, UsageHour, total_of
+from tallystick.serve.documents.values import Document, Exact, Listing, ShownInstant, ShownMoney, exact, shown_instant, shown_money
+from tallystick.serve.services import (
+    CustomerMinute,
+    LabelTotal,
+    RankMethod,
+    SlotSummary,
+    UsageMinutes,
+    UsagePercentiles,
+    UsageSummary,
+    UsageTotal,
+)
 
 GIB = 2**30
 
@@ -42,6 +51,50 @@ class ShownHour(Document):
     measured_ns: int
     estimated_ns: int
     unknown_ns: int | None
+
+
+class MeterOfMinute(Document):
+    """What one meter counted in a minute, in its base unit: the total, the part inside gaps, and the part that is placed `evenly`.
+
+    That part was told by something that reaches out of the minute, a usage record or a batch whose samples are kept no more: how much
+    it is is exact, where in its time it lies is not known.
+    """
+
+    unit: str
+    total: int
+    estimated: int
+    evenly: int
+
+
+class ShownMinute(Document):
+    """The usage of one resource in one UTC minute. A meter that nothing measured is absent: it is not 0.
+
+    `measured_ns` and `estimated_ns` are uptime, `unknown_ns` is the time in gaps that nothing filled, those that go on included.
+    """
+
+    resource_id: str
+    customer_id: str
+    minute: ShownInstant
+    samples: int
+    memory_peak_bytes: int | None
+    runs: tuple[ShownInstant, ...]
+    meters: dict[str, MeterOfMinute]
+    measured_ns: int
+    estimated_ns: int
+    unknown_ns: int
+
+
+class DeletedMinutes(Document):
+    """A resource of which a part of the span cannot be told by minute: what was sent before `until` is deleted by age."""
+
+    resource_id: str
+    until: ShownInstant
+
+
+class ListedMinutes(Listing[ShownMinute]):
+    """A page of usage minutes, and of which resources a part of the span is deleted."""
+
+    deleted: tuple[DeletedMinutes, ...]
 
 
 class MeterOfTotal(Document):
@@ -203,6 +256,42 @@ def shown_hour(hour: UsageHour, customer_id: str, *, whole: bool, unknown_ns: in
         measured_ns=(hour.total("uptime") or 0) - hour.estimated_total("uptime"),
         estimated_ns=hour.estimated_total("uptime"),
         unknown_ns=unknown_ns if whole else None,
+    )
+
+
+def shown_minutes(found: UsageMinutes, limit: int, next_cursor: str | None) -> ListedMinutes:
+    """A page of minutes as a document."""
+    return ListedMinutes(
+        items=tuple(map(_minute, found.minutes[:limit])),
+        next_cursor=next_cursor,
+        deleted=tuple(DeletedMinutes(resource_id=resource_id, until=iso(until_ns)) for resource_id, until_ns in found.deleted),
+    )
+
+
+def _minute(found: CustomerMinute) -> ShownMinute:
+    minute = found.minute
+    guessed_ns = minute.estimated.get("uptime", 0)
+    meters = {
+        meter: MeterOfMinute(
+            unit=unit.value,
+            total=total,
+            estimated=minute.estimated.get(meter, 0),
+            evenly=total_of(minute.evenly, meter) or 0,
+        )
+        for meter, unit in METERS.items()
+        if (total := total_of(minute.amounts, meter)) is not None
+    }
+    return ShownMinute(
+        resource_id=minute.resource_id,
+        customer_id=found.customer_id,
+        minute=iso(minute.minute_ns),
+        samples=minute.samples,
+        memory_peak_bytes=minute.memory_peak_bytes,
+        runs=tuple(map(iso, minute.runs)),
+        meters=meters,
+        measured_ns=minute.amounts.get("uptime", 0) - guessed_ns,
+        estimated_ns=guessed_ns,
+        unknown_ns=found.unknown_ns,
     )
 
 

@@ -1,4 +1,4 @@
-"""Routes of what was measured: hours, days and months of usage, gaps, findings."""
+"""Routes of what was measured: minutes, hours, days and months of usage, gaps, findings."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from tallystick.model.usage import UsageHour
 from tallystick.serve.coverage import CoveredHours
 from tallystick.serve.documents.silence import ShownGap, shown_gap
 from tallystick.serve.documents.usage import (
+    ListedMinutes,
     ShownFinding,
     ShownHour,
     ShownLabel,
@@ -29,6 +30,7 @@ from tallystick.serve.documents.usage import (
     shown_finding,
     shown_hour,
     shown_label,
+    shown_minutes,
     shown_percentiles,
     shown_total,
     shown_view,
@@ -130,6 +132,21 @@ def asked(call: Reader, resource_id: Id | None = None, customer_id: Id | None = 
 
 
 Wanted = Annotated[Asked, Depends(asked)]
+
+
+@router.get("/usage/minutes", summary="Usage minutes, newest first")
+def usage_minutes(wanted: Wanted, limit: Limit = 100, cursor: Cursor = None) -> ListedMinutes:
+    """UTC minutes that begin in [from, until), exact: they add up to the five-minute cells of the hours. At most a day and 100 resources.
+
+    Without `until` up to now, without `from` the day before the end. They are made of what was sent, so only while that is kept: `deleted`
+    names resources of which a part of the span is gone, and all of it gone is the problem `gone`. The minutes of a resource of which
+    nothing comes are listed all the same: without meters, `unknown_ns` long.
+    """
+    start = None if cursor is None else read_cursor(cursor, (int, int))
+    before = None if start is None else (int(start[0]), int(start[1]))
+    found = wanted.call.desk.services.usage_minutes(wanted.call.place, wanted.query, before, limit + 1)
+    last = found.minutes[limit - 1] if len(found.minutes) > limit else None
+    return shown_minutes(found, limit, None if last is None else write_cursor((last.minute.minute_ns, last.resource_key)))
 
 
 @router.get("/usage/hours", summary="Usage hours, newest first")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated
 
@@ -26,6 +26,7 @@ Percentile = Annotated[
 class By(StrEnum):
     """How long a row of usage is."""
 
+    MINUTE = "minute"
     HOUR = "hour"
     DAY = "day"
     MONTH = "month"
@@ -63,12 +64,25 @@ HEADINGS = {
 }
 
 
+OF_MINUTES = {
+    "cpu.used": ("core-seconds", 10**9),
+    "memory.used": ("GiB-seconds", 10**9 * 2**30),
+    "disk.io": ("disk MiB", 2**20),
+    "network.tx": ("out MiB", 2**20),
+    "uptime": ("seconds up", 10**9),
+}
+"""The same for rows that are too short for those units."""
+
+UNMEASURED = {"estimated s": "estimated_ns", "unknown s": "unknown_ns"}
+"""The columns of time that was not measured."""
+
+
 def usage(
     resource: Resource = None,
     customer: Customer = None,
     start: From = None,
     until: Until = None,
-    by: Annotated[str, typer.Option(metavar="WHAT", help="A row for each: hour, day, month, or label:NAME.")] = By.HOUR.value,
+    by: Annotated[str, typer.Option(metavar="WHAT", help="A row for each: minute, hour, day, month, or label:NAME.")] = By.HOUR.value,
     view: Annotated[bool, typer.Option("--view", help="Averages, largest values and totals; of days and months also the cost.")] = False,
     percentile: Percentile = None,
     limit: Limit = 100,
@@ -79,11 +93,12 @@ def usage(
     \b
     Example:
         tally usage --resource vm-1 --from 2026-03-10 --by day
+        tally usage --resource vm-1 --from 2026-03-10T08:00Z --to 2026-03-10T09:00Z --by minute
         tally usage --customer acme --from 2026-03 --by day --view
         tally usage --customer acme --from 2026-03 --to 2026-04 --by label:team
         tally usage --customer acme --from 2026-03 --to 2026-04 --percentile 95
     """
-    asked = {"resource_id": resource, "customer_id": customer, "from": instant(start), "until": instant(until)}
+    asked: dict[str, Json] = {"resource_id": resource, "customer_id": customer, "from": instant(start), "until": instant(until)}
     if percentile is not None:
         show_percentiles(connect().get("/v1/usage/percentiles", percentile=percentile, **asked), as_json=as_json)
         return
@@ -92,17 +107,37 @@ def usage(
         return
     if by not in list(By):
         raise typer.BadParameter(f"{by!r} is none of {', '.join(By)}, label:NAME", param_hint="--by")
+    if view and by == By.MINUTE:
+        raise typer.BadParameter("'minute' has no view: it goes with hour, day or month", param_hint="--by")
     if view:
         show_views(list(connect().pages("/v1/usage/views", limit, by=by, **asked)), by, as_json=as_json)
         return
-    rows = list(connect().pages(f"/v1/usage/{by}s", limit, **asked))
+    deleted: dict[str, str] = {}
+    pages = connect().pages(f"/v1/usage/{by}s", limit, told=lambda page: deleted.update(deleted_of(page)), **asked)
+    show_rows(list(pages), by, as_json=as_json)
+    for name, at in deleted.items():
+        typer.echo(f"{name}: what was sent before {at} is deleted by age; its hours are kept longer (--by hour)", err=True)
+
+
+def deleted_of(page: Json) -> dict[str, str]:
+    """Of a page of minutes the resources of which a part is deleted, with up to where."""
+    return {each["resource_id"]: each["until"] for each in page.get("deleted", ())}
+
+
+def show_rows(rows: Sequence[Json], by: str, *, as_json: bool) -> None:
+    """A row for each minute, hour, day or month of a resource, with the time that is not measured where there is such."""
     if as_json:
         print_json(rows)
         return
-    shown = [{"resource": row.get("resource_id"), "at": row.get("hour") or row.get("date"), **amounts(row)} for row in rows]
-    columns = {"resource": "resource", by: "at", **{HEADINGS[meter][0]: HEADINGS[meter][0] for meter in SHOWN}}
-    print_table("usage", shown, columns, right=[HEADINGS[meter][0] for meter in SHOWN])
-    if not rows and (waiting := connect().get("/v1/status")["hours_waiting"]):
+    headings = OF_MINUTES if by == By.MINUTE else HEADINGS
+    shown = [
+        {"resource": row["resource_id"], "at": row.get(by) or row.get("date"), **amounts(row, headings), **unmeasured(row)} for row in rows
+    ]
+    right = [headings[meter][0] for meter in SHOWN] + [name for name in UNMEASURED if any(row[name] for row in shown)]
+    print_table("usage", shown, {"resource": "resource", by: "at", **dict(zip(right, right, strict=True))}, right=right)
+    if placed := sum(any(each.get("evenly") for each in row["meters"].values()) for row in rows):
+        typer.echo(f"{placed} of these were told by records or batches that reach out of them, placed evenly over their time", err=True)
+    if not rows and by != By.MINUTE and (waiting := connect().get("/v1/status")["hours_waiting"]):
         typer.echo(f"{waiting} hours wait to be computed: what was sent for them is not shown yet")
 
 
@@ -156,11 +191,16 @@ def show_percentiles(found: Json, *, as_json: bool) -> None:
     print_table(f"five-minute rates, {found['from']} to {found['until']}", rows, columns, right=["slots"])
 
 
-def amounts(row: Json) -> dict[str, str]:
+def unmeasured(row: Json) -> dict[str, str]:
+    """The seconds of a row that are estimated, and those that nothing is known of; nothing where there are none."""
+    return {name: thousandths(row[field], 10**9) if row[field] else "" for name, field in UNMEASURED.items()}
+
+
+def amounts(row: Json, headings: Mapping[str, tuple[str, int]] = HEADINGS) -> dict[str, str]:
     """The meters of a row that a table shows, in units for people; nothing for what nothing measured."""
     shown = {}
     for meter in SHOWN:
-        heading, divisor = HEADINGS[meter]
+        heading, divisor = headings[meter]
         found = row["meters"].get(meter)
         shown[heading] = "" if found is None else thousandths(found["total"], divisor)
     return shown
@@ -208,8 +248,8 @@ def gaps(
         named = {"resource": "resource_id", "boot": "boot_id", "spool": "spool_id", "first": "first", "last": "last", "since": "noticed_at"}
         print_json(rows) if as_json else print_table("missing batches", rows, named, right=["first", "last"])
         return
-    asked = {"resource_id": resource, "customer_id": customer, "from": instant(start), "until": instant(until), "state": state.value}
-    rows = list(connect().pages("/v1/gaps", limit, **asked))
+    asked: dict[str, Json] = {"resource_id": resource, "customer_id": customer, "from": instant(start), "until": instant(until)}
+    rows = list(connect().pages("/v1/gaps", limit, state=state.value, **asked))
     if as_json:
         print_json(rows)
         return
