@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -99,15 +99,19 @@ class Client:
         """What the server answers to the removal of what is at a path; None if it answers nothing."""
         return _document(self.fetch("DELETE", path))
 
-    def pages(self, path: str, limit: int, *, told: Callable[[Json], None] | None = None, **query: Query) -> Iterator[Json]:
-        """Up to `limit` items of a list, page by page; `told` is given each page, for what stands beside its items."""
+    def pages(self, path: str, limit: int, **query: Query) -> Iterator[Json]:
+        """Up to `limit` items of a list, page by page."""
+        for page in self.listings(path, limit, **query):
+            yield from page["items"]
+
+    def listings(self, path: str, limit: int, **query: Query) -> Iterator[Json]:
+        """The pages of a list with up to `limit` items in all, each with what stands beside its items."""
         cursor: str | None = None
         left = limit
         while left > 0:
             page = self.get(path, **{**query, "limit": min(left, 200), "cursor": cursor})
-            if told is not None:
-                told(page)
-            yield from page["items"][:left]
+            page["items"] = page["items"][:left]
+            yield page
             left -= len(page["items"])
             cursor = page.get("next_cursor")
             if not cursor:

@@ -98,7 +98,7 @@ def usage(
         tally usage --customer acme --from 2026-03 --to 2026-04 --by label:team
         tally usage --customer acme --from 2026-03 --to 2026-04 --percentile 95
     """
-    asked: dict[str, Json] = {"resource_id": resource, "customer_id": customer, "from": instant(start), "until": instant(until)}
+    asked = {"resource_id": resource, "customer_id": customer, "from": instant(start), "until": instant(until)}
     if percentile is not None:
         show_percentiles(connect().get("/v1/usage/percentiles", percentile=percentile, **asked), as_json=as_json)
         return
@@ -112,16 +112,11 @@ def usage(
     if view:
         show_views(list(connect().pages("/v1/usage/views", limit, by=by, **asked)), by, as_json=as_json)
         return
-    deleted: dict[str, str] = {}
-    pages = connect().pages(f"/v1/usage/{by}s", limit, told=lambda page: deleted.update(deleted_of(page)), **asked)
-    show_rows(list(pages), by, as_json=as_json)
+    pages = list(connect().listings(f"/v1/usage/{by}s", limit, **asked))
+    show_rows([row for page in pages for row in page["items"]], by, as_json=as_json)
+    deleted = {each["resource_id"]: each["until"] for page in pages for each in page.get("deleted", ())}
     for name, at in deleted.items():
         typer.echo(f"{name}: what was sent before {at} is deleted by age; its hours are kept longer (--by hour)", err=True)
-
-
-def deleted_of(page: Json) -> dict[str, str]:
-    """Of a page of minutes the resources of which a part is deleted, with up to where."""
-    return {each["resource_id"]: each["until"] for each in page.get("deleted", ())}
 
 
 def show_rows(rows: Sequence[Json], by: str, *, as_json: bool) -> None:
@@ -248,8 +243,8 @@ def gaps(
         named = {"resource": "resource_id", "boot": "boot_id", "spool": "spool_id", "first": "first", "last": "last", "since": "noticed_at"}
         print_json(rows) if as_json else print_table("missing batches", rows, named, right=["first", "last"])
         return
-    asked: dict[str, Json] = {"resource_id": resource, "customer_id": customer, "from": instant(start), "until": instant(until)}
-    rows = list(connect().pages("/v1/gaps", limit, state=state.value, **asked))
+    asked = {"resource_id": resource, "customer_id": customer, "from": instant(start), "until": instant(until), "state": state.value}
+    rows = list(connect().pages("/v1/gaps", limit, **asked))
     if as_json:
         print_json(rows)
         return
