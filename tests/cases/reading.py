@@ -259,9 +259,11 @@ def usage(case: Case) -> Usage:
 
 
 def _outage(row: str) -> Outage:
-    """`vm1 declared from .. until`."""
-    resource, cause, start, _, end = row.split()
-    return Outage(resource_id=resource, from_ns=parse_iso(start), until_ns=parse_iso(end), cause=OutageCause(cause))
+    """`vm1 declared from .. until`, then perhaps what it was declared as."""
+    resource, cause, start, _, end, *name = row.split()
+    return Outage(
+        resource_id=resource, from_ns=parse_iso(start), until_ns=parse_iso(end), cause=OutageCause(cause), outage_id="".join(name)
+    )
 
 
 def _market(row: str) -> Iterable[MarketPrice]:

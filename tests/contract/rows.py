@@ -10,6 +10,7 @@ from tallystick.meter import content, fold, hours, planes
 from tallystick.meter.samples import Samples
 from tallystick.model.access import Place
 from tallystick.model.billing.contracts import Reservation
+from tallystick.model.billing.outages import DeclaredOutage
 from tallystick.model.instants import DAY_NS, HOUR_NS, hour_start
 from tallystick.model.samples import MEMORY, BatchIdentity
 from tallystick.model.timeline import StorableBatch, Timeline
@@ -125,3 +126,8 @@ def reservation(name: str, subscription_id: str) -> Reservation:
         end_ns=T + 100 * DAY_NS,
         recurring=Fraction(1, 3),
     )
+
+
+def outage(resource_id: str, from_ns: int, reason: str) -> DeclaredOutage:
+    """A resource that was away for an hour."""
+    return DeclaredOutage(id=f"outage-{resource_id}", from_ns=from_ns, until_ns=from_ns + HOUR_NS, reason=reason, resources=(resource_id,))

@@ -36,7 +36,7 @@ from tallystick.serve.api import rest_app
 from tallystick.store.registry import Agent
 from tallystick.store.store import Store, migrate, open_store
 from tallystick.store.tables.schema import schema
-from tests.contract.rows import batch, reservation, write
+from tests.contract.rows import batch, outage, reservation, write
 from tests.integration.stand_ins import HOUR, NOW_NS, Direct, StandingClock, services
 from tests.unit.render.example import invoice as example
 
@@ -187,7 +187,7 @@ def _fill(store: Store, place: Place) -> None:
 
 
 def _watched(store: Store, place: Place) -> None:
-    """A resource of Globex that is silent since the afternoon, and a batch of it that was sent again with other content."""
+    """A resource of Globex that was away, is silent since the afternoon, and of which a batch was sent again with other content."""
     silent = Absence(
         kind=AbsenceKind.RESOURCE,
         subject="vm-globex" if place == OURS else "vm-rival-customer",
@@ -196,12 +196,10 @@ def _watched(store: Store, place: Place) -> None:
         since_ns=NOW_NS - 90 * 60 * 10**9,
         noticed_at_ns=NOW_NS,
     )
+    store.outages.declare(place, outage(silent.subject, HOUR, silent.instance_id), actor=ACTOR)
     store.absences.apply(place, Changes(opened=(silent,), closed=()), NOW_NS)
-    write(
-        store,
-        *(batch(silent.subject, at_ns=NOW_NS - 95 * 60 * 10**9, level=level, spool=silent.instance_id) for level in (1, 2)),
-        place=place,
-    )
+    twice = (batch(silent.subject, at_ns=NOW_NS - 95 * 60 * 10**9, level=level, spool=silent.instance_id) for level in (1, 2))
+    write(store, *twice, place=place)
 
 
 def _fill_rival(store: Store) -> None:

@@ -30,6 +30,7 @@ OTHERS = {
     "absence_id": ("1", "2"),
     "agent_id": ("host-1",),
     "conflict_id": ("1", "2"),
+    "outage_id": ("outage-vm-globex", "outage-vm-rival-customer"),
 }
 """For each path or query parameter that names something: names of what the callers below may not see, or only in their own place."""
 
@@ -78,6 +79,11 @@ BODIES: dict[str, tuple[dict[str, Any], ...]] = {
         {"records": [{"source": "s", "record_id": "1", "resource_id": name, "meter": "uptime", "from": at, "until": at, "amount": "9"}]}
         for name, at in (("vm-globex", "2026-03-10T09:00:00Z"), ("vm-moved", "2026-03-10T09:30:00Z"))
     ),
+    "declare_outage": tuple(
+        {"resources": [name], "start": "2026-03-10T08:00:00Z", "end": "2026-03-10T09:00:00Z", "reason": "Taken"}
+        for name in ("vm-globex", "vm-rival-customer")
+    ),
+    "withdraw_outage": ({"reason": "Taken"},),
     "create_key": ({"role": "customer", "customers": ["globex"]}, {"role": "agent"}),
     "revoke_key": ({},),
     "dismiss_absence": ({"reason": "Taken"},),
@@ -101,6 +107,8 @@ READS_OWN = {
     "list_resources",
     "show_resource",
     "usage_minutes",
+    "list_outages",
+    "show_outage",
     "usage_hours",
     "usage_days",
     "usage_months",
@@ -149,6 +157,8 @@ WRITES = {
     "create_reservation",
     "create_resource",
     "declare_fact",
+    "declare_outage",
+    "withdraw_outage",
     "add_price_book",
     "activate_price_book",
     "dismiss_absence",
@@ -296,6 +306,8 @@ def test_the_other_customer_does_see_its_own(world: World) -> None:
         "show_resource",
         "list_reservations",
         "report_reservations",
+        "list_outages",
+        "show_outage",
         "status",
         "show_invoice",
         "invoice_pdf",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tallystick.app.answers.earlier import charges_of, open_runs, tier_fills
 from tallystick.model.access import Place
 from tallystick.model.billing.contracts import Contract, Reservation, Subscription
-from tallystick.model.billing.invoices import MarketPrice, Usage, UsageEvent
+from tallystick.model.billing.invoices import MarketPrice, Outage, Usage, UsageEvent
+from tallystick.model.billing.outages import outages_of
 from tallystick.model.billing.price_book import PriceBook
 from tallystick.model.billing.runs import OpenRun
 from tallystick.model.resources import Attributes
@@ -109,6 +110,7 @@ def read_account(
         hours: list[UsageHour] = []
         gaps: list[Gap] = []
         events: list[UsageEvent] = []
+        outages: list[Outage] = []
         attributes: dict[str, tuple[Attributes, ...]] = {}
         for holdings in holdings_of(store, place, customer_id, tx):
             keys = holdings.keys
@@ -120,6 +122,9 @@ def read_account(
             events += [replace(event, resource_id=holdings.name(event.resource_id)) for event in told]
             timelines = store.registry.attributes(holdings.place, keys, tx=tx)
             attributes.update({holdings.name(resource_id): timeline for resource_id, timeline in timelines.items()})
+            owned = [(customer_id, each.row, each.id) for each in holdings.resources]
+            down = declared_outages(tx, store, holdings.place, owned, timelines, (from_ns, until_ns))
+            outages += [replace(outage, resource_id=holdings.name(outage.resource_id)) for _, outage in down]
             up = open_runs(store, holdings.place, keys, charges, from_ns, tx)
             named = {each.row: holdings.name(each.id) for each in holdings.resources}
             opened += [OpenRun(resource_id=named[key], up_ns=up_ns) for key, up_ns in sorted(up.items())]
@@ -139,6 +144,7 @@ def read_account(
             market=market,
             open_runs=tuple(opened),
             tier_fills=fills,
+            outages=tuple(outages),
         ),
         hours_waiting=waiting,
         reported_until_ns=reported_until_ns,
@@ -178,6 +184,24 @@ def market_of(
     return tuple(store.priced.prices(place, wanted.pop(), kinds, *span, tx=tx)) if kinds else ()
 
 
+def declared_outages(
+    tx: Tx,
+    store: Store,
+    place: Place,
+    owned: Iterable[tuple[str, int, str]],
+    timelines: Mapping[str, Sequence[Attributes]],
+    span: tuple[int, int],
+) -> Iterator[tuple[str, Outage]]:
+    """What was declared of some resources of a place in a span, with the customer whose they were: `owned` are (customer, key, id)."""
+    declared = store.outages.counted(place, *span, tx=tx)
+    held = list(owned) if declared else []
+    deleted = store.registry.deleted(place, [key for _, key, _ in held], tx=tx) if held else {}
+    for customer_id, key, resource_id in held:
+        for each in declared:
+            for outage in outages_of(each, resource_id, timelines[resource_id], customer_id, deleted.get(key, ())):
+                yield customer_id, outage
+
+
 def read_progress(store: Store, place: Place, contract: Contract, until_ns: int, tx: Tx) -> tuple[int, int | None]:
     """`hours_waiting` and `reported_until_ns` of a customer's account, without its usage: what a run waits for."""
     waiting, reported = 0, []
@@ -199,9 +223,10 @@ def holdings_of(store: Store, place: Place, customer_id: str, tx: Tx) -> tuple[H
 
 
 def usage_until(usage: Usage, at_ns: int) -> Usage:
-    """The usage of the hours that began before an instant: what is known of a running period."""
+    """The usage of the hours that began before an instant, and what was not available until then: what is known of a running period."""
     hours, events = (hour for hour in usage.hours if hour.hour_ns < at_ns), (event for event in usage.events if event.at_ns < at_ns)
-    return replace(usage, hours=tuple(hours), events=tuple(events))
+    outages = (replace(each, until_ns=min(each.until_ns, at_ns)) for each in usage.outages if each.from_ns < at_ns)
+    return replace(usage, hours=tuple(hours), events=tuple(events), outages=tuple(outages))
 
 
 def _reported(store: Store, place: Place, contract: Contract, until_ns: int, tx: Tx) -> list[int]:

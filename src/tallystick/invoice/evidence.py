@@ -70,7 +70,7 @@ def evidence_of(usage: Usage, contract: Contract, books: Sequence[PriceBook], ru
             ),
             open_runs=_open_runs(usage, attributes, hour_start(from_ns), books),
             tier_fills=tuple(sorted(usage.tier_fills, key=lambda each: (each.subscription_id, each.charge_id, each.group))),
-            outages=tuple(sorted(outages, key=lambda each: (each.resource_id, each.from_ns, each.until_ns, each.cause))),
+            outages=tuple(sorted(outages, key=lambda each: (each.resource_id, each.from_ns, each.until_ns, each.cause, each.outage_id))),
         ),
         contract=replace(
             contract,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tallystick.model.access import Place
 from tallystick.model.attributes import attributes
 from tallystick.model.billing.contracts import Customer
+from tallystick.model.instants import LATEST_NS
 from tallystick.model.resources import UNASSIGNED, Attributes, Fact, Origin
 from tallystick.model.samples import LifecycleKind
 from tallystick.store.batches.notices import facts_of
@@ -197,6 +199,36 @@ class Registry(Section):
             }
             facts = facts_of(reading, scope_key, ids)
         return {resource_id: attributes(facts.get(key, ())) for key, resource_id in ids.items()}
+
+    def deleted(self, place: Place, resource_keys: Sequence[int], *, tx: Tx | None = None) -> dict[int, list[tuple[int, int]]]:
+        """The times in which resources were declared deleted, by their numbers: until something else was declared of them, or for ever."""
+        found: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        with self._reading(tx) as reading:
+            which, values = _keys(reading, resource_keys)
+            scope_key = self._surrogates.scope(reading, place)
+            gone = "SELECT resource_key FROM resource_fact WHERE scope_key = ? AND deleted = 1"
+            rows = reading.rows(
+                f"SELECT resource_key, at_ns, deleted FROM resource_fact WHERE scope_key = ?{which} AND resource_key IN ({gone})"
+                " ORDER BY resource_key, at_ns, received_at_ns",
+                (scope_key, *values, scope_key),
+            )
+        for key, at_ns, deleted in rows:
+            goes_on = found[key] and found[key][-1][1] == LATEST_NS
+            if deleted and not goes_on:
+                found[key].append((at_ns, LATEST_NS))
+            elif not deleted and goes_on:
+                found[key].append((found[key].pop()[0], at_ns))
+        return found
+
+    def knows_region(self, place: Place, region: str, *, tx: Tx | None = None) -> bool:
+        """Whether any resource was ever said to be in a region."""
+        with self._reading(tx) as reading:
+            return bool(
+                reading.rows(
+                    "SELECT 1 FROM resource_fact WHERE scope_key = ? AND region = ? LIMIT 1",
+                    (self._surrogates.scope(reading, place), region),
+                )
+            )
 
     def heartbeat(self, tx: Tx, place: Place, agent: Agent) -> None:
         """Keep an agent's heartbeat; what is known of it only goes forward."""

@@ -31,6 +31,7 @@ from tallystick.store.service.repeats import Repeats, Settings
 from tallystick.store.surrogates import Surrogates
 from tallystick.store.turnstile import ServerLock, StoreInUse
 from tallystick.store.usage.operations import Usage
+from tallystick.store.usage.outages import Outages
 from tallystick.store.usage.priced import Priced
 from tallystick.store.watch.absences import Absences
 from tallystick.store.watch.conflicts import Conflicts
@@ -55,6 +56,7 @@ class Store:
         self.registry = Registry(*parts)
         self.usage = Usage(*parts)
         self.priced = Priced(*parts)
+        self.outages = Outages(*parts)
         self.contracts = Contracts(*parts)
         self.coupons = Coupons(*parts)
         self.reservations = Reservations(*parts)

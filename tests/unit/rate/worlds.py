@@ -360,6 +360,7 @@ def outages(draw: st.DrawFn) -> Outage:
         from_ns=start_ns,
         until_ns=start_ns + draw(st.integers(1, 40)) * HOUR_NS,
         cause=draw(st.sampled_from(OutageCause)),
+        outage_id=draw(st.sampled_from(("", "a", "b"))),
     )
 
 

@@ -10,11 +10,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from tallystick.app.accounts import HOME_SCOPE, contracts_of, follows_market, market_of
+from tallystick.app.accounts import HOME_SCOPE, contracts_of, declared_outages, follows_market, market_of
 from tallystick.app.answers.earlier import open_runs, tier_fills
 from tallystick.model.access import Place
 from tallystick.model.billing.contracts import Contract, Customer
-from tallystick.model.billing.invoices import MarketPrice, TierFill, Usage, UsageEvent
+from tallystick.model.billing.invoices import MarketPrice, Outage, TierFill, Usage, UsageEvent
 from tallystick.model.billing.price_book import Charge, PriceBook
 from tallystick.model.billing.runs import OpenRun
 from tallystick.model.instants import CELL_NS, DAY_NS
@@ -39,6 +39,7 @@ class _Found:
     sums: list[HourSums] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     events: list[UsageEvent] = field(default_factory=list)
+    outages: list[Outage] = field(default_factory=list)
     attributes: dict[str, tuple[Attributes, ...]] = field(default_factory=dict)
     open_runs: list[OpenRun] = field(default_factory=list)
     tier_fills: tuple[TierFill, ...] = ()
@@ -78,6 +79,7 @@ def read_together(
                 tier_fills=one.tier_fills,
                 events=tuple(one.events),
                 market=one.market,
+                outages=tuple(one.outages),
             )
             yield with_default(one.contract, books, one.first_ns, at_ns), books, usage
 
@@ -104,10 +106,11 @@ def _read_scope(tx: Tx, store: Store, place: Place, found: Mapping[str, _Found],
     for key, gap in store.usage.gaps(place, *span, resource_keys=keys, tx=tx):
         for customer_id in owners[key]:
             found[customer_id].gaps.append(replace(gap, resource_id=prefix + gap.resource_id))
-    keyed = {resource_id: key for _, key, resource_id, _ in owned}
-    for event in store.priced.events(place, keys, *span, tx=tx):
-        for customer_id in owners[keyed[event.resource_id]]:
-            found[customer_id].events.append(replace(event, resource_id=prefix + event.resource_id))
+    held = [each[:3] for each in owned]
+    for customer_id, outage in declared_outages(tx, store, place, held, timelines, span):
+        found[customer_id].outages.append(replace(outage, resource_id=prefix + outage.resource_id))
+    for customer_id, event in _events(tx, store, place, held, span):
+        found[customer_id].events.append(replace(event, resource_id=prefix + event.resource_id))
     zones = {key: found[names[0]].contract.customer for key, names in owners.items() if len(names) == 1}
     summed = _sums(tx, store, place, zones, span)
     for key, sums in summed.items():
@@ -117,6 +120,15 @@ def _read_scope(tx: Tx, store: Store, place: Place, found: Mapping[str, _Found],
     for key, hour in store.usage.hours(place, *span, resource_keys=others, tx=tx) if others else ():
         for customer_id in owners[key]:
             found[customer_id].hours.append(replace(hour, resource_id=prefix + hour.resource_id) if prefix else hour)
+
+
+def _events(tx: Tx, store: Store, place: Place, owned: Sequence[tuple[str, int, str]], span: Span) -> Iterator[tuple[str, UsageEvent]]:
+    """The events of some resources, each with everybody whose they are or were."""
+    owners: dict[str, list[str]] = defaultdict(list)
+    for customer_id, _, resource_id in owned:
+        owners[resource_id].append(customer_id)
+    for event in store.priced.events(place, [key for _, key, _ in owned], *span, tx=tx):
+        yield from ((customer_id, event) for customer_id in owners[event.resource_id])
 
 
 def _sums(tx: Tx, store: Store, place: Place, customers: Mapping[int, Customer], span: Span) -> dict[int, HourSums]:

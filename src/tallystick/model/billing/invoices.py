@@ -80,12 +80,13 @@ class OutageCause(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outage:
-    """A resource that was not available in [from_ns, until_ns)."""
+    """A resource that was not available in [from_ns, until_ns); `outage_id` is what it was declared as."""
 
     resource_id: str
     from_ns: int
     until_ns: int
     cause: OutageCause
+    outage_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,21 +4,32 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from tallystick.model.billing.invoices import Line, LineKind, Outage, Step
-from tallystick.model.billing.money import exact_text
+from tallystick.model.billing.money import decimal_text, exact_text
 from tallystick.model.billing.price_book import ServiceLevel
 from tallystick.model.instants import HOUR_NS
 from tallystick.rate.totals.bill import Bill, Place, Side
+
+SHOWN_DECIMALS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Downtime:
+    """How long a resource was down, and by which declared outages, in order of time."""
+
+    ns: int = 0
+    outage_ids: tuple[str, ...] = ()
 
 
 def credited(bill: Bill) -> Bill:
     """The bill with the credit of each service level, of what discounts and coupons left.
 
     A machine that cost 14.40 and was down for 10 of 720 hours, 98.61 % of the time available, has 25 % of it credited where that
-    is due below 99 %: 3.60. What the customer stopped, and what nobody measured, is no downtime.
+    is due below 99 %: 3.60. What the customer stopped, and what nobody measured, is no downtime. The step tells of each resource
+    which outages it was, how long they were, and how much of the time that leaves.
     """
     for side in bill.sides:
         down = _down(bill.outages, side.service)
@@ -27,17 +38,20 @@ def credited(bill: Bill) -> Bill:
     return bill
 
 
-def _credited(bill: Bill, side: Side, level: ServiceLevel, down: Mapping[str, int]) -> Bill:
+def _credited(bill: Bill, side: Side, level: ServiceLevel, down: Mapping[str, Downtime]) -> Bill:
     whole_ns = side.service[1] - side.service[0]
-    percents = {resource_id: _percent(level, 100 * (1 - Fraction(ns, whole_ns))) for resource_id, ns in down.items()}
+    available = {resource_id: 100 * (1 - Fraction(each.ns, whole_ns)) for resource_id, each in down.items()}
     places, left = bill.of(level.charges, side)
     exact, told = Fraction(0), []
-    for resource_id, percent in sorted(percents.items()):
+    for resource_id, share in sorted(available.items()):
+        percent = _percent(level, share)
         costs = sum((bill.sums[place].exact * _part_of(_lines(bill, place), resource_id) for place in places), Fraction(0))
         if percent and costs:
             exact -= costs * percent / 100
-            hours = f"{exact_text(Fraction(down[resource_id], HOUR_NS))} of {exact_text(Fraction(whole_ns, HOUR_NS))} h down"
-            told.append(f"{resource_id}, {hours}: {exact_text(percent)} % of {exact_text(costs)} {bill.currency}")
+            hours = f"{exact_text(Fraction(down[resource_id].ns, HOUR_NS))} of {exact_text(Fraction(whole_ns, HOUR_NS))} h down"
+            named = f" ({', '.join(down[resource_id].outage_ids)})" if down[resource_id].outage_ids else ""
+            credit = f"{exact_text(percent)} % of {exact_text(costs)} {bill.currency}"
+            told.append(f"{resource_id}, {hours}{named}, {decimal_text(share, SHOWN_DECIMALS)} % available: {credit}")
     step = Step(name=LineKind.SERVICE_LEVEL.value, text="; ".join(told), before=left, after=exact, unit=bill.currency)
     line = bill.line(LineKind.SERVICE_LEVEL, (level.id, level.name), side, exact, (step,))
     return replace(bill.taken(places, line.amount), lines=(*bill.lines, line)) if line.amount.minor else bill
@@ -65,14 +79,15 @@ def _part_of(lines: Iterable[Line], resource_id: str) -> Fraction:
     return own / whole if whole else Fraction(0)
 
 
-def _down(outages: Iterable[Outage], service: tuple[int, int]) -> Mapping[str, int]:
-    """How long each resource was down in the time of service, in ns: what two outages tell of counts once."""
+def _down(outages: Iterable[Outage], service: tuple[int, int]) -> Mapping[str, Downtime]:
+    """How long each resource was down in the time of service: what two outages tell of counts once."""
     until: dict[str, int] = {}
-    found: dict[str, int] = defaultdict(int)
-    for each in sorted(outages, key=lambda one: (one.resource_id, one.from_ns)):
-        begin = max(each.from_ns, service[0], until.get(each.resource_id, 0))
-        end = min(each.until_ns, service[1])
+    found: dict[str, Downtime] = {}
+    for each in sorted(outages, key=lambda one: (one.resource_id, one.from_ns, one.until_ns, one.outage_id)):
+        begin, end = max(each.from_ns, service[0]), min(each.until_ns, service[1])
         if each.cause.is_downtime and begin < end:
-            found[each.resource_id] += end - begin
-            until[each.resource_id] = end
+            before, past = found.get(each.resource_id, Downtime()), until.get(each.resource_id, 0)
+            named = dict.fromkeys((*before.outage_ids, each.outage_id) if each.outage_id else before.outage_ids)
+            found[each.resource_id] = Downtime(ns=before.ns + max(0, end - max(begin, past)), outage_ids=tuple(named))
+            until[each.resource_id] = max(end, past)
     return found

@@ -1,17 +1,23 @@
-"""Documents of what is metered: resources and what is declared of them."""
+"""Documents of what is metered: resources, what is declared of them, and when they were not available."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
+from tallystick.model.billing.invoices import OutageCause
+from tallystick.model.billing.outages import DeclaredOutage
 from tallystick.model.instants import iso
 from tallystick.model.resources import SIZES, Attributes, Fact, Origin
-from tallystick.serve.documents.values import Document, Id, Instant, Integer, Labels, Name, ShownInstant
+from tallystick.serve.documents.silence import Reason
+from tallystick.serve.documents.values import Document, Id, Instant, Integer, Labels, Name, ShownInstant, shown_instant
+from tallystick.serve.problems import invalid
+from tallystick.store.usage.outages import StoredOutage
 
 MOST_UNITS = 10**6
+MOST_NAMED = 1000
 MOST_BYTES = 2**60
 """Larger sizes are mistakes, and their integrals would not fit the columns of usage."""
 
@@ -98,6 +104,85 @@ class ShownResource(Document):
     gpus: int | None = None
     deleted: bool = False
     facts: tuple[ShownFact, ...] | None = Field(default=None, description="Newest first; only where one resource is asked for.")
+
+
+class NewOutage(Document):
+    """Unavailability from `start` until `end`: of named resources, or of all that were in a region, had labels, or both.
+
+    `reason` is shown to customers, too. What nobody planned is told as `unplanned_stop`; both count alike.
+    """
+
+    id: Id | None = None
+    resources: Annotated[tuple[Id, ...], Field(max_length=MOST_NAMED)] = ()
+    region: Name = ""
+    labels: Labels = Field(default_factory=dict)
+    start: Instant
+    end: Instant
+    cause: Literal["declared", "unplanned_stop"] = "declared"
+    reason: Reason
+
+    def value(self, outage_id: str) -> DeclaredOutage:
+        """The same as a value.
+
+        Raises:
+            Problem: it ends before it starts, is of nothing, or of resources both by name and by what holds of them.
+
+        """
+        if self.end <= self.start:
+            raise invalid("end", iso(self.end), f"end: {iso(self.end)} is not after the start {iso(self.start)}")
+        if bool(self.resources) == bool(self.region or self.labels):
+            told = ", ".join(self.resources)
+            raise invalid("resources", told, "resources: name resources, or a region or labels of what was not available; not both")
+        return DeclaredOutage(
+            id=outage_id,
+            from_ns=self.start,
+            until_ns=self.end,
+            reason=self.reason,
+            cause=OutageCause(self.cause),
+            resources=tuple(sorted(set(self.resources))),
+            region=self.region,
+            labels=dict(self.labels),
+        )
+
+
+class WithdrawalOfOutage(Document):
+    """Why an outage is to count no more."""
+
+    reason: Reason
+
+
+class ShownOutage(Document):
+    """A declared outage. To a customer, `resources` names its own; what was withdrawn counts no more, `withdrawal` says why."""
+
+    id: str
+    resources: tuple[str, ...]
+    region: str
+    labels: dict[str, str]
+    start: ShownInstant
+    end: ShownInstant
+    cause: OutageCause
+    reason: str
+    declared_at: ShownInstant
+    withdrawn_at: ShownInstant | None
+    withdrawal: str
+
+
+def shown_outage(stored: StoredOutage) -> ShownOutage:
+    """An outage as a document."""
+    outage = stored.outage
+    return ShownOutage(
+        id=outage.id,
+        resources=outage.resources,
+        region=outage.region,
+        labels=dict(outage.labels),
+        start=iso(outage.from_ns),
+        end=iso(outage.until_ns),
+        cause=outage.cause,
+        reason=outage.reason,
+        declared_at=iso(stored.created_at_ns),
+        withdrawn_at=shown_instant(stored.withdrawn_at_ns),
+        withdrawal=stored.withdrawal,
+    )
 
 
 def shown_fact(fact: Fact, sees: Callable[[str], bool]) -> ShownFact:

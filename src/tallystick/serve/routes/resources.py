@@ -1,24 +1,37 @@
-"""Routes of what is metered: resources, and what is declared of them."""
+"""Routes of what is metered: resources, what is declared of them, and when they were not available."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
+from tallystick.model.billing.outages import outages_of
 from tallystick.model.instants import iso
 from tallystick.model.resources import UNASSIGNED, Attributes, Fact
 from tallystick.model.samples import FUTURE_LIMIT_NS
-from tallystick.serve.documents.resources import NewFact, NewResource, ShownResource, shown_resource
+from tallystick.serve.documents.resources import (
+    NewFact,
+    NewOutage,
+    NewResource,
+    ShownOutage,
+    ShownResource,
+    WithdrawalOfOutage,
+    shown_outage,
+    shown_resource,
+)
 from tallystick.serve.documents.values import Id, Listing
 from tallystick.serve.guard import Call, GuardedRoute, Reader, Writer
 from tallystick.serve.owners import customer_at
 from tallystick.serve.pages import Cursor, Limit, newest
-from tallystick.serve.problems import invalid, not_found
+from tallystick.serve.problems import conflict, invalid, not_found
+from tallystick.store.records import NotFound
 from tallystick.store.registry import StoredResource
 from tallystick.store.store import Tx
+from tallystick.store.usage.outages import StoredOutage
 
 router = APIRouter(prefix="/v1", route_class=GuardedRoute, tags=["resources"])
 
@@ -69,6 +82,85 @@ def declare_fact(call: Writer, resource_id: Id, wanted: NewFact) -> ShownResourc
 def show_resource(call: Reader, resource_id: Id) -> ShownResource:
     """By its id."""
     return _visible(call, resource_id)
+
+
+@router.post(
+    "/outages",
+    summary="Declare that resources were not available",
+    status_code=201,
+    responses={200: {"model": ShownOutage, "description": "It was there already."}},
+)
+def declare_outage(call: Writer, wanted: NewOutage, response: Response) -> ShownOutage:
+    """It counts against the service levels of plans, in periods that are not invoiced yet. The same again changes nothing, 200."""
+    outages, outage = call.desk.store.outages, wanted.value(wanted.id or call.desk.services.new_id())
+    registry = call.desk.store.registry
+    unknown = next((each for each in outage.resources if registry.resource(call.place, each) is None), None)
+    if unknown is not None:
+        raise invalid("resources", unknown, f"resources: there is no resource {unknown!r}")
+    if outage.region and not registry.knows_region(call.place, outage.region):
+        raise invalid("region", outage.region, f"region: no resource was ever in {outage.region!r}")
+    made = outages.declare(call.place, outage, actor=call.actor)
+    found = outages.outage(call.place, outage.id)
+    if found is None or found.outage != outage:
+        raise conflict("id", outage.id, f"outage {outage.id!r} is there already, and other")
+    response.status_code = 201 if made else 200
+    return shown_outage(found)
+
+
+@router.get("/outages", summary="Declared outages, declared last first")
+def list_outages(call: Reader, customer_id: Id | None = None, limit: Limit = 100, cursor: Cursor = None) -> Listing[ShownOutage]:
+    """All of them, or those that concern resources of the customers that the key may see, or of one."""
+    wanted = call.only(customer_id)
+    store = call.desk.store
+    with store.read() as tx:
+
+        def fetch(*, before: int | None, limit: int) -> list[StoredOutage]:
+            rows = store.outages.outages(call.place, before=before, limit=limit if wanted is None else None, tx=tx)
+            return list(_concerning(call, rows, wanted, tx))[:limit]
+
+        page, following = newest(fetch, cursor, limit)
+    return Listing(items=tuple(map(shown_outage, page)), next_cursor=following)
+
+
+@router.get("/outages/{outage_id:path}", summary="A declared outage")
+def show_outage(call: Reader, outage_id: Id) -> ShownOutage:
+    """By its id."""
+    store = call.desk.store
+    with store.read() as tx:
+        stored = store.outages.outage(call.place, outage_id, tx=tx)
+        found = next(_concerning(call, [stored] if stored else [], call.customers, tx), None)
+    if found is None:
+        raise not_found("outage_id", outage_id)
+    return shown_outage(found)
+
+
+@router.post("/outages/{outage_id:path}/withdraw", summary="Let an outage count no more")
+def withdraw_outage(call: Writer, outage_id: Id, wanted: WithdrawalOfOutage) -> ShownOutage:
+    """For one that was declared by mistake. What is invoiced stays as it is."""
+    try:
+        found = call.desk.store.outages.withdraw(call.place, outage_id, actor=call.actor, reason=wanted.reason)
+    except NotFound:
+        raise not_found("outage_id", outage_id) from None
+    return shown_outage(found)
+
+
+def _concerning(call: Call, rows: Sequence[StoredOutage], customers: frozenset[str] | None, tx: Tx) -> Iterator[StoredOutage]:
+    """The outages that took time of some customers' resources, naming those alone; all as they are for whoever sees all."""
+    if customers is None:
+        yield from rows
+        return
+    registry = call.desk.store.registry
+    owned = registry.resources(call.place, customers=customers, tx=tx) if rows else []
+    timelines = registry.attributes(call.place, [each.row for each in owned], tx=tx) if owned else {}
+    for stored in rows:
+        touched = {
+            resource_id
+            for resource_id, timeline in timelines.items()
+            if any(True for customer_id in customers for _ in outages_of(stored.outage, resource_id, timeline, customer_id))
+        }
+        if touched:
+            own = tuple(each for each in stored.outage.resources if each in touched)
+            yield replace(stored, outage=replace(stored.outage, resources=own))
 
 
 def _declare(call: Call, resource_id: str, wanted: NewFact) -> None:

@@ -49,6 +49,7 @@ def add_money_tables(metadata: MetaData, dialect: Dialect) -> None:
     _add_agreed_tables(metadata)
     _add_invoice_tables(metadata, dialect)
     _add_priced_tables(metadata)
+    _add_outage_table(metadata)
     Table(
         "number_series",
         metadata,
@@ -131,6 +132,26 @@ def _add_priced_tables(metadata: MetaData) -> None:
         UniqueConstraint("scope_key", "event_id"),
         Index(None, "scope_key", "resource_key", "at_ns"),
         ForeignKeyConstraint(["resource_key"], ["resource.resource_key"]),
+    )
+
+
+def _add_outage_table(metadata: MetaData) -> None:
+    """Declared unavailability; one that was withdrawn stays, and counts no more."""
+    Table(
+        "outage",
+        metadata,
+        long_key("outage_key"),
+        count("scope_key"),
+        words("outage_id"),
+        instant("from_ns"),
+        instant("until_ns"),
+        words("document"),
+        instant("created_at_ns"),
+        instant("withdrawn_at_ns", null=True),
+        words("withdrawal", null=True),
+        UniqueConstraint("scope_key", "outage_id"),
+        Index(None, "scope_key", "until_ns"),
+        ForeignKeyConstraint(["scope_key"], ["scope.scope_key"]),
     )
 
 

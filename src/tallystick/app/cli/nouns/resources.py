@@ -163,3 +163,80 @@ def show(resource_id: Resource, as_json: AsJson = False) -> None:
     if facts:
         columns = {"from": "at", "by": "origin", "customer": "customer_id", **{name: COLUMNS[name] for name in NUMBERS}, "gone": "deleted"}
         print_table("declared", facts, columns, right=NUMBERS)
+
+
+outages = typer.Typer(help="When resources were not available.", no_args_is_help=True, rich_markup_mode=None)
+
+OUTAGE = {
+    "id": "id",
+    "resources": "resources",
+    "region": "region",
+    "labels": "labels",
+    "start": "start",
+    "end": "end",
+    "cause": "cause",
+    "reason": "reason",
+    "withdrawn": "withdrawn_at",
+    "why": "withdrawal",
+}
+Why = Annotated[str, typer.Option("--reason", help="Why; customers can read it, and it stands in the audit log.")]
+
+
+@outages.command("declare")
+def declare_outage(
+    start: Annotated[str, typer.Option("--from", help="ISO 8601, or a day; included.")],
+    until: Annotated[str, typer.Option("--to", help="ISO 8601, or a day; not included.")],
+    reason: Why,
+    named: Annotated[list[str] | None, typer.Argument(metavar="[RESOURCE]...", help="What was not available.")] = None,
+    region: Annotated[str, typer.Option(help="Without RESOURCE: all that were in this region.")] = "",
+    label: Annotated[list[str] | None, typer.Option(help="Without RESOURCE: all that had NAME=VALUE; more than once for more.")] = None,
+    unplanned: Annotated[bool, typer.Option("--unplanned-stop", help="They stopped, and nobody had planned it.")] = False,
+    identifier: Annotated[str | None, typer.Option("--id", help="Its id; without it: made up.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Declare that resources were not available: it counts against the service levels of their plans.
+
+    \b
+    Example:
+        tally outage declare vm-1 vm-2 --from 2026-03-10T08:00:00Z --to 2026-03-10T18:00:00Z --reason "host-17 lost its power"
+    """
+    document: dict[str, Any] = {"resources": named or [], "region": region, "labels": labels_of(label or [])}
+    document |= {"start": instant(start), "end": instant(until), "reason": reason, "cause": "unplanned_stop" if unplanned else "declared"}
+    answer = connect().post("/v1/outages", document | ({"id": identifier} if identifier else {}))
+    print_json(answer) if as_json else print_record(answer, OUTAGE)
+
+
+@outages.command("list")
+def list_outages(customer: Customer = None, limit: Limit = 100, as_json: AsJson = False) -> None:
+    """List outages, declared last first; also those that were withdrawn.
+
+    \b
+    Example:
+        tally outage list --customer acme
+    """
+    found = list(connect().pages("/v1/outages", limit, customer_id=customer))
+    print_json(found) if as_json else print_table("outages", found, OUTAGE)
+
+
+@outages.command("show")
+def show_outage(outage: Annotated[str, typer.Argument(metavar="OUTAGE")], as_json: AsJson = False) -> None:
+    """Show an outage.
+
+    \b
+    Example:
+        tally outage show power-17
+    """
+    answer = connect().get(f"/v1/outages/{segment(outage)}")
+    print_json(answer) if as_json else print_record(answer, OUTAGE)
+
+
+@outages.command("withdraw")
+def withdraw_outage(outage: Annotated[str, typer.Argument(metavar="OUTAGE")], reason: Why, as_json: AsJson = False) -> None:
+    """Let an outage count no more: it was declared by mistake. What is invoiced stays as it is.
+
+    \b
+    Example:
+        tally outage withdraw power-17 --reason "it was another host"
+    """
+    answer = connect().post(f"/v1/outages/{segment(outage)}/withdraw", {"reason": reason})
+    print_json(answer) if as_json else print_record(answer, OUTAGE)
