@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.rest_world import World, fill, open_world
+from tests.integration.rest_world import World, fill, is_problem, open_world
 
 BOOK = """
 book: cloud
@@ -213,3 +213,40 @@ def test_how_well_it_is_used(world: World) -> None:
     assert refusal(asked(**early)) == (422, "from", "2025-04-01T11:00:00Z", "from: a span of more than 366 days")
     assert refusal(asked(**{"from": early["until"], "until": early["until"]}))[:3] == (422, "until", early["until"])
     assert refusal(asked(customer_id="none"))[:3] == (404, "customer_id", "none")
+
+
+def test_outages_are_declared_seen_by_those_concerned_and_withdrawn(world: World) -> None:
+    outage = {
+        "id": "o",
+        "resources": ["vm-acme", "vm-globex"],
+        "start": "2026-03-10T08:00:00Z",
+        "end": "2026-03-10T09:00:00Z",
+        "reason": "r",
+    }
+    made = world.ask("POST", "/v1/outages", json=outage)
+    assert (made.status_code, made.json()["cause"], made.json()["withdrawn_at"]) == (201, "declared", None)
+    again = world.ask("POST", "/v1/outages", json=outage)
+    assert (again.status_code, again.json()) == (200, made.json())
+    for words, field, value in (
+        ({"end": outage["start"]}, "end", outage["start"]),
+        ({"resources": ["vm-acme", "none"]}, "resources", "none"),
+        ({"resources": []}, "resources", ""),
+        ({"region": "eu"}, "resources", "vm-acme, vm-globex"),
+        ({"resources": [], "region": "nowhere"}, "region", "nowhere"),
+        ({"cause": "metering_gap"}, "cause", "metering_gap"),
+    ):
+        is_problem(world.ask("POST", "/v1/outages", json={**outage, "id": "x", **words}), 422, "invalid", field, value)
+    is_problem(world.ask("POST", "/v1/outages", json={**outage, "reason": "other"}), 409, "conflict", "id", "o")
+    for number in range(3):
+        labelled = {**outage, "id": f"g{number}", "resources": ["vm-globex"], "cause": "unplanned_stop"}
+        assert world.ask("POST", "/v1/outages", json=labelled).status_code == 201
+    (own,) = world.ask("GET", "/v1/outages", key="acme").json()["items"]
+    assert own == {**made.json(), "resources": ["vm-acme"]}
+    first = world.ask("GET", "/v1/outages", key="globex", params={"limit": 3}).json()
+    rest = world.ask("GET", "/v1/outages", key="globex", params={"limit": 3, "cursor": first["next_cursor"]}).json()
+    assert [each["id"] for each in (*first["items"], *rest["items"])] == ["g2", "g1", "g0", "o", "outage-vm-globex"]
+    assert (rest["next_cursor"], world.ask("GET", "/v1/outages/g1", key="acme").status_code) == (None, 404)
+    gone = world.ask("POST", "/v1/outages/o/withdraw", json={"reason": "another host"}).json()
+    assert (gone["withdrawal"], gone["withdrawn_at"]) == ("another host", "2026-04-02T12:00:00Z")
+    assert world.ask("GET", "/v1/outages/o", key="acme").json()["withdrawal"] == "another host"
+    is_problem(world.ask("POST", "/v1/outages/none/withdraw", json={"reason": "x"}), 404, "not_found", "outage_id", "none")
