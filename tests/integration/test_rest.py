@@ -74,6 +74,12 @@ def test_a_wrong_customer_is_refused_by_field_and_value(world: World, body: obje
     is_problem(world.ask("POST", "/v1/customers", json=body), status, code, field, value)
 
 
+def test_what_a_text_must_look_like_is_told_in_words(world: World) -> None:
+    told = is_problem(world.ask("POST", "/v1/coupons", json={"id": "c", "percent": "110"}), 422, "invalid", "percent", "110")
+    assert told["detail"] == "percent: '110' is not a percentage from 0 to 100, such as 12.5"
+    is_problem(world.ask("POST", "/v1/coupons", json={"id": "c"}), 422, "invalid", "body", "")
+
+
 def test_all_faults_are_told_at_once(world: World) -> None:
     told = is_problem(world.ask("POST", "/v1/customers", json={"currency": "x", "email": 5, "foo": 1}), 422, "invalid", "currency", "x")
     assert [(each["code"], each["field"], each["value"]) for each in told["errors"]] == [

@@ -35,7 +35,9 @@ def assemble(
     preview has no evidence hash; without `hashed` it has no content hash either, and no hour of a line is read for it.
     """
     lines = (*fee_lines(contract, books, run), *upfront_lines(contract, books, run), *rated.lines)
-    findings = (*rated.findings, *_account_findings(contract, run))
+    # What is wrong with an account matters where there is something to bill: a run of the default plan may find nothing left for it.
+    told = bool(lines or rated.statement or rated.findings)
+    findings = (*rated.findings, *(_account_findings(contract, run) if told else ()))
     net = sum((line.amount for line in lines), Money(minor=0, currency=run.currency))
     blocked = any(finding.severity is Severity.BLOCKING for finding in findings)
     invoice = Invoice(

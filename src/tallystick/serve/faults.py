@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
 
 from tallystick.model.access import Busy, Denied
+from tallystick.serve.documents.values import PATTERNS_SAY
 from tallystick.serve.problems import (
     CODES,
     FORBIDDEN,
@@ -140,7 +141,11 @@ def _fault(error: Mapping[str, Any]) -> tuple[Code, str, str, str]:
         return code, field, shown(error["input"]), f"{field}: there is no such field"
     if code is MISSING_FIELD:
         return code, field, "", f"{field}: is missing"
-    return code, field, shown(error["input"]), f"{field}: {str(error['msg']).removeprefix('Value error, ')}"
+    # A whole document is no value that one would look for.
+    value = "" if isinstance(error["input"], Mapping) else shown(error["input"])
+    if (said := PATTERNS_SAY.get(error.get("ctx", {}).get("pattern", ""))) is not None:
+        return code, field, value, f"{field}: {value!r} {said}"
+    return code, field, value, f"{field}: {str(error['msg']).removeprefix('Value error, ')}"
 
 
 def field_of(place: Sequence[str | int]) -> str:

@@ -91,6 +91,8 @@ def test_nothing_to_bill_is_no_invoice() -> None:
     nothing = replace(kept.usage, hours=(), gaps=())
     assert again(kept, usage=nothing).is_empty
     assert not again(kept).is_empty
+    elsewhere = replace(kept.contract, customer=replace(kept.contract.customer, currency="USD"))
+    assert again(kept, usage=nothing, contract=elsewhere).is_empty, "and needs no exchange rate"
 
 
 def test_equal_content_has_one_hash() -> None:

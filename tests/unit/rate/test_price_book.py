@@ -218,6 +218,8 @@ def test_versions_side_by_side() -> None:
     assert "changes its currency from EUR" in conflicts_between(replace(later, plans=(replace(plan, currency="USD"),)), [first])[0]
     other_unit = replace(plan, charges=(replace(plan.charges[1], per="GiB-hour", month_hours=None),))
     assert "that is another charge" in conflicts_between(replace(later, plans=(other_unit,)), [first])[0]
+    alike = [replace(first, version=number, effective_from_ns=number) for number in (1, 2, 3)]
+    assert len(conflicts_between(replace(later, version=4, plans=(replace(plan, currency="USD"),)), alike)) == 1, "told once"
     elsewhere = replace(later, id="c", plans=(replace(plan, default=True),))
     assert "unique among a seller's books" in conflicts_between(elsewhere, [first])[0]
     renamed = replace(elsewhere, plans=(replace(plan, id="q", default=True),))

@@ -34,25 +34,29 @@ def conflicts_between(book: PriceBook, others: Sequence[PriceBook]) -> tuple[str
     """Why a version cannot be active beside the seller's others that are active or superseded: one sentence each, none if it can.
 
     Versions of one book follow each other; one that replaces another for the same time says `corrects`. A plan keeps its
-    currency and cycle, a charge its meter and unit: else it is another plan, another charge.
+    currency and cycle, a charge its meter and unit: else it is another plan, another charge. What several versions say alike is told once.
     """
-    found = []
+    told: dict[str, str] = {}
     for other in others:
         name = f"version {other.version} of {other.id}"
-        if other.id != book.id:
-            shared = sorted({plan.id for plan in other.plans} & {plan.id for plan in book.plans})
-            found += [f"plan {plan!r} is also in {name}: plan ids are unique among a seller's books" for plan in shared]
-            found += _two_defaults(book, other, name) if _together(book, other) else []
-            continue
-        if other.version == book.version:
-            found.append(f"{name} exists")
-        if other.effective_from_ns == book.effective_from_ns and book.corrects is None and other.corrects is None:
-            hint = f"a version that replaces it says `corrects: {other.version}`"
-            found.append(f"{name} also takes effect at {iso(book.effective_from_ns)}: {hint}")
-        found += [sentence for plan in book.plans if (was := other.plan(plan.id)) for sentence in _changed(was, plan, name)]
+        for sentence in _between(book, other, name):
+            told.setdefault(sentence.replace(name, ""), sentence)
+    found = list(told.values())
     if book.corrects is not None and not any(other.id == book.id and other.version == book.corrects for other in others):
         found.append(f"corrects: {book.corrects}: there is no such version of {book.id}")
-    return tuple(dict.fromkeys(found))
+    return tuple(found)
+
+
+def _between(book: PriceBook, other: PriceBook, name: str) -> list[str]:
+    if other.id != book.id:
+        shared = sorted({plan.id for plan in other.plans} & {plan.id for plan in book.plans})
+        found = [f"plan {plan!r} is also in {name}: plan ids are unique among a seller's books" for plan in shared]
+        return found + (_two_defaults(book, other, name) if _together(book, other) else [])
+    found = [f"{name} exists"] if other.version == book.version else []
+    if other.effective_from_ns == book.effective_from_ns and book.corrects is None and other.corrects is None:
+        hint = f"a version that replaces it says `corrects: {other.version}`"
+        found.append(f"{name} also takes effect at {iso(book.effective_from_ns)}: {hint}")
+    return found + [sentence for plan in book.plans if (was := other.plan(plan.id)) for sentence in _changed(was, plan, name)]
 
 
 def default_plan(books: Sequence[PriceBook], at_ns: int) -> str:

@@ -125,13 +125,13 @@ class Fields:
         node = self.node(key, allowed, required=True)
         return UNREADABLE if node is None else self.reader.text(node, self.at(key), allowed, IDENTIFIER)
 
-    def choice(self, key: str, allowed: Collection[str], *, required: bool = False, default: str = "") -> str:
-        """One of some words; the default after a mistake."""
+    def choice(self, key: str, allowed: Collection[str], *, required: bool = False, default: str = "", beside: str = "") -> str:
+        """One of some words; the default after a mistake. `beside` tells what else is allowed, and is read elsewhere."""
         node = self.nodes.get(key)
         if isinstance(node, ScalarNode) and node.value in allowed:
             return node.value
-        if self.node(key, one_of("", allowed), required=required) is not None:
-            self.wrong(key, shown(self.nodes[key]), one_of(node.value if isinstance(node, ScalarNode) else "", allowed))
+        if self.node(key, one_of("", allowed) + beside, required=required) is not None:
+            self.wrong(key, shown(self.nodes[key]), one_of(node.value if isinstance(node, ScalarNode) else "", allowed) + beside)
         return default
 
     def flag(self, key: str, *, default: bool) -> bool:

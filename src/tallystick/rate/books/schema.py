@@ -203,7 +203,7 @@ def _read_meter(fields: Fields) -> str:
     node = fields.nodes.get("meter")
     if isinstance(node, ScalarNode) and EVENT_METER.fullmatch(node.value):
         return node.value
-    return fields.choice("meter", METER_UNITS, required=True)
+    return fields.choice("meter", METER_UNITS, required=True, beside=", or events.<name> for events")
 
 
 def _read_unit(fields: Fields, meter: str) -> str:

@@ -13,6 +13,7 @@ from tallystick.model.instants import HOUR_NS, iso
 from tallystick.model.outcomes import BatchResult, Outcome, Refusal, RefusalCode
 from tallystick.model.records import SentRecord
 from tallystick.serve.documents.values import (
+    EVENT_METER_PATTERN,
     CurrencyCode,
     DecimalText,
     Document,
@@ -82,7 +83,7 @@ class NewEvent(Document):
 
     id: Id
     resource_id: Id
-    meter: Annotated[str, StringConstraints(pattern=r"^events\.[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    meter: Annotated[str, StringConstraints(pattern=EVENT_METER_PATTERN)]
     at: Instant
     amount: DecimalText
     price: DecimalText | None = None

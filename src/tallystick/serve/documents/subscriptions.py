@@ -14,6 +14,7 @@ from tallystick.model.billing.phases import in_force, is_paused, plan_at
 from tallystick.model.billing.price_book import Commitment
 from tallystick.model.instants import iso
 from tallystick.serve.documents.values import (
+    PERCENT_PATTERN,
     DecimalText,
     Document,
     Exact,
@@ -32,7 +33,6 @@ from tallystick.serve.documents.values import (
 from tallystick.serve.services import Wanted
 from tallystick.store.agreed.coupons import StoredCoupon
 
-PERCENT_PATTERN = r"^(100(\.0{1,12})?|[0-9]{1,2}(\.[0-9]{1,12})?)$"
 Percent = Annotated[str, Field(pattern=PERCENT_PATTERN)]
 """A share in percent, from 0 to 100, as a text."""
 MOST = 100

@@ -21,6 +21,19 @@ INSTANT_PATTERN = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d
 DECIMAL_PATTERN = r"^[0-9]{1,15}(\.[0-9]{1,12})?$"
 AMOUNT_PATTERN = r"^-?[0-9]+(\.[0-9]+)?$"
 EXACT_PATTERN = r"^-?[0-9]+(/[0-9]+)?$"
+PERCENT_PATTERN = r"^(100(\.0{1,12})?|[0-9]{1,2}(\.[0-9]{1,12})?)$"
+CURRENCY_PATTERN = r"^[A-Z]{3}$"
+EVENT_METER_PATTERN = r"^events\.[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+
+PATTERNS_SAY = {
+    DECIMAL_PATTERN: "is not a decimal of 0 or more with at most 12 decimals, such as 0.01",
+    PERCENT_PATTERN: "is not a percentage from 0 to 100, such as 12.5",
+    CURRENCY_PATTERN: "is not an ISO 4217 code such as EUR",
+    EVENT_METER_PATTERN: "is not a meter of events such as events.orders",
+    NO_CONTROLS: "has a line break or another control character",
+    NO_BLANK_ENDS: "has a blank at an end, or a control character",
+}
+"""What is wrong with a text that does not match, in words."""
 
 
 class Document(BaseModel):
@@ -68,7 +81,7 @@ Name = Annotated[str, StringConstraints(max_length=LONGEST_NAME, pattern=NO_CONT
 Labels = Annotated[dict[Id, Name], Field(max_length=64)]
 
 CurrencyCode = Annotated[
-    str, AfterValidator(_currency), WithJsonSchema({"type": "string", "pattern": "^[A-Z]{3}$", "enum": sorted(MINOR_DIGITS)})
+    str, AfterValidator(_currency), WithJsonSchema({"type": "string", "pattern": CURRENCY_PATTERN, "enum": sorted(MINOR_DIGITS)})
 ]
 
 Instant = Annotated[
@@ -103,7 +116,7 @@ class ShownMoney(Document):
     """An amount in major units with the currency's decimals, and the currency."""
 
     amount: ShownNumber
-    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+    currency: Annotated[str, StringConstraints(pattern=CURRENCY_PATTERN)]
 
 
 class Exact(Document):

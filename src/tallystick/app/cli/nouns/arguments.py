@@ -42,8 +42,8 @@ def size(text: str) -> int:
     return amount.numerator
 
 
-def labels_of(pairs: list[str]) -> dict[str, str]:
-    """Labels of `name=value` texts.
+def labels_of(pairs: list[str], form: str = "NAME=VALUE") -> dict[str, str]:
+    """Labels of `name=value` texts, or other pairs in that `form`.
 
     Raises:
         typer.BadParameter: one has no `=` or no name.
@@ -52,5 +52,5 @@ def labels_of(pairs: list[str]) -> dict[str, str]:
     split = [pair.partition("=") for pair in pairs]
     for name, equals, value in split:
         if not name or not equals:
-            raise typer.BadParameter(f"{name + equals + value!r} is no label: write NAME=VALUE")
+            raise typer.BadParameter(f"{name + equals + value!r} is not {form}")
     return {name: value for name, _, value in split}

@@ -95,14 +95,14 @@ def show(invoice_id: Invoice, as_json: AsJson = False) -> None:
 def preview(
     customer: Annotated[str, typer.Argument(metavar="CUSTOMER")],
     moment: Annotated[str | None, typer.Option("--at", help="As of this instant; without it: now.")] = None,
-    book: Annotated[str | None, typer.Option(help="As if these prices were in force: FILE, BOOK, or BOOK/VERSION.")] = None,
+    book: Annotated[str | None, typer.Option(help="As if these prices were in force: FILE, BOOK@VERSION, or BOOK.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what the running period would cost if it ended now. Nothing is stored.
 
     \b
     Example:
-        tally invoice preview acme --book default/2
+        tally invoice preview acme --book default@2
     """
     document: dict[str, Any] = {"customer_id": customer} | ({"at": instant(moment)} if moment else {})
     if book is not None:
@@ -121,8 +121,8 @@ def chosen_book(named: str) -> Json:
     """A version of prices as the server reads it: the text of a file, or a stored book, perhaps with its version."""
     if named == "-" or Path(named).is_file():
         return {"text": read(Path(named))}
-    book, slash, version = named.rpartition("/")
-    return {"book": book, "version": int(version)} if slash and version.isdigit() else {"book": named}
+    book, _, version = named.rpartition("@")
+    return {"book": book, "version": int(version)} if book and version.isdigit() else {"book": named}
 
 
 @app.command()

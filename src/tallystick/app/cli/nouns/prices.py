@@ -10,9 +10,9 @@ from typing import Annotated
 
 import typer
 
-from tallystick.app.cli.client import Json, connect, segment
+from tallystick.app.cli.client import Json, RefusedError, connect, segment
 from tallystick.app.cli.nouns.arguments import Limit, instant
-from tallystick.app.cli.output import AsJson, fail, print_json, print_table
+from tallystick.app.cli.output import FAILED, AsJson, fail, print_json, print_table
 
 app = typer.Typer(help="The price book, in versions.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -30,7 +30,7 @@ def read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        fail(f"FILE = {str(path)!r}: {error}", code=2)
+        fail(f"FILE = {str(path)!r}: {getattr(error, 'strerror', None) or error}", code=2)
 
 
 @app.command()
@@ -41,7 +41,14 @@ def add(document: Document, as_json: AsJson = False) -> None:
     Example:
         tally price add book.yaml
     """
-    answer = connect().post_text("/v1/price-books", read(document), MEDIA_TYPE)
+    try:
+        answer = connect().post_text("/v1/price-books", read(document), MEDIA_TYPE)
+    except RefusedError as error:
+        if as_json or not error.problem.get("mistakes"):
+            raise
+        for each in error.problem["mistakes"]:
+            typer.echo(f"{document}:{each['line']}: {each['field']}: found {each['found']}, allowed: {each['allowed']}", err=True)
+        raise typer.Exit(FAILED) from None
     print_json(answer) if as_json else typer.echo(f"{answer['id']} version {answer['version']}: {answer['state']}")
 
 

@@ -73,7 +73,7 @@ def overrides_of(price: list[str], tiers: list[str], included: list[str], discou
     """What is agreed for each charge, as the server reads it."""
     found: dict[str, Json] = {}
     for key, pairs in (("price", price), ("tiers", tiers), ("included", included), ("discount", discount)):
-        for charge, value in labels_of(pairs).items():
+        for charge, value in labels_of(pairs, f"CHARGE={key.upper()}").items():
             found.setdefault(charge, {"charge": charge})[key] = tiers_of(value) if key == "tiers" else value
     return list(found.values())
 
@@ -86,7 +86,7 @@ def tiers_of(text: str) -> list[Json]:
 
 def commitment_of(text: str) -> Json:
     """`least=100.00:cpu,disk` as a commitment."""
-    ((name, value),) = labels_of([text]).items()
+    ((name, value),) = labels_of([text], "NAME=AMOUNT, or NAME=AMOUNT:CHARGE,CHARGE").items()
     amount, _, charges = value.partition(":")
     return {"id": name, "minimum": amount, "charges": [charge for charge in charges.split(",") if charge]}
 
