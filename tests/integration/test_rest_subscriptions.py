@@ -104,6 +104,11 @@ def test_a_preview_by_other_prices(world: World) -> None:
         "POST", "/v1/invoices/preview", json={"customer_id": "bolt", "prices": {"text": dearer.replace("old", "x")}}
     ).json()["items"]
     assert draft["total"]["amount"] == "0.00", "a book without the plan has no fee of it"
+    elsewhere = dearer.replace("old", "x").replace("book: cloud", "book: elsewhere")
+    wrong = world.ask(
+        "POST", "/v1/invoices/preview", json={"customer_id": "bolt", "at": "2026-04-20T00:00:00Z", "prices": {"text": elsewhere}}
+    )
+    assert refusal(wrong)[:3] == (422, "prices", "elsewhere"), "not the prices in force, as if nothing were asked"
     wrong = world.ask("POST", "/v1/invoices/preview", json={"customer_id": "bolt", "prices": {"book": "cloud", "version": 9}})
     assert refusal(wrong)[:3] == (404, "version", "cloud version 9")
     wrong = world.ask("POST", "/v1/invoices/preview", json={"customer_id": "bolt", "prices": {"text": "book: b"}})

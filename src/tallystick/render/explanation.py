@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 
 from tallystick.model.billing.invoices import Invoice, Line, UsagePart
-from tallystick.model.billing.money import fraction_text
+from tallystick.model.billing.money import exact_text
 from tallystick.model.instants import CELL_NS, iso
 from tallystick.model.usage import METERS, Cells
+
+EVENTS = "events."
 
 SampleText = tuple[int, str]
 """(measured_at_ns, one line of text)."""
@@ -29,20 +31,19 @@ def explanation(
     raw samples that were measured in it; `records` are lines about usage records, by resource. `notes` are printed last: what
     is no longer held, and what a verification found.
     """
+    currency = line.amount.currency
     rows = [
         f"{line.description}",
         f"  invoice     {invoice.number or invoice.state}, line {line.key}",
         f"  service     {iso(line.service_start_ns)} to {iso(line.service_end_ns)}",
         f"  charge      {line.charge_id} of plan {line.plan_id}" + (f", tier {line.tier}" if line.tier else ""),
-        f"  price       {line.unit_price} {line.amount.currency} per {line.unit or 'period'} ({line.book_id} version {line.book_version})",
-        f"  quantity    {fraction_text(line.quantity)} {line.unit}  (about {approximately(line.quantity)})",
-        f"  unrounded   {fraction_text(line.derivation.unrounded)} {line.amount.currency}",
-        f"  amount      {line.amount.text} {line.amount.currency}",
+        f"  price       {exact_text(line.unit_price)} {currency} per {line.unit or 'period'} ({line.book_id} version {line.book_version})",
+        f"  quantity    {shown(line.quantity)} {line.unit}",
+        *((f"  fixed       {shown(line.fixed)} {currency} beside quantity x price",) if line.fixed else ()),
+        f"  unrounded   {shown(line.derivation.unrounded)} {currency}",
+        f"  amount      {line.amount.text} {currency}",
         "  steps",
-        *(
-            f"    {step.name}: {step.text}: {fraction_text(step.before)} -> {fraction_text(step.after)} {step.unit}"
-            for step in line.derivation.steps
-        ),
+        *(f"    {step.name}: {step.text}: {exact_text(step.before)} -> {shown(step.after)} {step.unit}" for step in line.derivation.steps),
     ]
     for part in line.derivation.parts:
         rows += _part(line, part, cells, (samples or {}).get(part.resource_id, ()))
@@ -53,6 +54,12 @@ def explanation(
     return "\n".join(rows) + "\n"
 
 
+def shown(value: Fraction) -> str:
+    """A rational without loss: as a decimal where it is a finite one, else as `n/d` and about what it is."""
+    text = exact_text(value)
+    return f"{text} (about {approximately(value)})" if "/" in text else text
+
+
 def approximately(value: Fraction) -> str:
     """A rational to six decimals for the eye, cut, never rounded up: Fraction(2, 3) is 0.666666."""
     whole, rest = divmod(abs(value.numerator) * 10**6 // value.denominator, 10**6)
@@ -60,23 +67,26 @@ def approximately(value: Fraction) -> str:
 
 
 def _part(line: Line, part: UsagePart, cells: bool, samples: Sequence[SampleText]) -> Iterator[str]:
-    unit = METERS.get(line.meter, "")
-    yield f"  {part.resource_id}: {part.amount} {unit} / {fraction_text(part.divisor)} = {fraction_text(part.quantity)} {line.unit}"
+    # What events brought has no base unit: its whole numbers are those of a divisor, and nobody sent either.
+    own = line.meter.startswith(EVENTS)
+    unit, divisor = (line.unit, part.divisor) if own else (METERS.get(line.meter, ""), Fraction(1))
+    whole = "" if own else f"{part.amount} {unit} / {exact_text(part.divisor)} = "
+    yield f"  {part.resource_id}: {whole}{shown(part.quantity)} {line.unit}"
     idle = sum(1 for _, amounts in part.hours if not any(amounts))
     if idle:
         yield f"    {idle} hours without usage"
     for hour_ns, amounts in part.hours:
         if not any(amounts):
             continue
-        yield f"    {iso(hour_ns)}  {sum(amounts)} {unit}"
+        yield f"    {iso(hour_ns)}  {exact_text(sum(amounts) / divisor)} {unit}"
         if cells or samples:
-            yield from _cells(hour_ns, amounts, samples)
+            yield from _cells(hour_ns, amounts, divisor, samples)
 
 
-def _cells(hour_ns: int, amounts: Cells, samples: Sequence[SampleText]) -> Iterator[str]:
+def _cells(hour_ns: int, amounts: Cells, divisor: Fraction, samples: Sequence[SampleText]) -> Iterator[str]:
     for place, amount in enumerate(amounts):
         start = hour_ns + place * CELL_NS
         inside = [text for at, text in samples if start <= at < start + CELL_NS]
         if amount or inside:
-            yield f"      {iso(start)}  {amount}"
+            yield f"      {iso(start)}  {exact_text(amount / divisor)}"
             yield from (f"        {text}" for text in inside)

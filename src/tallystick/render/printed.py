@@ -196,17 +196,20 @@ def _line(place: int, line: Line, zone_name: str) -> PrintedLine:
     measured, estimated, unknown = share_texts(line.share)
     coverage = () if measured == NOTHING else (f"Coverage: measured {measured}, estimated {estimated}, unknown {unknown}",)
     group = ", ".join(f"{name} {value}" for name, value in line.group)
+    currency = line.amount.currency
+    beside = f"{'plus' if line.fixed > 0 else 'less'} {price_text(abs(line.fixed), currency)} {currency} beside quantity x price"
     return PrintedLine(
         number=str(place),
         description=plain(line.description or line.charge_id),
         details=(
             period_text(line.service_start_ns, line.service_end_ns, zone_name),
             plain(f"{group}{' · ' if group else ''}plan {line.plan_id}, prices {line.book_id} version {line.book_version}"),
+            *((beside,) if line.fixed else ()),
             *coverage,
         ),
         quantity=quantity_text(line.quantity),
         unit=plain(line.unit),
-        unit_price=price_text(line.unit_price, line.amount.currency),
+        unit_price=price_text(line.unit_price, currency),
         amount=money_text(line.amount),
     )
 

@@ -21,6 +21,7 @@ from tallystick.model.records import UsageRecord
 from tallystick.model.samples import COLUMNS, MEASURED_AT
 from tallystick.model.usage import SUM_METERS
 from tallystick.rate.rate import rate
+from tallystick.rate.units import EVENT_METER
 from tallystick.render.explanation import explanation
 from tallystick.serve.problems import not_found
 from tallystick.serve.services import Depth, ExplainedSample, Explanation, Verification
@@ -49,7 +50,8 @@ def explain_line(
     files = None if archive is None else Archive(archive, store)
     parts = _parts(store, place, invoice, line)
     samples, left_out, notes = _samples(store, parts, files) if depth is Depth.SAMPLES else ((), 0, ())
-    notes = (*notes, *held_notes(store, parts))
+    # Events have no samples that could be gone.
+    notes = (*notes, *(held_notes(store, parts) if not EVENT_METER.fullmatch(line.meter) else ()))
     records = _records(store, parts, line) if depth is Depth.SAMPLES else ()
     verification = _verified(store, place, invoice, line) if verify else None
     if verification is not None:

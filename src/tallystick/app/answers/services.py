@@ -131,7 +131,7 @@ def preview_invoice(
     """The drafts of the periods open at an instant, perhaps as if another version of prices had always been in force.
 
     Raises:
-        Problem: there is no such customer, or no such version.
+        Problem: there is no such customer, no such version, or one that prices nothing of the customer.
 
     """
     book = None if choice is None else chosen_book(store, place, choice)
@@ -139,6 +139,13 @@ def preview_invoice(
         drafts = preview(store, place, customer_id, at_ns, ids, book)
     except NotFound:
         raise not_found("customer_id", customer_id) from None
+    priced = {line.book_id: line.plan_id for draft in drafts for line in draft.lines}
+    if book is not None and priced and book.id not in priced:
+        plans = ", ".join(plan.id for plan in book.plans)
+        detail = (
+            f"prices: none of the plans of {book.id!r} ({plans}) is one that this customer is billed by, such as {min(priced.values())!r}"
+        )
+        raise invalid("prices", book.id, detail)
     return tuple(replace(draft, content_hash=content_hash(draft)) for draft in drafts)
 
 

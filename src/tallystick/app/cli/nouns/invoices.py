@@ -35,6 +35,7 @@ LINE = {
     "quantity": "quantity",
     "unit": "unit",
     "price": "unit_price",
+    "fixed": "fixed",
     "amount": "amount",
 }
 
@@ -45,8 +46,11 @@ FINDING = {"finding": "code", "severity": "severity", "resource": "resource_id",
 def print_invoice(invoice: Json) -> None:
     """An invoice: its head, its lines, and what was noticed while it was made."""
     print_record(invoice, HEAD)
-    rounded = ({**line, "quantity": decimal(line["quantity"]), "unit_price": decimal(line["unit_price"])} for line in invoice["lines"])
-    print_table("lines", rounded, LINE, right=("quantity", "price", "amount"))
+    exact = ("quantity", "unit_price", "fixed")
+    rows = [{**line, **{name: decimal(line[name]) for name in exact if name in line}} for line in invoice["lines"]]
+    # What is due beside quantity x price (a flat fee, what a trial or a cap takes off) has a column where any line has it.
+    columns = {name: path for name, path in LINE.items() if name != "fixed" or any("fixed" in row for row in rows)}
+    print_table("lines", rows, columns, right=("quantity", "price", "fixed", "amount"))
     if invoice["findings"]:
         print_table("findings", invoice["findings"], FINDING)
 
