@@ -101,6 +101,7 @@ def test_money_is_a_string_with_a_pattern_beside_its_currency(world: World) -> N
                 "ExplainedPart",
                 "ExplainedHour",
                 "ExplainedRecordDocument",
+                "MeterOfMinute",
                 "MeterOfHour",
                 "MeterOfTotal",
                 "MeterOfLabel",

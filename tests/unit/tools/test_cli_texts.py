@@ -35,7 +35,7 @@ def test_instants() -> None:
 
 def test_labels() -> None:
     assert labels_of(["team=a", "note=b=c", "empty="]) == {"team": "a", "note": "b=c", "empty": ""}
-    with pytest.raises(typer.BadParameter, match="no label"):
+    with pytest.raises(typer.BadParameter, match="is not NAME=VALUE"):
         labels_of(["=x"])
 
 
