@@ -24,23 +24,22 @@ Place = tuple[str, str, str]
 """What capacity is of: a meter, a region and a kind."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """What one cell could have covered: `amount` in base units, whose price on demand is `price` for one of them."""
-
-    price: Fraction
-    cell: CoveredCell
-    amount: int
+Claim = tuple[CoveredCell, int]
+"""A cell that could be covered, and its amount in base units."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """One hour of what is reserved together, in base units: what was used of it, and what of each reservation covers what."""
+    """One hour of what is reserved together, in base units: what was used beside it, and what of each reservation covers what.
+
+    `capacity` is what each reservation has in it, `taken` the part of that which covers something.
+    """
 
     place: Place
     hour_ns: int
     used: int
     capacity: Mapping[str, Fraction]
+    taken: Mapping[str, Fraction]
     covered: Covered
 
 
@@ -91,8 +90,11 @@ def _reserved(contract: Contract, window: Window) -> dict[tuple[Place, int], lis
 
 
 def _claims(spans: Iterable[SpanUsage], places: set[Place]) -> dict[tuple[Place, int], list[Claim]]:
-    """What could be covered, by place and hour: usage that a charge prices on demand, not what is charged besides."""
-    found: dict[tuple[Place, int], list[Claim]] = defaultdict(list)
+    """What could be covered, by place and hour: usage that a charge prices on demand, not what is charged besides.
+
+    In the order in which it is covered: what is dearest on demand first, then by resource.
+    """
+    priced: list[tuple[tuple[Fraction, str, str, int], Place, SpanUsage]] = []
     for each in spans:
         attributes, price = each.span.attributes, each.span.price
         if price is None or each.span.tied:
@@ -101,32 +103,43 @@ def _claims(spans: Iterable[SpanUsage], places: set[Place]) -> dict[tuple[Place,
             naming = [charge for charge in price.plan.charges if charge.meter == place[0]]
             for charge in charges_for(naming, attributes):
                 if not charge.also and model_of(charge.model).ALLOWANCES and each.size_given(charge.meter):
-                    _claim(each, charge, place, found)
+                    rank = (-_price(charge, each.span.month_ns), each.span.resource_id, charge.id, each.span.from_ns)
+                    priced.append((rank, place, each))
+    found: dict[tuple[Place, int], list[Claim]] = defaultdict(list)
+    for (_, resource_id, charge_id, _), place, each in sorted(priced, key=lambda one: one[0]):
+        for hour_ns, cells in each.cells(place[0]):
+            found[place, hour_ns] += (
+                ((resource_id, charge_id, hour_ns + number * CELL_NS), amount) for number, amount in enumerate(cells) if amount
+            )
     return found
 
 
-def _claim(each: SpanUsage, charge: Charge, place: Place, found: dict[tuple[Place, int], list[Claim]]) -> None:
-    per = divisor(unit_of(charge.meter, charge.per), each.span.month_ns, charge.month_hours)
-    price = model_of(charge.model).first_price() / per
-    for hour_ns, cells in each.cells(charge.meter):
-        for number, amount in enumerate(cells):
-            if amount:
-                cell = (each.span.resource_id, charge.id, hour_ns + number * CELL_NS)
-                found[place, hour_ns].append(Claim(price=price, cell=cell, amount=amount))
+def _price(charge: Charge, month_ns: int) -> Fraction:
+    """What a base unit costs on demand, at the price of the first tier."""
+    return model_of(charge.model).first_price() / divisor(unit_of(charge.meter, charge.per), month_ns, charge.month_hours)
 
 
 def _matched(place: Place, hour_ns: int, reserved: Sequence[tuple[Reservation, Fraction]], claims: Sequence[Claim]) -> Match:
-    """What is dearest on demand is covered first, then by resource; capacity is taken from what was reserved first."""
-    left = {reservation.id: capacity for reservation, capacity in reserved}
+    """Capacity is taken from what was reserved first. What is whole is reckoned in integers: fractions took most of the time."""
+    capacities = {reservation.id: capacity for reservation, capacity in reserved}
+    left = {name: capacity if capacity.denominator > 1 else capacity.numerator for name, capacity in capacities.items()}
     covered: dict[CoveredCell, tuple[tuple[str, Fraction], ...]] = {}
-    for claim in sorted(claims, key=lambda one: (-one.price, one.cell)):
-        parts, open_amount = [], Fraction(claim.amount)
+    for cell, amount in claims:
+        parts: list[tuple[str, Fraction]] = []
+        open_amount: int | Fraction = amount
         for name, capacity in left.items():
             taken = min(capacity, open_amount)
             if taken:
-                parts.append((name, taken))
+                parts.append((name, Fraction(taken)))
                 left[name], open_amount = capacity - taken, open_amount - taken
-        if parts:
-            covered[claim.cell] = tuple(parts)
-    capacities = {reservation.id: capacity for reservation, capacity in reserved}
-    return Match(place=place, hour_ns=hour_ns, used=sum(claim.amount for claim in claims), capacity=capacities, covered=covered)
+        if not parts:
+            break
+        covered[cell] = tuple(parts)
+    return Match(
+        place=place,
+        hour_ns=hour_ns,
+        used=sum(amount for _, amount in claims),
+        capacity=capacities,
+        taken={name: capacity - left[name] for name, capacity in capacities.items()},
+        covered=covered,
+    )

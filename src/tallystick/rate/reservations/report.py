@@ -58,15 +58,13 @@ def reservation_report(contract: Contract, found: Iterable[Match]) -> Reservatio
     places: dict[Place, _Sums] = defaultdict(_Sums)
     totals: dict[Place, _Sums] = defaultdict(_Sums)
     for match in found:
-        covering = [part for parts in match.covered.values() for part in parts]
         for name, amount in match.capacity.items():
             reserved[name] += amount
-        for name, amount in covering:
-            used[name] += amount
+            used[name] += match.taken[name]
         for sums in (places[match.place], totals[match.place[0], "", ""]):
             sums.reserved += sum(match.capacity.values())
             sums.used += match.used
-            sums.covered += sum(amount for _, amount in covering)
+            sums.covered += sum(match.taken.values())
     own = sorted((each for each in contract.reservations if reserved[each.id]), key=lambda each: (each.start_ns, each.id))
     units = {each.meter: unit_of(each.meter, each.per) for each in reversed(own)}
     return ReservationReport(
