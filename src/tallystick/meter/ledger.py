@@ -158,9 +158,10 @@ class Ledger:
         """What `spread` and `held` add of a held level, in one step, where a single boundary of cells parts [start, end) and both cells
         lie in the window, as it is at nearly every boundary. False: it is otherwise, and nothing was added.
         """  # noqa: D205 (the condition is one sentence)
-        cell = start_ns - start_ns % self.cell_ns
-        middle = cell + self.cell_ns
-        if not (self.window.from_ns <= start_ns and middle < end_ns <= middle + self.cell_ns and end_ns <= self.window.until_ns):
+        cell_ns = self.cell_ns
+        cell = start_ns - start_ns % cell_ns
+        middle = cell + cell_ns
+        if not (self.window.from_ns <= start_ns and middle < end_ns <= middle + cell_ns and end_ns <= self.window.until_ns):
             return False
         self._touch(start_ns, end_ns, mask)
         span, before = end_ns - start_ns, middle - start_ns

@@ -224,8 +224,9 @@ def _runs(chain: Chain, low: int, high: int, special: Sequence[int]) -> list[_Ru
 def _run(meter: Meter, chain: Chain, run: _Run, estimated: list[Span]) -> None:
     """Add a run of pieces."""
     ledger, first_at, last_at = meter.ledger, run.first.at_ns, run.last.at_ns
-    cell = first_at - first_at % ledger.cell_ns
-    is_parted = last_at >= cell + ledger.cell_ns
+    cell_ns = ledger.cell_ns
+    cell = first_at - first_at % cell_ns
+    is_parted = last_at >= cell + cell_ns
     if not is_parted:
         ledger.measured(cell, run.first.mask, run.samples, run.peak)
     rises = list(map(sub, run.last.levels[1:], run.first.levels[1:]))
