@@ -158,8 +158,9 @@ def test_what_earlier_periods_charged_of_a_run_and_filled_of_tiers_counts(store:
     heartbeat(lab, END + 1, END + 1)
     clock.at_ns = END + 2 * HOUR_NS
     assert roll(lab, clock) == 2
-    # The second waits for the first, which fills tiers.
     ids = NumberedIds()
+    (draft,) = preview(lab, PLACE, "acme", END - 1, ids)
+    # The second waits for the first, which fills tiers.
     assert [close_due(lab, clock, ids, "worker") for _ in range(3)] == [1, 1, 0]
     made = [kept.invoice for kept in reversed(lab.invoices.list(PLACE))]
     said = [[(line.charge_id, line.quantity * 3600, line.amount.text) for line in invoice.lines] for invoice in made]
@@ -167,6 +168,9 @@ def test_what_earlier_periods_charged_of_a_run_and_filled_of_tiers_counts(store:
         [("up", 600, "1.00"), ("life", 120, "1.20")],
         [("up", 0, "0.00"), ("life", 60, "0.60"), ("life", 59, "1.18")],
     ]
+    assert [(line.key, line.amount) for line in draft.lines] == [(line.key, line.amount) for line in made[1].lines], (
+        "before the first closed"
+    )
     verified = [explain_line(lab, PLACE, made[1], number, Depth.HOURS, verify=True).verification for number in (1, 2, 3)]
     assert all(each is not None and each.equal for each in verified)
 

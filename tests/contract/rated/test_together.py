@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from tallystick.app.accounts import read_account
+from tallystick.app.accounts import read_account, usage_until
+from tallystick.app.answers.previews import preview
 from tallystick.app.answers.together import read_together
+from tallystick.app.clock import RandomIds
 from tallystick.app.jobs.rollup import DiskHorizon, roll_up
 from tallystick.invoice.runs import due
 from tallystick.meter.planes import from_columns
@@ -113,3 +115,13 @@ def test_customers_read_together_are_rated_as_each_by_its_hours(store: Store) ->
     assert [each.resource_id for each in acme.sums] == ["bare", "even", "grown", "far/even"]
     assert {each.resource_id: each.held_ns for each in acme.sums}["grown"] is None
     assert {hour.resource_id for hour in acme.hours} == {"asked", "half", "moved"}
+
+
+def test_a_preview_of_an_earlier_instant_has_nothing_of_what_came_after_it(store: Store) -> None:
+    """The sums of a month hold all of it: where the month went on, the hours before the instant are read."""
+    filled(store)
+    account = read_account(store, PLACE, "acme", START, END)
+    for at_ns in (T, T + 1, T + HOUR_NS, T + 2 * HOUR_NS + 1, END - 1):
+        (draft,) = preview(store, PLACE, "acme", at_ns, RandomIds())
+        expected = rate(usage_until(account.usage, at_ns), account.contract, account.books, draft.run)
+        assert [(line.key, line.amount) for line in draft.lines] == [(line.key, line.amount) for line in expected.lines]

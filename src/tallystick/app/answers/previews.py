@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
 from tallystick.app.accounts import holdings_of, read_contract, usage_until
+from tallystick.app.answers.earlier import charges_of
 from tallystick.app.answers.together import read_together
 from tallystick.app.clock import Ids
+from tallystick.app.jobs.closing import unclosed
 from tallystick.invoice.assemble import assemble
 from tallystick.invoice.evidence import evidence_of
-from tallystick.invoice.runs import current, usage_window
+from tallystick.invoice.runs import current, due, usage_window
 from tallystick.model.access import Place
-from tallystick.model.billing.contracts import Run
-from tallystick.model.billing.invoices import Invoice
+from tallystick.model.billing.contracts import Contract, Run
+from tallystick.model.billing.invoices import Invoice, TierFill
 from tallystick.model.billing.price_book import PriceBook
 from tallystick.rate.agreements import DEFAULT_ID
 from tallystick.rate.rate import rate
+from tallystick.rate.terms.known import fills_of
 from tallystick.rate.terms.what_if import in_place_of
 from tallystick.store.store import Store
 
@@ -46,9 +49,27 @@ def _draft(store: Store, place: Place, run: Run, at_ns: int, ids: Ids, instead: 
     ((contract, books, usage),) = read_together(store, place, [run.customer_id], window, at_ns=at_ns, currency=run.currency)
     if usage.sums and _goes_on(store, place, run, at_ns):
         usage = replace(usage, sums=(), hours=(*usage.hours, *(hour for sums in usage.sums for hour in sums.hours())))
-    evidence = evidence_of(usage_until(usage, at_ns), contract, in_place_of(books, instead), run)
+    priced = in_place_of(books, instead)
+    fills = (*usage.tier_fills, *_fills_to_come(store, place, contract, priced, run))
+    evidence = evidence_of(replace(usage_until(usage, at_ns), tier_fills=fills), contract, priced, run)
     rated = rate(evidence.usage, evidence.contract, evidence.books, run)
     return assemble(rated, evidence.contract, evidence.books, run, invoice_id=ids.new_id(), hashed=False)
+
+
+def _fills_to_come(store: Store, place: Place, contract: Contract, books: Sequence[PriceBook], run: Run) -> tuple[TierFill, ...]:
+    """What periods that ended before a run's, and are not closed yet, will fill of tiers that count over whole subscriptions."""
+    if not any(charge.lifetime for charge in charges_of(contract, books)):
+        return ()
+    with store.read() as tx:
+        before = [each for each in due(contract, books, run.period_start_ns) if each.closing_ns < run.closing_ns]
+        awaited = unclosed(store, place, before, tx, idle=False)
+    found: tuple[TierFill, ...] = ()
+    for each in awaited:
+        window = usage_window(each)
+        ((_, _, usage),) = read_together(store, place, [run.customer_id], window, at_ns=each.closing_ns, currency=each.currency)
+        evidence = evidence_of(replace(usage, tier_fills=(*usage.tier_fills, *found)), contract, books, each)
+        found += fills_of(rate(evidence.usage, evidence.contract, evidence.books, each).lines, books)
+    return found
 
 
 def _goes_on(store: Store, place: Place, run: Run, at_ns: int) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tallystick.app.accounts import read_contract, read_progress
 from tallystick.app.answers.earlier import charges_of
 from tallystick.app.clock import Clock, Ids
@@ -46,12 +48,17 @@ def _due(store: Store, place: Place, customer_id: str, now_ns: int) -> list[Run]
     """Runs that are due, not done, and wait neither for agents nor for hours: whoever only waits is read each time, not written."""
     with store.read() as tx:
         contract, books = read_contract(store, place, customer_id, now_ns, tx)
-        runs = {(job_scope(place, run), job_period(run)): run for run in due(contract, books, now_ns)}
-        wanted = [runs[each] for each in (store.jobs.due(JOB, list(runs), tx=tx) if runs else ())]
+        wanted = unclosed(store, place, due(contract, books, now_ns), tx)
         if any(charge.lifetime for charge in charges_of(contract, books)):
             # What earlier periods filled of tiers has to be known.
             wanted = [run for run in wanted if run.closing_ns == min(each.closing_ns for each in wanted)]
         return [run for run in wanted if ready(run, contract.seller, now_ns, None) and _is_whole(store, place, contract, run, now_ns, tx)]
+
+
+def unclosed(store: Store, place: Place, runs: Sequence[Run], tx: Tx, *, idle: bool = True) -> list[Run]:
+    """Those of some runs that are not closed, in their order; if they have to be `idle`, nobody is about to."""
+    named = {(job_scope(place, run), job_period(run)): run for run in runs}
+    return [named[each] for each in (store.jobs.due(JOB, list(named), idle=idle, tx=tx) if named else ())]
 
 
 def _is_whole(store: Store, place: Place, contract: Contract, run: Run, now_ns: int, tx: Tx) -> bool:

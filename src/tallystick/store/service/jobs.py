@@ -71,15 +71,15 @@ class Jobs(Section):
             row = reading.row("SELECT state FROM job_run WHERE job = ? AND scope = ? AND period = ?", (job, scope, period))
         return row is not None and row[0] == "done"
 
-    def due(self, job: str, runs: Sequence[tuple[str, str]], *, tx: Tx | None = None) -> list[tuple[str, str]]:
-        """Those (scope, period) of a job that are not done and that nobody works at, in their order."""
+    def due(self, job: str, runs: Sequence[tuple[str, str]], *, idle: bool = True, tx: Tx | None = None) -> list[tuple[str, str]]:
+        """Those (scope, period) of a job that are not done and, if they have to be `idle`, that nobody works at; in their order."""
         with self._reading(tx) as reading:
             clause, scopes = reading.each_of("scope", sorted({scope for scope, _ in runs}))
             taken = {
                 (row[0], row[1])
                 for row in reading.rows(
                     f"SELECT scope, period FROM job_run WHERE job = ? AND {clause}"
-                    f" AND (state = 'done' OR lease_until_ms > {NOW_MS[reading.is_sqlite]})",
+                    f" AND (state = 'done'{f' OR lease_until_ms > {NOW_MS[reading.is_sqlite]}' if idle else ''})",
                     (job, scopes),
                 )
             }
