@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from contextlib import nullcontext
 from dataclasses import replace
+from fractions import Fraction
 from itertools import count
 
 import pytest
@@ -16,14 +18,15 @@ from tallystick.app.jobs import closing
 from tallystick.app.jobs.closing import close_due
 from tallystick.app.jobs.rollup import DiskHorizon, roll_up
 from tallystick.model.access import Place
-from tallystick.model.billing.contracts import Customer, Subscription
-from tallystick.model.billing.invoices import DocumentState, Invoice
+from tallystick.model.billing.contracts import Coupon, CouponOffer, Customer, Subscription
+from tallystick.model.billing.invoices import DocumentState, Invoice, LineKind
 from tallystick.model.billing.money import Money
 from tallystick.model.instants import HOUR_NS, LATEST_NS, SECOND_NS, parse_iso
 from tallystick.model.resources import Fact, Origin
 from tallystick.rate.load import load_book
 from tallystick.serve.services import Depth
 from tallystick.store.engine import Tx
+from tallystick.store.records import Clash
 from tallystick.store.registry import Agent
 from tallystick.store.store import Store
 from tests.contract.conftest import StandingClock
@@ -173,6 +176,56 @@ def test_what_earlier_periods_charged_of_a_run_and_filled_of_tiers_counts(store:
     )
     verified = [explain_line(lab, PLACE, made[1], number, Depth.HOURS, verify=True).verification for number in (1, 2, 3)]
     assert all(each is not None and each.equal for each in verified)
+
+
+@pytest.mark.parametrize(
+    ("charges", "trial", "said", "redeemed"), [(("up",), None, ["-0.08"], 1), (("up",), END, [], 0), (("seat",), None, [], 0)]
+)
+def test_a_coupon_of_which_nothing_came_can_be_redeemed_again(
+    lab: Store, clock: Bench, charges: tuple[str, ...], trial: int | None, said: list[str], redeemed: int
+) -> None:
+    """A tenth off 0.80 for 239 s is used; in a trial nothing is to be paid, and off fees nothing is taken: those are given back."""
+    offer = CouponOffer(id="tenth", name="A tenth", percent=Fraction(10), charges=charges, limit=1)
+    coupon = Coupon(id="tenth", name="A tenth", percent=Fraction(10), charges=charges, from_ns=0, until_ns=None)
+    bound = Subscription(
+        id="sub", customer_id="acme", plan_id="lab", start_ns=START, end_ns=END, coupons=(coupon,), trial_end_ns=trial, cancelled_ns=START
+    )
+
+    def agree(tx: Tx) -> None:
+        lab.coupons.create(PLACE, offer, actor="test", tx=tx)
+        lab.coupons.redeem(tx, PLACE, offer, customer_id="acme", subscription_id="sub", actor="test")
+        lab.contracts.change_subscription(PLACE, bound, actor="test", action="subscription.redeem", tx=tx)
+
+    lab.transact(agree)
+    clock.at_ns = END + 2 * HOUR_NS
+    assert roll(lab, clock)
+    assert close(lab, clock) == 1
+    (kept,) = lab.invoices.list(PLACE)
+    assert [line.amount.text for line in kept.invoice.lines if line.kind is LineKind.COUPON] == said
+    found = lab.coupons.coupon(PLACE, "tenth")
+    assert found is not None
+    assert found.redeemed == redeemed
+    assert [each.subject for each in lab.audit.entries(PLACE) if each.action == "coupon.give_back"] == ["tenth"] * (1 - redeemed)
+    with lab.write() as tx, nullcontext() if not redeemed else pytest.raises(Clash, match="as often as it may be"):
+        lab.coupons.redeem(tx, PLACE, offer, customer_id="acme", subscription_id="other", actor="test")
+
+
+def test_a_coupon_of_a_subscription_without_usage_can_be_redeemed_again(store: Store, clock: Bench) -> None:
+    """Of two hours that have nothing to bill, it is the second that ends it."""
+    lab = set_up(store, BY_RUNS)
+    lab.registry.create_customer(PLACE, Customer(id="bolt", name="B", currency="EUR", time_zone="UTC"), actor="test")
+    offer = CouponOffer(id="tenth", name="A tenth", percent=Fraction(10))
+    coupon = Coupon(id="tenth", name="A tenth", percent=Fraction(10), from_ns=0, until_ns=None)
+    bound = Subscription(id="none", customer_id="bolt", plan_id="lab", start_ns=START, end_ns=END, coupons=(coupon,))
+    lab.coupons.create(PLACE, offer, actor="test")
+    with lab.write() as tx:
+        lab.contracts.create_subscription(PLACE, bound, actor="test", tx=tx)
+        lab.coupons.redeem(tx, PLACE, offer, customer_id="bolt", subscription_id="none", actor="test")
+    counts = []
+    for clock.at_ns in (END, END + 2 * HOUR_NS, END + 2 * HOUR_NS):
+        close(lab, clock)
+        counts += [each.redeemed for each in lab.coupons.coupons(PLACE)]
+    assert counts == [1, 1, 0]
 
 
 def _tampered(lab: Store, invoice: Invoice) -> None:

@@ -7,6 +7,7 @@ meet a contract and become an invoice. Nothing on the way is overwritten: closin
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -17,8 +18,8 @@ from tallystick.invoice.evidence import Frozen, evidence_of, freeze
 from tallystick.invoice.numbers import fiscal_year, number_text
 from tallystick.invoice.runs import ready, usage_window
 from tallystick.model.access import Place
-from tallystick.model.billing.contracts import Run
-from tallystick.model.billing.invoices import DocumentState, Invoice
+from tallystick.model.billing.contracts import Run, Subscription
+from tallystick.model.billing.invoices import DocumentState, Invoice, LineKind
 from tallystick.rate.rate import rate
 from tallystick.store.documents import Prepared
 from tallystick.store.engine import Tx
@@ -53,6 +54,7 @@ class _Written:
     issued: Invoice
     document: Prepared
     evidence: bytes
+    ended: tuple[Subscription, ...]
 
 
 def close_period(store: Store, place: Place, run: Run, fence: Fence, *, clock: Clock, ids: Ids) -> Closed:
@@ -61,7 +63,8 @@ def close_period(store: Store, place: Place, run: Run, fence: Fence, *, clock: C
     Its usage is whole when every agent of the customer has reported past its end and every hour of it is computed. What
     the bill is made of is chosen and frozen first, and rated from that alone, so that it can be made again in ten years.
     A blocking finding parks the invoice for a person; otherwise it takes the next number of the seller's series, in the
-    transaction that finalizes it and marks the job done.
+    transaction that finalizes it and marks the job done. A coupon of a subscription that ends with the run, and for which no
+    invoice took anything off, can be redeemed again.
 
     Raises:
         LostLease: another worker has taken the job: nothing of this was stored.
@@ -75,16 +78,19 @@ def close_period(store: Store, place: Place, run: Run, fence: Fence, *, clock: C
     frozen = freeze(evidence)
     rated = rate(evidence.usage, evidence.contract, evidence.books, evidence.run)
     invoice = assemble(rated, evidence.contract, evidence.books, evidence.run, invoice_id=ids.new_id(), evidence_hash=frozen.hash)
+    ended = tuple(each for each in evidence.contract.subscriptions if each.coupons and run.ends(each))
     if invoice.is_empty or invoice.state is DocumentState.PARKED:
-        return store.transact(lambda tx: _park(tx, store, place, invoice, frozen, fence))
-    written = _Written(draft=invoice, issued=issue(invoice, clock.now_ns()), document=Prepared(invoice), evidence=frozen.blob)
+        return store.transact(lambda tx: _park(tx, store, place, invoice, frozen, fence, ended))
+    issued = issue(invoice, clock.now_ns())
+    written = _Written(draft=invoice, issued=issued, document=Prepared(invoice), evidence=frozen.blob, ended=ended)
     return store.transact(lambda tx: _finalize(tx, store, place, written, fence))
 
 
-def _park(tx: Tx, store: Store, place: Place, invoice: Invoice, frozen: Frozen, fence: Fence) -> Closed:
+def _park(tx: Tx, store: Store, place: Place, invoice: Invoice, frozen: Frozen, fence: Fence, ended: Sequence[Subscription]) -> Closed:
     """Mark the job of a run done; what a person has to look at is stored with it."""
     store.jobs.done(tx, fence)
     if invoice.is_empty:
+        _give_back(tx, store, place, invoice, ended)
         return Closed(closing=Closing.NOTHING)
     return Closed(closing=Closing.PARKED, invoice=store.invoices.save_draft(tx, place, invoice, frozen.blob, actor=ACTOR))
 
@@ -92,6 +98,7 @@ def _park(tx: Tx, store: Store, place: Place, invoice: Invoice, frozen: Frozen, 
 def _finalize(tx: Tx, store: Store, place: Place, written: _Written, fence: Fence) -> Closed:
     """Store the invoice of a run and mark its job done, in one transaction; the number is taken last."""
     store.jobs.done(tx, fence)
+    _give_back(tx, store, place, written.draft, written.ended)
     seller = written.draft.seller
     prefix, year = seller.number_prefix, fiscal_year(seller, written.issued.issued_at_ns or 0)
     finalized = store.invoices.finalize(
@@ -106,3 +113,10 @@ def _finalize(tx: Tx, store: Store, place: Place, written: _Written, fence: Fenc
         prepared=written.document,
     )
     return Closed(closing=Closing.FINALIZED, invoice=finalized)
+
+
+def _give_back(tx: Tx, store: Store, place: Place, invoice: Invoice, ended: Sequence[Subscription]) -> None:
+    """Count the redemptions of ended subscriptions no longer that were of no use."""
+    for each in ended:
+        used = {line.charge_id for line in invoice.lines if line.kind is LineKind.COUPON and line.subscription_id == each.id}
+        store.coupons.give_back(tx, place, each, used, actor=ACTOR)

@@ -262,6 +262,10 @@ class Run:
         ended = subscription.end_ns is not None and subscription.end_ns <= self.closing_ns
         return subscription.start_ns < self.closing_ns and (ended or self.closing_ns >= self.period_end_ns)
 
+    def ends(self, subscription: Subscription) -> bool:
+        """Whether the run is the last of a subscription."""
+        return subscription.id in self.subscription_ids and subscription.end_ns is not None and subscription.end_ns <= self.closing_ns
+
     @property
     def key(self) -> str:
         """The stable text of a run, unique with seller, customer, currency and revision."""

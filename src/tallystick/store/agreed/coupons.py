@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from tallystick.model.access import Place
-from tallystick.model.billing.contracts import CouponOffer
+from tallystick.model.billing.contracts import CouponOffer, Subscription
+from tallystick.model.billing.invoices import LineKind
 from tallystick.store.documents import read_document, write_document
 from tallystick.store.engine import Tx, Values
 from tallystick.store.records import Clash, NotFound
@@ -86,6 +88,29 @@ class Coupons(Section):
         if not made:
             raise Clash(f"coupon {offer.id!r} was redeemed by subscription {subscription_id!r} already")
         append(tx, seller_key, now_ns, actor, "coupon.redeem", offer.id, {"customer": customer_id, "subscription": subscription_id})
+
+    def give_back(self, tx: Tx, place: Place, subscription: Subscription, used: Collection[str], *, actor: str) -> None:
+        """Count redemptions of a subscription no longer for which no invoice took anything off, nor the one that is made now: `used`."""
+        unused = sorted({each.id for each in subscription.coupons}.difference(used))
+        if not unused:
+            return
+        now_ns, seller_key = self._clock.now_ns(), self._surrogates.seller(tx, place)
+        clause, value = tx.each_of("r.coupon_id", unused)
+        rows = tx.rows(
+            f"SELECT r.coupon_id FROM coupon_redemption r WHERE r.seller_key = ? AND {clause} AND r.subscription_id = ? AND NOT EXISTS"
+            " (SELECT 1 FROM invoice i JOIN invoice_line l ON l.seller_key = i.seller_key AND l.invoice_key = i.invoice_key"
+            " WHERE i.seller_key = r.seller_key AND i.customer_id = r.customer_id AND l.subscription_id = r.subscription_id"
+            " AND l.kind = ? AND l.charge_id = r.coupon_id AND l.amount_minor <> 0) ORDER BY r.coupon_id",
+            (seller_key, value, subscription.id, LineKind.COUPON.value),
+        )
+        for (coupon_id,) in rows:
+            place_of = (seller_key, coupon_id)
+            tx.run(
+                "DELETE FROM coupon_redemption WHERE seller_key = ? AND coupon_id = ? AND subscription_id = ?", (*place_of, subscription.id)
+            )
+            tx.run("UPDATE coupon SET redeemed = redeemed - 1 WHERE seller_key = ? AND coupon_id = ?", place_of)
+            details = {"customer": subscription.customer_id, "subscription": subscription.id}
+            append(tx, seller_key, now_ns, actor, "coupon.give_back", coupon_id, details)
 
 
 def _stored(row: Values) -> StoredCoupon:
