@@ -82,13 +82,17 @@ class EstimateRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """What the one formula makes of an estimate: 2 vCPU, 4 GiB, 50 GiB at 730 h on `standard` is 34.20."""
+    """What the one formula makes of an estimate: 2 vCPU, 4 GiB, 50 GiB at 730 h on `standard` is 34.20.
+
+    `unpriced` says what has no price and is not in the total: a meter in a region that no charge is for.
+    """
 
     plan_id: str
     book_id: str
     book_version: int
     lines: tuple[Line, ...]
     total: Money
+    unpriced: tuple[str, ...] = ()
 
 
 class AmendmentKind(StrEnum):

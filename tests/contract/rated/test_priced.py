@@ -8,6 +8,7 @@ from fractions import Fraction
 import pytest
 
 from tallystick.app.accounts import read_account
+from tallystick.app.answers.services import estimate
 from tallystick.app.answers.together import read_together
 from tallystick.app.jobs.rollup import DiskHorizon, roll_up
 from tallystick.invoice.evidence import evidence_of, freeze, thaw
@@ -19,9 +20,11 @@ from tallystick.model.instants import HOUR_NS
 from tallystick.model.resources import Fact
 from tallystick.rate.load import load_book
 from tallystick.rate.rate import rate
+from tallystick.serve.services import EstimateRequest
 from tallystick.store.records import Clash
 from tallystick.store.store import Store
 from tallystick.store.usage.priced import IdentifiedEvent, QuotedPrice
+from tests.contract.conftest import StandingClock
 from tests.contract.rows import PLACE, T, batch, write
 
 START, END = month_of(T, "UTC")
@@ -55,6 +58,18 @@ def test_what_was_told_once_never_changes(store: Store) -> None:
     assert (store.priced.put_events(PLACE, [order("a", 1), order("a", 1)]), store.priced.put_events(PLACE, [order("a", 1)])) == (1, 0)
     with pytest.raises(Clash, match="'a' is another one"):
         store.priced.put_events(PLACE, [order("b", 1), order("a", 2)])
+
+
+def test_an_estimate_says_what_it_has_no_price_for(store: Store, clock: StandingClock) -> None:
+    book, _ = load_book(BOOK, "b")
+    assert book is not None
+    store.contracts.add_book(PLACE, book, BOOK, actor="test")
+    store.contracts.activate_book(PLACE, "b", 1, actor="test")
+    none = Fraction(0)
+    asked = EstimateRequest(plan_id="p", vcpus=Fraction(1), memory_gib=Fraction(1), disk_gib=none, network_out_gib=none, hours=Fraction(2))
+    found = estimate(store, clock, PLACE, asked)
+    assert found.total.minor == 0
+    assert len(found.unpriced) == 1, "the market price of both hours, not 0 for them"
 
 
 def test_they_are_priced_and_frozen(store: Store) -> None:

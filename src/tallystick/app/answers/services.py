@@ -26,6 +26,7 @@ from tallystick.model.access import Place
 from tallystick.model.billing.invoices import Invoice
 from tallystick.model.billing.money import Money
 from tallystick.model.billing.price_book import PriceBook
+from tallystick.model.findings import Severity
 from tallystick.rate import estimate as pricing
 from tallystick.rate.books.consistency import conflicts_between, default_plan
 from tallystick.rate.load import load_book
@@ -187,4 +188,5 @@ def estimate(store: Store, clock: Clock, place: Place, request: EstimateRequest)
     plan = book.plan(plan_id)
     currency = plan.currency if plan else ""
     total = sum((line.amount for line in rated.lines), Money(minor=0, currency=currency))
-    return Estimate(plan_id=plan_id, book_id=book.id, book_version=book.version, lines=rated.lines, total=total)
+    unpriced = tuple(finding.detail for finding in rated.findings if finding.severity is Severity.BLOCKING)
+    return Estimate(plan_id=plan_id, book_id=book.id, book_version=book.version, lines=rated.lines, total=total, unpriced=unpriced)

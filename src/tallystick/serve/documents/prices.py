@@ -145,7 +145,7 @@ class NewEstimate(Document):
 
 
 class EstimatedLine(Document):
-    """One line of an estimate: quantity x unit price, before and after its rounding."""
+    """One line of an estimate: quantity x unit price and what is due beside it (`fixed`), before and after its rounding."""
 
     charge_id: str
     description: str
@@ -153,6 +153,7 @@ class EstimatedLine(Document):
     quantity: str
     unit: str
     unit_price: str
+    fixed: str
     unrounded: Exact
     amount: ShownMoney
 
@@ -165,6 +166,7 @@ class ShownEstimate(Document):
     book_version: int
     lines: tuple[EstimatedLine, ...]
     total: ShownMoney
+    unpriced: Annotated[tuple[str, ...], Field(description="What has no price, and is not in the total.")]
 
 
 def shown_mistake(mistake: Mistake) -> ShownMistake:
@@ -218,6 +220,7 @@ def shown_estimate(estimate: Estimate) -> ShownEstimate:
         book_version=estimate.book_version,
         lines=tuple(map(_line, estimate.lines)),
         total=shown_money(estimate.total),
+        unpriced=estimate.unpriced,
     )
 
 
@@ -229,6 +232,7 @@ def _line(line: Line) -> EstimatedLine:
         quantity=exact(line.quantity).decimal,
         unit=line.unit,
         unit_price=exact(line.unit_price).decimal,
+        fixed=exact(line.fixed).decimal,
         unrounded=exact(line.derivation.unrounded),
         amount=shown_money(line.amount),
     )

@@ -48,11 +48,16 @@ def print_invoice(invoice: Json) -> None:
     print_record(invoice, HEAD)
     exact = ("quantity", "unit_price", "fixed")
     rows = [{**line, **{name: decimal(line[name]) for name in exact if name in line}} for line in invoice["lines"]]
-    # What is due beside quantity x price (a flat fee, what a trial or a cap takes off) has a column where any line has it.
-    columns = {name: path for name, path in LINE.items() if name != "fixed" or any("fixed" in row for row in rows)}
-    print_table("lines", rows, columns, right=("quantity", "price", "fixed", "amount"))
+    print_lines("lines", rows, LINE)
     if invoice["findings"]:
         print_table("findings", invoice["findings"], FINDING)
+
+
+def print_lines(title: str, lines: list[Json], columns: dict[str, str]) -> None:
+    """A table of lines: what is due beside quantity x price (a flat fee, what a trial or a cap takes off) where any has it."""
+    fixed = any(line.get("fixed", "0") != "0" for line in lines)
+    columns = {name: path for name, path in columns.items() if name != "fixed" or fixed}
+    print_table(title, lines, columns, right=("quantity", "price", "fixed", "amount"))
 
 
 def decimal(exact: str) -> str:
@@ -174,8 +179,9 @@ def estimate(
     if as_json:
         print_json(answer)
         return
-    columns = {name: LINE[name] for name in ("line", "quantity", "unit", "price", "amount")}
-    print_table("estimate", answer["lines"], columns, right=("quantity", "price", "amount"))
+    print_lines("estimate", answer["lines"], {name: path for name, path in LINE.items() if name not in ("from", "until")})
+    for sentence in answer["unpriced"]:
+        typer.echo(f"unpriced, and not in the total: {sentence}")
     print_record(answer, {"total": "total"})
 
 
