@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tallystick.app.answers.earlier import charges_of, open_runs, tier_fills
 from tallystick.model.access import Place
-from tallystick.model.billing.contracts import Contract, Reservation, Subscription
+from tallystick.model.billing.contracts import Contract
 from tallystick.model.billing.invoices import MarketPrice, Outage, Usage, UsageEvent
 from tallystick.model.billing.outages import outages_of
 from tallystick.model.billing.price_book import PriceBook
@@ -21,6 +21,7 @@ from tallystick.store.engine import Tx
 from tallystick.store.records import NotFound
 from tallystick.store.registry import StoredResource
 from tallystick.store.store import Store
+from tallystick.store.usage.queries import Owned
 
 HOME_SCOPE = "default"
 
@@ -53,8 +54,49 @@ class Holdings:
         return tuple(each.row for each in self.resources)
 
     def name(self, resource_id: str) -> str:
-        """Ids are unique inside a scope only: outside of the scope `default` the scope stands before the id."""
-        return resource_id if self.place.scope_id == HOME_SCOPE else f"{self.place.scope_id}/{resource_id}"
+        """What a resource of the place is called on a bill."""
+        return bill_name(self.place, resource_id)
+
+
+def bill_name(place: Place, resource_id: str) -> str:
+    """Ids are unique inside a scope only: outside of the scope `default` the scope stands before the id."""
+    return resource_id if place.scope_id == HOME_SCOPE else f"{place.scope_id}/{resource_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreed:
+    """What was agreed with some customers, by their ids, the price books, and the resources that are or were theirs.
+
+    Contracts have the seller's default plan for what no subscription covers.
+    """
+
+    contracts: Mapping[str, Contract]
+    books: tuple[PriceBook, ...]
+    owned: tuple[Owned, ...]
+
+    def contract(self, customer_id: str) -> Contract:
+        """A customer's.
+
+        Raises:
+            NotFound: there is no such customer.
+
+        """
+        if customer_id not in self.contracts:
+            raise NotFound(f"customer {customer_id!r}")
+        return self.contracts[customer_id]
+
+
+def read_agreed(store: Store, place: Place, customers: Collection[str], at_ns: int, tx: Tx) -> Agreed:
+    """What was agreed with some customers; the default plan is the one in force at `at_ns`. Names that are no customer's are left out."""
+    contracts = store.contracts.agreed(place, frozenset(customers), tx=tx)
+    books = store.contracts.books_in_force(place, tx=tx)
+    owned = tuple(each for each in store.usage.owned_by(tx, place, sorted(customers)) if each.customer_id in contracts)
+    firsts: dict[str, int] = {}
+    for each in owned:
+        if each.first_ns is not None:
+            firsts[each.customer_id] = min(each.first_ns, firsts.get(each.customer_id, each.first_ns))
+    with_plans = {name: with_default(contract, books, firsts.get(name), at_ns) for name, contract in contracts.items()}
+    return Agreed(contracts=with_plans, books=books, owned=owned)
 
 
 def read_contract(store: Store, place: Place, customer_id: str, at_ns: int, tx: Tx) -> tuple[Contract, tuple[PriceBook, ...]]:
@@ -64,32 +106,8 @@ def read_contract(store: Store, place: Place, customer_id: str, at_ns: int, tx: 
         NotFound: there is no such customer.
 
     """
-    contract = contracts_of(store, place, frozenset({customer_id}), tx).get(customer_id)
-    if contract is None:
-        raise NotFound(f"customer {customer_id!r}")
-    books = store.contracts.books_in_force(place, tx=tx)
-    firsts = [store.usage.first_hour(each.place, each.keys, tx=tx) for each in holdings_of(store, place, customer_id, tx)]
-    return with_default(contract, books, min((each for each in firsts if each is not None), default=None), at_ns), books
-
-
-def contracts_of(store: Store, place: Place, customers: frozenset[str], tx: Tx) -> dict[str, Contract]:
-    """What was agreed with some customers, by their ids; without the default plan."""
-    subscriptions: dict[str, list[Subscription]] = defaultdict(list)
-    for stored in store.contracts.subscriptions(place, customers=customers, tx=tx):
-        subscriptions[stored.subscription.customer_id].append(stored.subscription)
-    reservations: dict[str, list[Reservation]] = defaultdict(list)
-    for held in store.reservations.reservations(place, customers=customers, tx=tx):
-        reservations[held.customer_id].append(held.reservation)
-    seller = store.contracts.seller(place, tx=tx)
-    return {
-        each.customer.id: Contract(
-            seller=seller,
-            customer=each.customer,
-            subscriptions=tuple(sorted(subscriptions[each.customer.id], key=lambda one: (one.start_ns, one.id))),
-            reservations=tuple(sorted(reservations[each.customer.id], key=lambda one: (one.start_ns, one.id))),
-        )
-        for each in store.registry.customers(place, customers=customers, tx=tx)
-    }
+    agreed = read_agreed(store, place, (customer_id,), at_ns, tx)
+    return agreed.contract(customer_id), agreed.books
 
 
 def read_account(

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, replace
+from typing import Any
 
 from tallystick.model.access import Place
-from tallystick.model.billing.contracts import Seller, Subscription
+from tallystick.model.billing.contracts import Contract, Customer, Reservation, Seller, Subscription
 from tallystick.model.billing.price_book import BookState, PriceBook
 from tallystick.store.documents import read_document, write_document
-from tallystick.store.engine import Tx, Values
+from tallystick.store.engine import Clock, Database, Tx, Values
 from tallystick.store.records import Clash, NotFound
 from tallystick.store.section import Section, newest, one_of
 from tallystick.store.service.audit import append
+from tallystick.store.surrogates import Surrogates
 
 BOOK_COLUMNS = "book_key, state, book, document, created_at_ns, activated_at_ns"
+AGREED = {"customer": Customer, "subscription": Subscription, "reservation": Reservation}
+"""The tables of what is agreed with customers, each a document of a customer, and what it is."""
+MOST_KEPT = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +45,36 @@ class StoredSubscription:
 
 class Contracts(Section):
     """The seller of a place, its price books and subscriptions."""
+
+    def __init__(self, database: Database, surrogates: Surrogates, clock: Clock) -> None:
+        super().__init__(database, surrogates, clock)
+        self._books: dict[int, PriceBook] = {}
+        """Versions that were read, by the numbers of their rows: what is in a version never changes."""
+
+    def agreed(self, place: Place, customers: frozenset[str], *, tx: Tx | None = None) -> dict[str, Contract]:
+        """What was agreed with some customers, by their ids: subscriptions and reservations in order of time, without the default plan."""
+        with self._reading(tx) as reading:
+            seller_key = self._surrogates.seller(reading, place)
+            clause, names = reading.each_of("customer_id", sorted(customers))
+            parts = [f"SELECT '{table}', customer_id, document FROM {table} WHERE seller_key = ? AND {clause}" for table in AGREED]
+            rows = reading.rows(
+                " UNION ALL ".join(["SELECT 'seller', '', document FROM seller WHERE seller_key = ?", *parts]),
+                (seller_key, *(seller_key, names) * len(parts)),
+            )
+        found: dict[tuple[str, str], list[Any]] = defaultdict(list)
+        for table, customer_id, document in rows:
+            found[table, customer_id].append(read_document(AGREED.get(table, Seller), document))
+        ((seller,),) = (each for (table, _), each in found.items() if table == "seller")
+        return {
+            customer_id: Contract(
+                seller=seller,
+                customer=customer,
+                subscriptions=tuple(sorted(found["subscription", customer_id], key=lambda each: (each.start_ns, each.id))),
+                reservations=tuple(sorted(found["reservation", customer_id], key=lambda each: (each.start_ns, each.id))),
+            )
+            for (table, customer_id), (customer, *_) in list(found.items())
+            if table == "customer"
+        }
 
     def seller(self, place: Place, *, tx: Tx | None = None) -> Seller:
         """The seller.
@@ -159,19 +195,20 @@ class Contracts(Section):
             rows = newest(reading, select, (self._surrogates.seller(reading, place), *names), "book_key", before, limit)
         return [_book(row) for row in rows]
 
-    def books_state(self, place: Place, *, tx: Tx | None = None) -> tuple[tuple[str, int, str], ...]:
-        """Id, version and state of every version: other than before exactly if `books_in_force` may be."""
-        with self._reading(tx) as reading:
-            rows = reading.rows(
-                "SELECT book_id, version, state FROM price_book WHERE seller_key = ? ORDER BY book_id, version",
-                (self._surrogates.seller(reading, place),),
-            )
-        return tuple((row[0], row[1], row[2]) for row in rows)
-
     def books_in_force(self, place: Place, *, tx: Tx | None = None) -> tuple[PriceBook, ...]:
         """Every version that prices usage of some time: the active ones, and those superseded that were active; in order of version."""
-        kept = [book for book in self.books(place, tx=tx) if book.activated_at_ns is not None]
-        return tuple(sorted((each.book for each in kept), key=lambda book: (book.id, book.version)))
+        known = self._books if len(self._books) < MOST_KEPT else {}
+        with self._reading(tx) as reading:
+            query = "SELECT book_key FROM price_book WHERE seller_key = ? AND activated_at_ns IS NOT NULL"
+            keys = [row[0] for row in reading.rows(query, (self._surrogates.seller(reading, place),))]
+            missing = [key for key in keys if key not in known]
+            if missing:
+                clause, value = reading.each_of("book_key", missing)
+                rows = reading.rows(f"SELECT book_key, book FROM price_book WHERE {clause}", (value,))
+                known = {**known, **{key: read_document(PriceBook, document) for key, document in rows}}
+                if not reading.writing:  # what a reader sees is committed
+                    self._books = known
+        return tuple(sorted((known[key] for key in keys), key=lambda book: (book.id, book.version)))
 
     def create_subscription(self, place: Place, subscription: Subscription, *, actor: str, tx: Tx | None = None) -> bool:
         """Add a subscription; false, and nothing happens, if its id is taken."""

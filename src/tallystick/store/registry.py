@@ -186,6 +186,10 @@ class Registry(Section):
             key = self._surrogates.found_resource(reading, scope_key, resource_id)
             return () if key is None else tuple(facts_of(reading, scope_key, {key: resource_id}).get(key, ()))
 
+    def facts_of(self, tx: Tx, place: Place, resources: Mapping[int, str]) -> Mapping[int, Sequence[Fact]]:
+        """All that was declared of some resources (their ids by number), by number, in order of instant, then of reception."""
+        return facts_of(tx, self._surrogates.scope(tx, place), dict(resources))
+
     def attributes(
         self, place: Place, resource_keys: Sequence[int] | None = None, *, tx: Tx | None = None
     ) -> dict[str, tuple[Attributes, ...]]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from tallystick.app.accounts import read_account, usage_until
-from tallystick.app.answers.previews import preview
-from tallystick.app.answers.together import read_together
+import pytest
+
+from tallystick.app.accounts import read_account, read_agreed, usage_until
+from tallystick.app.answers.previews import cost_by_resource, preview
+from tallystick.app.answers.status import USUAL_LIMITS, StatusBoard
+from tallystick.app.answers.together import read_together, read_usage
 from tallystick.app.clock import RandomIds
 from tallystick.app.jobs.rollup import DiskHorizon, roll_up
-from tallystick.invoice.runs import due
+from tallystick.invoice.runs import current, due
 from tallystick.meter.planes import from_columns
 from tallystick.meter.samples import Samples
 from tallystick.model.access import Place
@@ -22,6 +25,7 @@ from tallystick.rate.load import load_book
 from tallystick.rate.rate import rate
 from tallystick.store.store import Store
 from tests.contract.rows import PLACE, SECOND, T, batch, storable, write
+from tests.contract.test_closing import Bench, NumberedIds
 
 FAR = Place(scope_id="far")
 START, END = month_of(T, "UTC")
@@ -58,7 +62,7 @@ def without_cpu(name: str, at_ns: int) -> StorableBatch:
     return storable(samples, BatchIdentity(resource_id=name, boot_id="other", spool_id="s", sequence=1), at_ns + 2 * SECOND)
 
 
-def filled(store: Store) -> None:
+def filled(store: Store, now_ns: int = END) -> None:
     """Machines whose sums say all, and such that only their hours do: a size that came later, another owner, requests, another scope."""
     book, mistakes = load_book(BOOK, "b.yaml")
     assert book is not None, mistakes
@@ -95,7 +99,7 @@ def filled(store: Store) -> None:
         write(store, *(batch(name, number + 1, T + number * HOUR_NS, 90) for number in range(3)))
     write(store, without_cpu("half", T + 4 * HOUR_NS))
     write(store, batch("even", 1, T, 30), place=FAR)
-    while roll_up(store, DiskHorizon.CLOCK, END):
+    while roll_up(store, DiskHorizon.CLOCK, now_ns):
         pass
 
 
@@ -125,3 +129,33 @@ def test_a_preview_of_an_earlier_instant_has_nothing_of_what_came_after_it(store
         (draft,) = preview(store, PLACE, "acme", at_ns, RandomIds())
         expected = rate(usage_until(account.usage, at_ns), account.contract, account.books, draft.run)
         assert [(line.key, line.amount) for line in draft.lines] == [(line.key, line.amount) for line in expected.lines]
+
+
+@pytest.mark.parametrize("until_ns", [T, T + 2 * HOUR_NS, T + 5 * HOUR_NS + 7 * 60 * SECOND])
+def test_a_month_that_runs_is_rated_as_by_its_hours_until_then(store: Store, until_ns: int) -> None:
+    """Its disks were held on a part of the day; where usage goes on after the instant, sums hold that too and hours are read."""
+    now_ns = T + 5 * HOUR_NS + 7 * 60 * SECOND
+    filled(store, now_ns)
+    account = read_account(store, PLACE, "acme", START, END, at_ns=until_ns)
+    with store.read() as tx:
+        agreed = read_agreed(store, PLACE, ("acme",), until_ns, tx)
+        usage = read_usage(tx, store, PLACE, agreed, (START, END), known_until_ns=until_ns)["acme"]
+    assert (agreed.contract("acme"), agreed.books) == (account.contract, account.books)
+    (run,) = [each for each in current(account.contract, account.books, until_ns) if each.subscription_ids != ("default",)]
+    assert rate(usage, account.contract, account.books, run) == rate(
+        usage_until(account.usage, until_ns), account.contract, account.books, run
+    )
+    held = {each.resource_id: each.held_ns for each in usage.sums}
+    assert 0 < (held.get("even") or 0) < END - START if until_ns == now_ns else "even" not in held
+
+
+def test_the_live_table_tells_machines_of_one_id_in_two_scopes_apart(store: Store) -> None:
+    now_ns = T + 5 * HOUR_NS
+    filled(store, now_ns)
+    clock = Bench()
+    clock.at_ns = now_ns
+    costs = cost_by_resource(preview(store, PLACE, "acme", now_ns, NumberedIds()))
+    status = StatusBoard(store, clock, NumberedIds(), USUAL_LIMITS).status(PLACE, frozenset({"acme"}))
+    shown = {row.resource_id: row.cost_micros for row in status.resources}
+    assert costs["even"] != costs["far/even"]
+    assert shown["even"] == int(costs["even"][0] * 10**6)

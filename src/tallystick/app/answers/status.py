@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from tallystick.app.accounts import holdings_of
+from tallystick.app.accounts import bill_name
 from tallystick.app.answers.previews import cost_by_resource, preview
 from tallystick.app.clock import Clock, Ids
 from tallystick.model.access import Place
@@ -31,7 +31,7 @@ KEPT_TIMES = 10
 second would else cost more than it tells; and where rating is quick, costs are as new as the usage beside them."""
 LONGEST_MONTH_NS = 33 * DAY_NS
 Cost = tuple[Mapping[str, tuple[Fraction, str]], str, tuple[Money, ...]]
-"""Exact costs by resource with their currency, why there is none, totals."""
+"""Exact costs by the names that resources have on a bill, with their currency; why there is none; totals."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +99,7 @@ class StatusBoard:
                     latest.get(each.row),
                     active=each.id in active,
                     cost=costs.get(each.customer_id),
+                    billed_as=bill_name(place, each.id),
                     silence=_silence(silent.get(each.id), month_ns, now_ns),
                 )
                 for each in resources
@@ -143,11 +144,7 @@ class StatusBoard:
         except NotFound:  # agents may name a customer before it is created
             return {}, f"there is no customer {customer_id!r}: create it", ()
         costs = cost_by_resource(invoices)
-        with self._store.read() as tx:
-            names = {
-                holdings.name(one.id): one.id for holdings in holdings_of(self._store, place, customer_id, tx) for one in holdings.resources
-            }
-        found = ({names.get(name, name): cost for name, cost in costs.items()}, _reason(invoices), tuple(one.net for one in invoices))
+        found = (costs, _reason(invoices), tuple(one.net for one in invoices))
         made_ns = self._clock.monotonic_ns()
         self._costs[place, customer_id] = (made_ns + min(KEPT_NS, KEPT_TIMES * (made_ns - asked_ns)), found)
         return found
@@ -176,11 +173,12 @@ def _row(
     *,
     active: bool,
     cost: Cost | None,
+    billed_as: str,
     silence: tuple[int | None, str, int],
 ) -> ResourceStatus:
     amounts = month.totals if month else {}
     guessed_ns = month.estimated.get("uptime", 0) if month else 0
-    exact = cost[0].get(resource.id) if cost else None
+    exact = cost[0].get(billed_as) if cost else None
     return ResourceStatus(
         resource_id=resource.id,
         name=resource.name,

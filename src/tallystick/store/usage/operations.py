@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tallystick.model.access import Place
@@ -221,9 +222,9 @@ class Usage(Section):
         """The resources of which something in [from_ns, until_ns) is unknown."""
         return hours.with_unknown_gaps(tx, self._surrogates.scope(tx, place), resource_keys, from_ns, until_ns)
 
-    def whole(self, tx: Tx, place: Place, resource_keys: Sequence[int], span: tuple[int, int]) -> dict[int, Whole]:
-        """By resource number, what tells whether sums over a span say as much as its hours."""
-        return whole(tx, self._surrogates.scope(tx, place), resource_keys, span)
+    def whole(self, tx: Tx, place: Place, resource_keys: Sequence[int], span: tuple[int, int], known_until_ns: int) -> dict[int, Whole]:
+        """By resource number, what tells whether sums over a span say as much as its hours that began before an instant."""
+        return whole(tx, self._surrogates.scope(tx, place), resource_keys, span, known_until_ns)
 
     def totals(
         self, place: Place, from_ns: int, until_ns: int, *, resource_keys: Sequence[int] | None = None, tx: Tx | None = None
@@ -395,9 +396,11 @@ class Usage(Section):
         """The resources that are or were a customer's: their ids by number."""
         return queries.resources_of(tx, self._surrogates.scope(tx, place), customer_id)
 
-    def owned_by(self, tx: Tx, place: Place, customers: Sequence[str]) -> Sequence[tuple[str, int, str, int | None]]:
-        """Customer, number, id and first hour of each resource that is or was one of some customers'."""
-        return [(row[0], row[1], row[2], row[3]) for row in queries.owned_by(tx, self._surrogates.scope(tx, place), customers)]
+    def owned_by(self, tx: Tx, place: Place, customers: Sequence[str]) -> tuple[queries.Owned, ...]:
+        """The resources that are or were some customers', in every scope of the seller, in order of scopes and numbers."""
+        rows = queries.owned_by(tx, self._surrogates.seller(tx, place), customers)
+        names = ("customer_id", "key", "resource_id", "first_ns", "hours_until_ns")
+        return tuple(queries.Owned(place=replace(place, scope_id=row[0]), **dict(zip(names, row[1:], strict=True))) for row in rows)
 
     def changed_since(
         self, tx: Tx, place: Place, resource_keys: Sequence[int], from_ns: int, computed_after_ns: int, *, limit: int

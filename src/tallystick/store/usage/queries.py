@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from tallystick.model.access import Place
 from tallystick.model.instants import DAY_NS
 from tallystick.store.engine import Tx, Values
 from tallystick.store.usage import integrals
@@ -12,6 +14,21 @@ OWNED = "FROM resource_customer o JOIN {0} ON {1}.scope_key = o.scope_key AND {1
 LONGEST_NS = 33 * DAY_NS
 """No local day or month is longer."""
 WHOSE = "WHERE o.scope_key = ? AND o.customer_id = ?"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owned:
+    """A resource that is or was a customer's, with the first hour in which it had usage, also where it is deleted by now.
+
+    Hours before `hours_until_ns` were deleted; None: none were.
+    """
+
+    place: Place
+    customer_id: str
+    key: int
+    resource_id: str
+    first_ns: int | None
+    hours_until_ns: int | None
 
 
 def strange_to(tx: Tx, scope_key: int, table: str, customer_id: str, zone: str, span: tuple[int, int]) -> bool:
@@ -52,14 +69,15 @@ def resources_of(tx: Tx, scope_key: int, customer_id: str) -> dict[int, str]:
     return {row[0]: row[1] for row in rows}
 
 
-def owned_by(tx: Tx, scope_key: int, customers: Sequence[str]) -> Sequence[Values]:
-    """Customer, number, id and first hour with usage of the resources that are or were some customers', also where it is deleted by now."""
+def owned_by(tx: Tx, seller_key: int, customers: Sequence[str]) -> Sequence[Values]:
+    """What `Owned` holds, of the resources in every scope of a seller that are or were some customers'."""
     clause, value = tx.each_of("o.customer_id", list(customers))
     first = "(SELECT MIN(h.hour_ns) FROM usage_hour h WHERE h.scope_key = r.scope_key AND h.resource_key = r.resource_key)"
     return tx.rows(
-        f"SELECT o.customer_id, r.resource_key, r.resource_id, COALESCE(r.first_hour_ns, {first}) {OWNED.format('resource r', 'r')}"
-        f" WHERE o.scope_key = ? AND {clause} ORDER BY r.resource_key",
-        (scope_key, value),
+        f"SELECT c.scope_id, o.customer_id, r.resource_key, r.resource_id, COALESCE(r.first_hour_ns, {first}), r.hours_until_ns"
+        f" {OWNED.format('resource r', 'r')} JOIN scope c ON c.scope_key = o.scope_key WHERE c.seller_key = ? AND {clause}"
+        " ORDER BY o.scope_key, r.resource_key",
+        (seller_key, value),
     )
 
 

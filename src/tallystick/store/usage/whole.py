@@ -1,33 +1,37 @@
-"""What tells that the sums of a resource's hours say as much as the hours: which meters were not measured all the time, its disk."""
+"""What tells that the sums of a resource's hours say as much as the hours: which meters were not measured all the time, and more."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tallystick.store.engine import Tx
 from tallystick.store.tables.usage import UNEVEN_METERS, uneven_hour, uneven_index
 
 Span = tuple[int, int]
+RECORDED, GOES_ON = 1, 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Whole:
-    """Of one resource in a span: the meters that some hour lacks in which time is up; the disk, if it had one size all the time.
+    """Of one resource in a span: the meters that some hour lacks in which time is up, whether a usage record tells of its disk.
 
-    `disk_bytes` None: it changed, nobody gave it, or something else measured it. `kept` is false where hours of the span were deleted.
+    It `goes_on` if any hour of the span begins at the instant until which usage is asked for, or later: sums hold that, too.
     """
 
-    lacking: frozenset[str] = frozenset()
-    disk_bytes: int | None = None
-    kept: bool = True
+    lacking: frozenset[str]
+    disk_recorded: bool
+    goes_on: bool
 
 
-def whole(tx: Tx, scope_key: int, keys: Sequence[int], span: Span) -> dict[int, Whole]:
+def whole(tx: Tx, scope_key: int, keys: Sequence[int], span: Span, known_until_ns: int) -> dict[int, Whole]:
     """By resource number."""
-    lacking, disks, deleted = _lacking(tx, scope_key, keys, span), _disks(tx, scope_key, keys, span), _deleted(tx, keys, span)
-    return {key: Whole(lacking=lacking.get(key, frozenset()), disk_bytes=disks.get(key), kept=key not in deleted) for key in keys}
+    lacking, marks = _lacking(tx, scope_key, keys, span), _marks(tx, scope_key, keys, span, known_until_ns)
+    return {
+        key: Whole(lacking=lacking.get(key, frozenset()), disk_recorded=RECORDED in marks[key], goes_on=GOES_ON in marks[key])
+        for key in keys
+    }
 
 
 def _lacking(tx: Tx, scope_key: int, keys: Sequence[int], span: Span) -> dict[int, frozenset[str]]:
@@ -41,34 +45,15 @@ def _lacking(tx: Tx, scope_key: int, keys: Sequence[int], span: Span) -> dict[in
     return {row[0]: frozenset(meter for meter, lacks in zip(UNEVEN_METERS[tx.dialect], row[1:], strict=True) if lacks) for row in rows}
 
 
-def _disks(tx: Tx, scope_key: int, keys: Sequence[int], span: Span) -> Mapping[int, int]:
-    """The size of each disk that had one all through a span."""
+def _marks(tx: Tx, scope_key: int, keys: Sequence[int], span: Span, known_until_ns: int) -> dict[int, set[int]]:
     clause, value = tx.each_of("resource_key", list(keys))
-    told = tx.rows(
-        f"SELECT resource_key, at_ns, disk_bytes, deleted FROM resource_fact WHERE scope_key = ? AND {clause} AND at_ns < ?"
-        " AND (disk_bytes IS NOT NULL OR deleted <> 0) ORDER BY at_ns, received_at_ns, fact_key",
-        (scope_key, value, span[1]),
+    rows = tx.rows(
+        f"SELECT resource_key, {RECORDED} FROM usage_record WHERE scope_key = ? AND {clause} AND meter = 'disk.allocated'"
+        f" AND from_ns < ? AND until_ns >= ? UNION SELECT resource_key, {GOES_ON} FROM usage_hour WHERE scope_key = ? AND {clause}"
+        " AND hour_ns >= ? AND hour_ns < ?",
+        (scope_key, value, span[1], span[0], scope_key, value, known_until_ns, span[1]),
     )
-    sizes: dict[int, list[tuple[int, int]]] = defaultdict(list)
-    for key, at_ns, disk_bytes, deleted in told:
-        sizes[key].append((max(at_ns, span[0]), 0 if deleted else disk_bytes))
-    recorded = {
-        row[0]
-        for row in tx.rows(
-            f"SELECT DISTINCT resource_key FROM usage_record WHERE scope_key = ? AND {clause} AND meter = 'disk.allocated'"
-            " AND from_ns < ? AND until_ns >= ?",
-            (scope_key, value, span[1], span[0]),
-        )
-    }
-    found = {}
-    for key, changes in sizes.items():
-        at_first = [size for at_ns, size in changes if at_ns == span[0]]
-        later = {size for at_ns, size in changes if at_ns > span[0]}
-        if at_first and later <= {at_first[-1]} and key not in recorded:
-            found[key] = at_first[-1]
+    found: dict[int, set[int]] = defaultdict(set)
+    for key, mark in rows:
+        found[key].add(mark)
     return found
-
-
-def _deleted(tx: Tx, keys: Sequence[int], span: Span) -> set[int]:
-    clause, value = tx.each_of("resource_key", list(keys))
-    return {row[0] for row in tx.rows(f"SELECT resource_key FROM resource WHERE {clause} AND hours_until_ns > ?", (value, span[0]))}

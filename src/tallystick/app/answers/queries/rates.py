@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from tallystick.model.access import Place
 from tallystick.model.billing.contracts import Coverage
 from tallystick.model.billing.money import decimal_text
 from tallystick.model.billing.phases import in_force, plan_at
-from tallystick.model.billing.price_book import Filters, Plan, PriceBook, price_spans
+from tallystick.model.billing.price_book import Filters, Plan, price_spans
 from tallystick.rate.books.consistency import default_plan
 from tallystick.rate.models.unit import UnitModel
 from tallystick.rate.terms.overrides import agreed
@@ -26,15 +24,14 @@ SIMPLE = {
 
 
 class RatesNow:
-    """The rates of customers. Books are read again only when there is another."""
+    """The rates of customers."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._books: dict[str, tuple[object, tuple[PriceBook, ...]]] = {}
 
     def of(self, tx: Tx, place: Place, customer_id: str, now_ns: int) -> Rates | None:
         """The rates of the one plan that a customer is on at an instant; None: it is on none or several, or the plan has other prices."""
-        books = self._in_force(tx, place)
+        books = self._store.contracts.books_in_force(place, tx=tx)
         stored = self._store.contracts.subscriptions(place, customers=frozenset({customer_id}), tx=tx)
         active = [each.subscription for each in stored if in_force(each.subscription, now_ns)]
         if len(active) > 1 or any(each.covers != Coverage() for each in active):
@@ -42,13 +39,6 @@ class RatesNow:
         plan_id = plan_at(active[0], now_ns) if active else default_plan(books, now_ns)
         spans = price_spans(books, plan_id, now_ns, now_ns + 1) if plan_id else ()
         return simple_rates((agreed(spans[-1], active[0]) if active else spans[-1]).plan) if spans else None
-
-    def _in_force(self, tx: Tx, place: Place) -> Sequence[PriceBook]:
-        state = self._store.contracts.books_state(place, tx=tx)
-        kept = self._books.get(place.seller_id)
-        if kept is None or kept[0] != state:
-            kept = self._books[place.seller_id] = (state, self._store.contracts.books_in_force(place, tx=tx))
-        return kept[1]
 
 
 def simple_rates(plan: Plan) -> Rates | None:
