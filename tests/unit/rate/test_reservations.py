@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import pytest
 from hypothesis import given, settings
-from hypothesis.strategies import integers
+from hypothesis import strategies as st
 
 from tallystick.invoice import runs
 from tallystick.invoice.assemble import assemble
@@ -17,7 +17,9 @@ from tallystick.model.billing.contracts import Contract, Reservation
 from tallystick.model.billing.invoices import LineKind, Usage
 from tallystick.model.billing.money import decimal_text
 from tallystick.model.billing.price_book import PriceBook
-from tallystick.model.instants import HOUR_NS, iso, parse_iso
+from tallystick.model.instants import CELLS_PER_HOUR, HOUR_NS, LATEST_NS, iso, parse_iso
+from tallystick.model.resources import SIZES, Attributes
+from tallystick.model.usage import UsageHour
 from tallystick.rate.attribution import window_of
 from tallystick.rate.load import load_book
 from tallystick.rate.models.unit import UnitModel
@@ -27,9 +29,10 @@ from tallystick.rate.reservations.matching import Match, matches
 from tallystick.rate.reservations.report import matches_between, reservation_report
 from tallystick.rate.units import unit_of
 from tests.cases.reading import Case, all_cases, books, contract, read, usage, value_of
-from tests.unit.rate.worlds import World, worlds
+from tests.unit.rate.worlds import START_NS, World, worlds
 
 EXAMPLES = settings(max_examples=30)
+
 
 BOOK = """
 book: b
@@ -62,10 +65,63 @@ def matched(world: World, usage: Usage | None = None) -> tuple[Match, ...]:
     return matches(usage or world.usage, world.contract, world.books, window_of(world.contract, world.books, world.run))
 
 
+@st.composite
+def reserved(draw: st.DrawFn) -> World:
+    """A world in which what is reserved meets what is used: machines of one region, up in the first hours of reservations of their meters.
+
+    In `worlds` itself that is so rare that a law over it says nothing.
+    """
+    world = draw(worlds())
+    attributes = Attributes(from_ns=0, until_ns=LATEST_NS, customer_id="c", region="eu", sizes=SIZES)
+    used = tuple(
+        UsageHour(
+            resource_id=name,
+            hour_ns=START_NS + hour * HOUR_NS,
+            cells={meter: draw(SMALL) for meter, _ in RESERVABLE},
+            estimated={},
+            samples=1,
+            memory_peak_bytes=None,
+        )
+        for name in world.usage.attributes
+        for hour in draw(st.lists(st.integers(0, 3), min_size=1, unique=True))
+    )
+    charged = {charge.meter for charge in world.books[0].plans[0].charges}
+    offered = [each for each in RESERVABLE if each[0] in charged] or RESERVABLE
+    held = []
+    for number in range(draw(st.integers(1, 3))):
+        meter, per = draw(st.sampled_from(offered))
+        start_ns = START_NS + draw(st.sampled_from([-1, 0, 1])) * HOUR_NS // 3
+        held.append(
+            Reservation(
+                id=f"r{number}",
+                name="R",
+                subscription_id=draw(st.sampled_from(["s", "t"])),
+                meter=meter,
+                per=per,
+                quantity=Fraction(draw(st.integers(1, 400)), 100),
+                start_ns=start_ns,
+                end_ns=start_ns + draw(st.integers(1, 12)) * HOUR_NS // 2,
+                region=draw(st.sampled_from(["eu", "eu", "us"])),
+                upfront=Fraction(draw(st.integers(0, 9))),
+                recurring=Fraction(draw(st.integers(0, 9)), 7),
+            )
+        )
+    everything = replace(world.contract.subscriptions[0], start_ns=START_NS - HOUR_NS)
+    return replace(
+        world,
+        usage=replace(world.usage, hours=used, attributes=dict.fromkeys(world.usage.attributes, (attributes,))),
+        contract=replace(world.contract, subscriptions=(everything, *world.contract.subscriptions[1:]), reservations=tuple(held)),
+    )
+
+
+SMALL = st.tuples(*[st.integers(0, 4 * HOUR_NS // CELLS_PER_HOUR)] * CELLS_PER_HOUR)
+RESERVABLE = (("cpu.used", "core-hour"), ("cpu.allocated", "vcpu-hour"), ("uptime", "hour"))
+
+
 @EXAMPLES
-@given(worlds())
+@given(reserved())
 def test_what_is_reserved_costs_what_was_declared_and_what_it_covers_nothing_more(world: World) -> None:
-    """With plain prices the bill without reservations is that with them, plus what they cover at its price, less what they cost."""
+    """Without trials, at plain prices: the bill without them is that with them, plus what they cover at its price, less their cost."""
     plan = world.books[0].plans[0]
     plain = tuple(
         replace(
@@ -81,8 +137,9 @@ def test_what_is_reserved_costs_what_was_declared_and_what_it_covers_nothing_mor
         if charge.meter and charge.meter != "network.rate"
     )
     books = (replace(world.books[0], plans=(replace(plan, charges=plain, commitments=(), discounts=(), service_levels=()),)),)
-    with_them = rate(world.usage, world.contract, books, world.run)
-    without = rate(world.usage, replace(world.contract, reservations=()), books, world.run)
+    subscriptions = tuple(replace(each, trial_end_ns=None, overrides=(), commitments=()) for each in world.contract.subscriptions)
+    with_them = rate(world.usage, replace(world.contract, subscriptions=subscriptions), books, world.run)
+    without = rate(world.usage, replace(world.contract, subscriptions=subscriptions, reservations=()), books, world.run)
     costs: dict[str, Fraction] = defaultdict(Fraction)
     for each in world.contract.reservations:
         start_ns, end_ns = world.contract.reserved(each)
@@ -98,20 +155,28 @@ def test_what_is_reserved_costs_what_was_declared_and_what_it_covers_nothing_mor
             assert used[line.key].derivation.unrounded == line.derivation.unrounded - covered * 2 >= 0
 
 
-@EXAMPLES
-@given(worlds())
-def test_an_hour_covers_no_more_than_was_reserved_or_used(world: World) -> None:
-    for match in matched(world):
-        taken: dict[str, Fraction] = defaultdict(Fraction)
-        for name, amount in (part for parts in match.covered.values() for part in parts):
-            taken[name] += amount
-        assert all(0 < amount <= match.capacity[name] for name, amount in taken.items())
-        whole = sum(taken.values(), Fraction(0))
-        assert whole == min(Fraction(match.used), sum(match.capacity.values(), Fraction(0)))
+def test_an_hour_covers_no_more_than_was_reserved_or_used() -> None:
+    covered = 0
+
+    @EXAMPLES
+    @given(reserved())
+    def holds(world: World) -> None:
+        nonlocal covered
+        for match in matched(world):
+            taken: dict[str, Fraction] = defaultdict(Fraction)
+            for name, amount in (part for parts in match.covered.values() for part in parts):
+                taken[name] += amount
+            assert all(0 < amount <= match.capacity[name] for name, amount in taken.items())
+            assert taken == {name: amount for name, amount in match.taken.items() if amount}
+            assert sum(taken.values()) == min(Fraction(match.used), sum(match.capacity.values(), Fraction(0)))
+            covered += len(match.covered)
+
+    holds()
+    assert covered, "nothing is covered in these worlds: the law says nothing"
 
 
 @EXAMPLES
-@given(worlds(), integers(0, 48))
+@given(reserved(), st.integers(0, 8))
 def test_a_report_adds_up_and_does_not_depend_on_how_its_hours_are_read(world: World, hours: int) -> None:
     run = world.run
     cut_ns = min(run.period_start_ns + hours * HOUR_NS, run.period_end_ns)
@@ -160,7 +225,7 @@ def test_the_report_of_a_case(case: Case, heading: str) -> None:
 
 
 @EXAMPLES
-@given(worlds())
+@given(reserved())
 def test_late_usage_changes_its_own_hour_only(world: World) -> None:
     if not world.usage.hours:
         return
