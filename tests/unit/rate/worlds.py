@@ -74,7 +74,14 @@ class World:
 
 sizes = st.integers(1, 3 * 10**7).map(lambda value: Fraction(value, 1000))
 prices = st.integers(0, 10**13).map(lambda value: Fraction(value, 10**12))
-cells = st.tuples(*[st.integers(0, 2**63)] * CELLS_PER_HOUR) | st.just((0,) * CELLS_PER_HOUR)
+full = st.tuples(*[st.integers(0, 2**63)] * CELLS_PER_HOUR)
+level = st.tuples(st.integers(30, 63).map(lambda power: 2**power // 7), st.integers(1, CELLS_PER_HOUR)).map(
+    lambda drawn: (*range(drawn[0], drawn[0] + drawn[1]), *(0,) * (CELLS_PER_HOUR - drawn[1]))
+)
+"""Some amount in the first cells of an hour, of any order: what tiers, caps and reservations are there for."""
+cells = st.integers(0, 7).flatmap(lambda kind: {0: full, 1: st.just((0,) * CELLS_PER_HOUR)}.get(kind, level))
+often = st.integers(0, 3).map(bool)
+"""Three times out of four: a world in which nothing is priced shows nothing."""
 
 
 @st.composite
@@ -227,8 +234,8 @@ def agreements(draw: st.DrawFn, charges: tuple[Charge, ...]) -> dict[str, Any]:
     """Changes of plan, a pause, and where there are charges a trial, an override and a minimum of the subscription's own."""
     changes = draw(st.lists(st.builds(Change, at_ns=instants, plan_id=st.sampled_from("pq"), made_ns=instants), max_size=3))
     begin, end = sorted(draw(st.tuples(instants, instants)))
-    pause = Pause(from_ns=begin, until_ns=draw(st.sampled_from([end, None])), made_ns=begin)
-    found: dict[str, Any] = {"changes": tuple(changes), "pauses": draw(st.sampled_from([(), (pause,)]))}
+    pause = Pause(from_ns=begin, until_ns=draw(st.sampled_from([end, end, None])), made_ns=begin)
+    found: dict[str, Any] = {"changes": tuple(changes), "pauses": draw(st.sampled_from([(), (), (pause,)]))}
     if charges and draw(st.booleans()):
         found["trial_end_ns"] = draw(instants)
     if charges and draw(st.booleans()):
@@ -281,7 +288,9 @@ def contracts(draw: st.DrawFn, currency: str, *, coupons: bool = True) -> Contra
     """One subscription of everything, and one of a named resource, from some instant on."""
     redeemed = draw(coupons_of(currency)) if coupons else ()
     subscriptions = (
-        Subscription(id="s", customer_id="c", plan_id="p", start_ns=draw(st.integers(START_NS - DAY_NS, START_NS + 20 * DAY_NS))),
+        Subscription(
+            id="s", customer_id="c", plan_id="p", start_ns=draw(st.just(START_NS) | st.integers(START_NS - DAY_NS, START_NS + 20 * DAY_NS))
+        ),
         Subscription(id="t", customer_id="c", plan_id="p", start_ns=START_NS, covers=Coverage(resources=("vm-b",)), coupons=redeemed),
     )
     zone = draw(st.sampled_from(["UTC", "Asia/Kolkata", "America/New_York"]))
@@ -316,9 +325,9 @@ def reservations(draw: st.DrawFn) -> Reservation:
 def usages(draw: st.DrawFn) -> Usage:
     """A few hours of a few resources, with gaps, and attributes that change inside the month."""
     hours, attributes, gaps, events = [], {}, [], []
-    for resource in draw(st.lists(st.sampled_from(RESOURCES), min_size=1, unique=True)):
-        for number in draw(st.lists(st.integers(0, 24 * 30 + 2), max_size=4, unique=True)):
-            meters = ["uptime", "network.rx", *draw(st.lists(st.sampled_from(sorted(UNITS)[:-2]), unique=True))]
+    for resource in draw(st.lists(st.sampled_from(RESOURCES), min_size=2, unique=True)):
+        for number in draw(st.lists(st.integers(0, 24 * 30 + 2), min_size=1, max_size=4, unique=True)):
+            meters = ["uptime", "network.rx", "network.tx", *(meter for meter in sorted(UNITS)[:-2] if draw(often))]
             found = {meter: draw(cells) for meter in meters}
             hour = START_NS + (number - 1) * HOUR_NS
             hours.append(
@@ -381,10 +390,10 @@ def timelines(draw: st.DrawFn) -> tuple[Attributes, ...]:
         Attributes(
             from_ns=begin,
             until_ns=end,
-            customer_id=draw(st.sampled_from(["c", "c", "c", "other", ""])),
+            customer_id=draw(st.sampled_from(["c"] * 8 + ["other", ""])),
             region=draw(st.sampled_from(["eu", "us", ""])),
             labels=draw(st.sampled_from([{}, {"team": "a"}, {"team": "b/[ ]"}])),
-            sizes=draw(st.sampled_from([SIZES, ("vcpus",), None])),
+            sizes=draw(st.sampled_from([*[SIZES] * 4, ("vcpus",), None])),
         )
         for begin, end in pairwise(bounds)
     )
