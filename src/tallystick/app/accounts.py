@@ -241,13 +241,14 @@ def holdings_of(store: Store, place: Place, customer_id: str, tx: Tx) -> tuple[H
 
 
 def usage_until(usage: Usage, at_ns: int) -> Usage:
-    """The usage of the hours that began before an instant, and what was not available until then: what is known of a running period.
+    """The usage of the hours that began before an instant, gaps and outages until then: what is known of a running period.
 
     A sum cannot be cut: whoever has some reads their hours first, if any of them came later.
     """
     hours, events = (hour for hour in usage.hours if hour.hour_ns < at_ns), (event for event in usage.events if event.at_ns < at_ns)
     outages = (replace(each, until_ns=min(each.until_ns, at_ns)) for each in usage.outages if each.from_ns < at_ns)
-    return replace(usage, hours=tuple(hours), events=tuple(events), outages=tuple(outages))
+    gaps = (replace(each, until_ns=min(each.until_ns, at_ns)) for each in usage.gaps if each.from_ns < at_ns)
+    return replace(usage, hours=tuple(hours), gaps=tuple(gaps), events=tuple(events), outages=tuple(outages))
 
 
 def _reported(store: Store, place: Place, contract: Contract, until_ns: int, tx: Tx) -> list[int]:

@@ -129,6 +129,8 @@ def test_a_preview_of_an_earlier_instant_has_nothing_of_what_came_after_it(store
         (draft,) = preview(store, PLACE, "acme", at_ns, RandomIds())
         expected = rate(usage_until(account.usage, at_ns), account.contract, account.books, draft.run)
         assert [(line.key, line.amount) for line in draft.lines] == [(line.key, line.amount) for line in expected.lines]
+        unknown = {each.resource_id: each.share.unknown_ns // HOUR_NS for each in draft.statement if each.share.unknown_ns}
+        assert unknown == ({"half": 1} if at_ns > T + 3 * HOUR_NS else {}), "a silence that came later is not known of"
 
 
 @pytest.mark.parametrize("until_ns", [T, T + 2 * HOUR_NS, T + 5 * HOUR_NS + 7 * 60 * SECOND])
