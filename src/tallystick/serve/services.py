@@ -401,7 +401,7 @@ class Services:
     - `report_reservations(place, customer_id, from_ns, until_ns)`: how well they were used, over whole hours.
     - `preview_invoice(place, customer_id, at_ns, choice)`: the draft invoices of the periods open at `at_ns`, usage up to then, perhaps by
       the prices of another version; nothing is stored.
-    - `invoice_json(invoice)`, `invoice_pdf(invoice)`, `invoice_text(invoice)`: an invoice as a document.
+    - `invoice_json(invoice)`, `invoice_pdf(invoice)`, `invoice_text(invoice)`: an invoice as a document, a draft as JSON with its hash.
     - `estimate(place, request)`: priced by the one formula.
     - `explain_line(place, invoice, line_number, depth, verify)`: line 1 is the first; of a draft of a preview too.
     - `usage_minutes(place, query, before, count)`: up to `count` of them after (minute, resource number), newest first.

@@ -12,7 +12,7 @@ import pytest
 from tallystick.invoice import evidence, explain
 from tallystick.invoice.assemble import assemble, finalize, issue
 from tallystick.invoice.codec import decode, encode, from_json, to_json
-from tallystick.invoice.content import canonical, content_hash
+from tallystick.invoice.content import canonical, content_hash, hashed_json
 from tallystick.invoice.numbers import fiscal_year, number_text
 from tallystick.model.billing.contracts import Seller
 from tallystick.model.billing.invoices import DocumentState, Evidence, Invoice, Share
@@ -100,6 +100,11 @@ def test_equal_content_has_one_hash() -> None:
     assert content_hash(replace(invoice, id="another", number="N-1", issued_at_ns=5)) == invoice.content_hash
     assert content_hash(replace(invoice, revision=1)) != invoice.content_hash
     assert made()[0] == invoice
+
+
+def test_a_draft_without_a_hash_has_one_in_its_document() -> None:
+    invoice, *_ = made()
+    assert hashed_json(replace(invoice, content_hash="")) == to_json(invoice) == hashed_json(invoice)
 
 
 def test_json_without_loss() -> None:

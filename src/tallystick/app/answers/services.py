@@ -20,8 +20,7 @@ from tallystick.app.answers.usage.percentiles import usage_percentiles
 from tallystick.app.answers.usage.periods import usage_periods
 from tallystick.app.answers.usage.views import usage_views
 from tallystick.app.clock import Clock, Ids
-from tallystick.invoice.codec import to_json
-from tallystick.invoice.content import content_hash
+from tallystick.invoice.content import hashed_json
 from tallystick.model.access import Place
 from tallystick.model.billing.invoices import Invoice
 from tallystick.model.billing.money import Money
@@ -66,7 +65,7 @@ def services_of(
         reserve=lambda place, actor, wanted: reserve(store, clock, place, actor, wanted),
         report_reservations=lambda place, customer_id, from_ns, until_ns: report_reservations(store, place, customer_id, from_ns, until_ns),
         preview_invoice=lambda place, customer_id, at_ns, choice: preview_invoice(store, ids, place, customer_id, at_ns, choice),
-        invoice_json=to_json,
+        invoice_json=hashed_json,
         invoice_pdf=pdf,
         invoice_text=text,
         estimate=lambda place, request: estimate(store, clock, place, request),
@@ -147,7 +146,7 @@ def preview_invoice(
             f"prices: none of the plans of {book.id!r} ({plans}) is one that this customer is billed by, such as {min(priced.values())!r}"
         )
         raise invalid("prices", book.id, detail)
-    return tuple(replace(draft, content_hash=content_hash(draft)) for draft in drafts)
+    return drafts
 
 
 def estimate(store: Store, clock: Clock, place: Place, request: EstimateRequest) -> Estimate:
