@@ -17,11 +17,14 @@ from tallystick.model.billing.invoices import Line, LineKind, RatingResult, Usag
 from tallystick.model.billing.money import Money, round_minor
 from tallystick.model.billing.phases import plan_at, plan_spans
 from tallystick.model.billing.price_book import Fee, FeeTiming, PriceBook
-from tallystick.model.instants import CELL_NS, CELLS_PER_HOUR, DAY_NS, cell_end
+from tallystick.model.instants import CELL_NS, CELLS_PER_HOUR, DAY_NS, HOUR_NS, cell_end
 from tallystick.model.usage import Cells, UsageHour
+from tallystick.rate.models.graduated import GraduatedModel
+from tallystick.rate.models.registry import model_of
+from tallystick.rate.models.tiers import Tier
 from tallystick.rate.models.unit import UnitModel
 from tallystick.rate.rate import rate
-from tests.unit.rate.worlds import END_NS, START_NS, World, instants, slots_that_nobody_measured, worlds
+from tests.unit.rate.worlds import END_NS, START_NS, World, instants, ladders, prices, slots_that_nobody_measured, worlds
 
 EXAMPLES = settings(max_examples=50)
 
@@ -34,6 +37,26 @@ def rated(world: World, usage: Usage | None = None, books: tuple[PriceBook, ...]
 def plain(subscription: Subscription) -> Subscription:
     """A subscription on the plan of its start, and nothing agreed beside it."""
     return replace(subscription, coupons=(), changes=(), pauses=(), trial_end_ns=None, overrides=(), commitments=())
+
+
+def everywhere(world: World, **changed: object) -> World:
+    """A world with something else in all charges that have allowances: no rate, no share of others, no price of an event."""
+    books = tuple(
+        replace(
+            book,
+            plans=tuple(
+                replace(
+                    plan,
+                    charges=tuple(
+                        replace(each, **changed) if each.meter and model_of(each.model).ALLOWANCES else each for each in plan.charges
+                    ),
+                )
+                for plan in book.plans
+            ),
+        )
+        for book in world.books
+    )
+    return replace(world, books=books)
 
 
 def by_key(results: Iterable[RatingResult]) -> dict[str, tuple[Fraction, Fraction]]:
@@ -105,9 +128,11 @@ def test_the_lines_of_a_charge_add_up_to_its_one_rounding(world: World) -> None:
 
 
 @EXAMPLES
-@given(worlds(versions=1), st.integers(START_NS, END_NS))
-def test_a_version_without_a_change_changes_no_amount(world: World, at_ns: int) -> None:
+@given(worlds(versions=1), ladders(), st.booleans(), st.data())
+def test_a_version_without_a_change_changes_no_amount(world: World, tiers: tuple[Tier, ...], tiered: bool, choice: st.DataObject) -> None:
     """Tiers go on where they were, open packages stay open, what is due once is due once."""
+    world = everywhere(world, model=GraduatedModel(tiers=tiers), group_by=()) if tiered else world
+    at_ns = choice.draw(st.sampled_from([hour.hour_ns for hour in world.usage.hours])) + choice.draw(st.integers(0, HOUR_NS))
     same = replace(world.books[0], version=2, effective_from_ns=at_ns)
     assert totals(rated(world, books=(*world.books, same)).lines) == totals(rated(world).lines)
 
@@ -238,14 +263,23 @@ def inexact(value: object) -> Iterable[object]:
 
 
 @EXAMPLES
-@given(worlds())
-def test_a_cap_is_never_passed_and_no_subscription_is_below_zero(world: World) -> None:
+@given(worlds(versions=1), prices, st.data())
+def test_a_cap_is_never_passed_and_no_subscription_is_below_zero(world: World, cap: Fraction, choice: st.DataObject) -> None:
+    world = everywhere(world, cap=cap, group_by=())
+    at_ns = choice.draw(st.sampled_from([hour.hour_ns for hour in world.usage.hours]))
+    world = replace(world, books=(*world.books, replace(world.books[-1], version=2, effective_from_ns=at_ns)))
     result = rated(world)
     last = {each.id: plan_spans(each, world.books, START_NS, END_NS)[-1].plan for each in world.contract.subscriptions}
-    resources = len({hour.resource_id for hour in world.usage.hours})
-    for (name, charge_id), amount in totals(result.lines).items():
-        most = next((charge.cap for charge in last[name].charges if charge.id == charge_id), None)
-        assert most is None or amount.exact <= round_minor(most * resources, world.run.currency).exact
+    for resource_id in {hour.resource_id for hour in world.usage.hours}:
+        alone = replace(
+            world.usage,
+            hours=tuple(hour for hour in world.usage.hours if hour.resource_id == resource_id),
+            events=tuple(event for event in world.usage.events if event.resource_id == resource_id),
+            gaps=(),
+        )
+        for (name, charge_id), amount in totals(rated(world, alone).lines).items():
+            most = next((charge.cap for charge in last[name].charges if charge.id == charge_id), None)
+            assert most is None or amount.exact <= round_minor(most, world.run.currency).exact
     for subscription in world.contract.subscriptions:
         own = [line.amount.minor for line in result.lines if line.subscription_id == subscription.id]
         assert sum(own) >= 0
