@@ -17,7 +17,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 SERVE = "from tallystick.app.settings import load_settings; from tallystick.app.server import run_server; run_server(load_settings())"
-START_SECONDS = 30
+START_SECONDS = 60
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from tallystick.store.store import migrate
 from tests.servers import tree
 from tools.live.processes import end_with_parent
 
-START_SECONDS = 30
+START_SECONDS = 60
 MAKE_ONE = "rm -f .venv/.ready-postgresql and make test"
 SETTINGS = ("fsync=on", "max_connections=200", "shared_buffers=64MB", "log_min_messages=fatal", "timezone=UTC")
 _numbers = count(1)

@@ -51,6 +51,7 @@ class Stage:
     rest: Client = field(init=False)
     witness: Witness | None = None
     began_at: float = 0.0
+    metering_since: float = 0.0
     returning: list[tuple[float, Process]] = field(default_factory=list)
     killed: int = 0
 
@@ -160,7 +161,13 @@ class Stage:
 
     def read_since(self, ended_at: float) -> bool:
         """Whether what stood still since `ended_at` (monotonic s) was read by the agent and is on its disk."""
-        return self.agent.running and time.monotonic() - max(ended_at, self.agent.started_at) > DURABLE_SECONDS
+        if not self.agent.running:
+            return False
+        if self.metering_since < self.agent.started_at:
+            if not self.agent.said("agent_started"):
+                return False
+            self.metering_since = time.monotonic()
+        return time.monotonic() - max(ended_at, self.metering_since) > DURABLE_SECONDS
 
     def close(self) -> None:
         """Stop agent and server as Ctrl-C does; kill what does not stop."""

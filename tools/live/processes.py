@@ -59,10 +59,12 @@ class Process:
         self.log = folder / f"{name}.log"
         self.child: subprocess.Popen[bytes] | None = None
         self.started_at = 0.0
+        self.seen_bytes = 0
 
     def start(self) -> None:
         """Start it; what it writes is appended to its log."""
         with self.log.open("ab") as log:
+            self.seen_bytes = log.tell()
             self.child = subprocess.Popen(
                 self.command,
                 env=self.environment,
@@ -90,6 +92,10 @@ class Process:
     def running(self) -> bool:
         """Whether it was started and has not ended."""
         return self.child is not None and self.child.poll() is None
+
+    def said(self, text: str) -> bool:
+        """Whether that is in what it has written since it was started last."""
+        return text.encode() in self.log.read_bytes()[self.seen_bytes :]
 
     def kill(self) -> None:
         """SIGKILL to it and to its children, at once: nothing is flushed."""
