@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 from tallystick.meter import content, fold, hours, planes
-from tallystick.meter.samples import Samples
+from tallystick.meter.samples import Samples, present
+from tallystick.meter.thin import claims
+from tallystick.meter.thin.host import thin
 from tallystick.model.access import Place
 from tallystick.model.billing.contracts import Reservation
 from tallystick.model.billing.outages import DeclaredOutage
 from tallystick.model.instants import DAY_NS, HOUR_NS, hour_start
 from tallystick.model.samples import MEMORY, BatchIdentity
-from tallystick.model.timeline import StorableBatch, Timeline
+from tallystick.model.timeline import PayloadForm, StorableBatch, Timeline
 from tallystick.store.records import DirtyHour
 from tallystick.store.store import Store
 
@@ -58,6 +62,15 @@ def batch(
     assert isinstance(samples, Samples)
     identity = BatchIdentity(resource_id=resource, boot_id=boot, spool_id=spool if sequence else "", sequence=sequence)
     return storable(samples, identity, received_at_ns or times[-1] + SECOND)
+
+
+def thin_of(sent: StorableBatch) -> StorableBatch:
+    """A batch as it is stored that was thinned on its host."""
+    samples = planes.decode(sent.payload, sent.interval_ns, MAX_BYTES)
+    assert isinstance(samples, Samples)
+    claim = thin({number: array("q", samples.values[number].tolist()) for number in present(samples.mask)}, sent.interval_ns)
+    segments = claims.segments_of(claim, sent.interval_ns, bool(sent.identity.boot_id))
+    return replace(sent, content_hash=claim.content_hash, segments=segments, payload=b"claim", payload_form=PayloadForm.THINNED)
 
 
 def write(store: Store, *batches: StorableBatch, place: Place = PLACE) -> list[str]:

@@ -21,9 +21,8 @@ from tallystick.store.retention.archived import ArchivedFile
 from tallystick.store.store import Store
 from tests.contract.retention.test_clean_up import START, clean, clock, lab
 from tests.contract.retention.test_sealing import seal
-from tests.contract.rows import PLACE, SECOND, T, batch, write
+from tests.contract.rows import PLACE, SECOND, T, batch, thin_of, write
 from tests.contract.test_closing import Bench
-from tests.contract.thinned.test_thinned_batches import thin_of
 
 __all__ = ["clock", "lab"]
 END = T + 30 * HOUR_NS

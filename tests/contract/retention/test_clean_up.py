@@ -16,12 +16,13 @@ from tallystick.app.jobs.retention.steps import CleanUp
 from tallystick.app.jobs.rollup import DiskHorizon, roll_up
 from tallystick.app.settings import load_settings
 from tallystick.model.billing.contracts import Customer, Subscription
-from tallystick.model.instants import DAY_NS, HOUR_NS, LATEST_NS, SECOND_NS, parse_iso
+from tallystick.model.findings import FindingCode
+from tallystick.model.instants import DAY_NS, HOUR_NS, LATEST_NS, SECOND_NS, hour_start, parse_iso
 from tallystick.model.resources import Fact
 from tallystick.rate.load import load_book
 from tallystick.serve.services import Depth
 from tallystick.store.store import Store
-from tests.contract.rows import PLACE, batch, write
+from tests.contract.rows import PLACE, batch, thin_of, write
 from tests.contract.test_closing import BOOK, Bench, close
 
 START = parse_iso("2026-03-10T08:58:00Z")
@@ -94,6 +95,20 @@ def test_raw_samples_go_after_three_days_but_those_that_hours_are_made_of(lab: S
     assert max(hour.memory_peak_bytes or 0 for _, hour in lab.usage.hours(PLACE)) == 5000
     assert differences(lab, clock) == ()
     assert status_of(lab, Rules(), clock.at_ns)["refused"] == {}
+
+
+def test_a_thinned_batch_that_comes_late_and_begins_before_what_is_gone_is_counted_from_its_first_sample(lab: Store, clock: Bench) -> None:
+    """An agent was cut off for days with a full disk: of two segments without samples the boot begins in the one received later."""
+    (before,) = (hour for _, hour in lab.usage.hours(PLACE) if hour.hour_ns == hour_start(START))
+    clean(lab, clock, START + 73 * HOUR_NS)
+    write(lab, thin_of(batch("vm-1", 7, START - 30 * SECOND_NS, 60, spool="late", received_at_ns=clock.at_ns)))
+    roll(lab, clock)
+    assert lab.usage.dirty() == []
+    (after,) = (hour for _, hour in lab.usage.hours(PLACE) if hour.hour_ns == hour_start(START))
+    assert (after.total("uptime") or 0) - (before.total("uptime") or 0) == 30 * SECOND_NS
+    told = [finding.at_ns for _, finding in lab.usage.findings(PLACE) if finding.code is FindingCode.SAMPLES_GONE]
+    assert told == [START - 30 * SECOND_NS]
+    assert differences(lab, clock) == ()
 
 
 def test_raw_samples_of_which_hours_were_made_since_they_were_listed_stay(lab: Store) -> None:

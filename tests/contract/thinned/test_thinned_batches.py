@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-from array import array
 from dataclasses import replace
 
 import pytest
 
 from tallystick.app.answers.conflicts import resolve_conflict
 from tallystick.app.check import check_store
+from tallystick.app.jobs.failures import Failures
 from tallystick.app.jobs.rollup import DiskHorizon, roll_up
-from tallystick.meter import planes
-from tallystick.meter.samples import Samples, present
-from tallystick.meter.thin import claims
-from tallystick.meter.thin.host import thin
 from tallystick.model.instants import HOUR_NS
-from tallystick.model.timeline import PayloadForm, StorableBatch
+from tallystick.model.timeline import StorableBatch
 from tallystick.serve.problems import Problem
 from tallystick.store.store import Store
-from tests.contract.rows import MAX_BYTES, PLACE, SECOND, T, batch, write
+from tests.contract.rows import PLACE, SECOND, T, batch, dirty_hours, thin_of, write
 
 END = T + 100 * HOUR_NS
-
-
-def thin_of(sent: StorableBatch) -> StorableBatch:
-    """A batch as it is stored that was thinned on its host."""
-    samples = planes.decode(sent.payload, sent.interval_ns, MAX_BYTES)
-    assert isinstance(samples, Samples)
-    claim = thin({number: array("q", samples.values[number].tolist()) for number in present(samples.mask)}, sent.interval_ns)
-    segments = claims.segments_of(claim, sent.interval_ns, bool(sent.identity.boot_id))
-    return replace(sent, content_hash=claim.content_hash, segments=segments, payload=b"claim", payload_form=PayloadForm.THINNED)
 
 
 def stream(resource: str) -> list[StorableBatch]:
@@ -73,3 +60,22 @@ def test_a_batch_and_its_thinned_form_are_one(store: Store, first_thinned: bool)
     with pytest.raises(Problem, match="thinned"):
         resolve_conflict(store, PLACE, "key", kept.row, takes_sent=True, reason="why")
     assert resolve_conflict(store, PLACE, "key", kept.row, takes_sent=False, reason="why").state == "kept"
+
+
+@pytest.mark.parametrize(("first_s", "second_s"), [(30, 0), (0, 30)])
+def test_thinned_batches_that_overlap_leave_no_hour_behind(store: Store, first_s: int, second_s: int) -> None:
+    """Two agents saw one span, and both had a full disk: the boot begins, or ends, in the batch of which only the ends are known."""
+    sent = [
+        thin_of(batch("vm-1", 1, T + at_s * SECOND, 60, spool=f"spool-{place}", received_at_ns=T + HOUR_NS + place))
+        for place, at_s in enumerate((first_s, second_s))
+    ]
+    assert {*write(store, *sent, batch("vm-2"))} == {"stored"}
+    failures = Failures()
+    assert roll_up(store, DiskHorizon.CLOCK, END, failures) == 2
+    assert len(failures) == 0
+    assert dirty_hours(store) == {}
+    (row,) = (one.row for one in store.registry.resources(PLACE) if one.id == "vm-1")
+    ((_, hour),) = store.usage.hours(PLACE, resource_keys=[row])
+    assert (hour.total("uptime"), hour.total("memory.used")) == (89 * SECOND, 89_000 * SECOND)
+    assert [str(finding.code) for _, finding in store.usage.findings(PLACE)].count("samples_gone") == 1
+    assert check_store(store, DiskHorizon.CLOCK, END).differences == ()

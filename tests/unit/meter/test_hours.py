@@ -210,6 +210,24 @@ def test_overlapping_batches_and_stops_inside_need_theirs() -> None:
         hours.usage_hours(stopped.whole(), H, 2 * H, 2 * H, {})
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "estimated"),
+    [((10, 20), (0, 15), 0), ((0, 15), (5, 20), 0), ((5, 15), (0, 20), 0), ((0, 20), (5, 15), 0), ((11, 20), (0, 15), 11)],
+)
+def test_of_batches_without_samples_that_overlap_the_ends_are_known(
+    first: tuple[int, int], second: tuple[int, int], estimated: int
+) -> None:
+    """The one received first stays whole; the other's first and last sample count where they lie outside of it."""
+    sent = [batch([(H + at * S, 5, 7 * at) for at in range(low, high + 1)]) for low, high in (first, second)]
+    resource = taken(Stream(batches=[each | {"received_at_ns": 10**16 + place} for place, each in enumerate(sent)], events=[], facts=[]))
+    until = max(first[1], second[1])
+    for timeline in (resource.whole(), resource.timeline(H, 2 * H)):
+        result = hours.usage_hours(timeline, H, 2 * H, 2 * H, {}, gone={1, 2})
+        assert rows(result, "cpu.used", "memory.used", "uptime") == [(7 * until, 5 * until * S, until * S)]
+        assert sum(result.hours[0].estimated.get("uptime", ())) == estimated * S
+        assert [(one.code, one.at_ns) for one in result.findings] == [("samples_gone", H + second[0] * S)]
+
+
 def test_nothing_is_lost_in_silence() -> None:
     """A timeline without the neighbours of the window is an error, not less usage."""
     resource = ordinary()

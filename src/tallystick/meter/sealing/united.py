@@ -1,7 +1,7 @@
 """The samples of segments that overlap, as one; and what to make of segments whose samples are gone.
 
 A segment whose samples are gone (metering.md, Retention) stays whole: of what overlaps it, the samples inside its range are
-ignored, those outside are taken.
+ignored, those outside are taken. Where two of them overlap, one stays; of the other no more is told than its first and last sample.
 """
 
 from __future__ import annotations
@@ -46,19 +46,21 @@ def unite(segments: Sequence[StoredSegment], samples: Mapping[int, Samples], gon
     """
     stored = sorted(segments, key=lambda one: (one.received_at_ns, one.batch_key))
     parts: list[tuple[Columns, int, int]] = []
-    closed, ignored = _closed([one for one in stored if one.batch_key in gone]) if gone else ([], [])
+    closed = _closed([one for one in stored if one.batch_key in gone]) if gone else []
+    ignored: list[int] = []
     for one in stored:
-        if one.batch_key in gone:
+        if one in closed:
             continue
-        batch, cell_ns = samples[one.batch_key], one.segment.cell_ns
-        low, high = np.searchsorted(batch.values[0], [cell_ns, cell_ns + CELL_NS]).tolist()
-        values = batch.values[:, low:high]
+        is_gone = one.batch_key in gone
+        values, mask, interval_ns = _ends(one) if is_gone else _of_cell(samples[one.batch_key], one.segment.cell_ns)
         if closed:
             outside = _outside(values[0], closed)
-            if not outside.all():
+            if is_gone:
+                ignored.append(one.segment.first_at_ns)
+            elif not outside.all():
                 ignored.append(int(values[0, int(np.argmin(outside))]))
-                values = values[:, outside]
-        parts.append((values, batch.mask, batch.interval_ns))
+            values = values[:, outside]
+        parts.append((values, mask, interval_ns))
     if not any(values.size for values, _, _ in parts):
         none = np.empty(0, np.int64)
         return United(
@@ -84,16 +86,32 @@ def unite(segments: Sequence[StoredSegment], samples: Mapping[int, Samples], gon
     )
 
 
-def _closed(gone: Sequence[StoredSegment]) -> tuple[list[StoredSegment], list[int]]:
-    """Of segments without samples those that stay, the one received first of two that overlap; and where the others begin."""
+def _closed(gone: Sequence[StoredSegment]) -> list[StoredSegment]:
+    """Of segments without samples those that stay, in order of time: of two that overlap the one received first."""
     kept: list[StoredSegment] = []
-    ignored = []
     for one in gone:
-        if any(one.segment.first_at_ns <= each.segment.last_at_ns and each.segment.first_at_ns <= one.segment.last_at_ns for each in kept):
-            ignored.append(one.segment.first_at_ns)
-        else:
+        first_at, last_at = one.segment.first_at_ns, one.segment.last_at_ns
+        if all(last_at < each.segment.first_at_ns or each.segment.last_at_ns < first_at for each in kept):
             kept.append(one)
-    return sorted(kept, key=lambda one: one.segment.first_at_ns), ignored
+    return sorted(kept, key=lambda one: one.segment.first_at_ns)
+
+
+def _of_cell(batch: Samples, cell_ns: int) -> tuple[Columns, int, int]:
+    """The samples of a batch in a cell, with their mask and interval."""
+    low, high = np.searchsorted(batch.values[0], [cell_ns, cell_ns + CELL_NS]).tolist()
+    return batch.values[:, low:high], batch.mask, batch.interval_ns
+
+
+def _ends(one: StoredSegment) -> tuple[Columns, int, int]:
+    """The first and the last sample of a segment, which are all that is known of its samples, with their mask and interval.
+
+    Without them a boot whose first or last sample lies there would have neither: counters between are exact with them, too.
+    """
+    segment = one.segment
+    (record,), _ = read_blocks([segment.block])
+    ends = [[segment.first_at_ns, *record["first"]], [segment.last_at_ns, *record["last"]]]
+    values = np.array(ends[: min(segment.samples, 2)], np.int64).T
+    return values, int(record["mask"]), segment.interval_ns
 
 
 def _outside(at: Ints, closed: Sequence[StoredSegment]) -> NDArray[np.bool_]:
