@@ -108,11 +108,13 @@ def test_a_resource_that_cannot_be_computed_stops_no_other(store: Store) -> None
     assert roll(store, failures) == 4
     assert dirty_hours(store) == {"vm-2": [0]}
     assert len(failures) == 1
+    assert [store.gaps.counts(T + at_ns, 0, 0).hours_waiting for at_ns in (2 * HOUR_NS, 2 * HOUR_NS + 1)] == [0, 1]
     assert roll(store, failures) == 0, "it is left alone for a while"
     with store.write() as tx:
         tx.many("UPDATE payload SET body = ? WHERE batch_key = ?", [(bytes(body), key) for key, body in kept])
     assert [roll(store, failures) for _ in range(2)] == [1, 0]
     assert len(failures) == 0
+    assert store.gaps.counts(END, 0, 0).hours_waiting == 0
     assert differences(store) == ()
 
 

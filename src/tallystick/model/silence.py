@@ -143,7 +143,8 @@ class ListedGap:
 class SilenceCounts:
     """How many are away, late, silent, open, missing or in conflict, over all places.
 
-    `gaps` and `resources` are by cause; `clocks_off` are living agents whose clock is farther from the server's than a limit.
+    `gaps` and `resources` are by cause; `clocks_off` are living agents whose clock is farther from the server's than a limit;
+    `hours_waiting` are hours that ended more than an hour ago and are not computed.
     """
 
     agents: int
@@ -154,3 +155,4 @@ class SilenceCounts:
     gaps: tuple[tuple[str, int], ...]
     missing: int
     conflicts: int
+    hours_waiting: int

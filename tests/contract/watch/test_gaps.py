@@ -123,4 +123,5 @@ def test_everything_that_is_not_there_is_counted(store: Store) -> None:
         gaps=(("batch_missing", 1),),
         missing=1,
         conflicts=1,
+        hours_waiting=0,
     )

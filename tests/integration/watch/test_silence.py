@@ -154,6 +154,7 @@ def test_silence_is_noticed_told_and_ended(watched: Watched) -> None:
     (hour,) = watched.get(f"/v1/usage/hours?from={iso(START_NS)}&until={iso(START_NS + 3600 * S)}")["items"]
     assert (hour["measured_ns"], hour["unknown_ns"]) == (59 * S, (60 + 76 - 59) * S)
     watched.until(lambda: watched.metric("tally_agents_away") == 1)
+    assert watched.metric("tally_hours_waiting") == 0
 
     # An hour later nothing has come: that hour is listed, and it is unknown, not 0.
     watched.at(3600 + 600)

@@ -50,6 +50,7 @@ class SilenceMetrics(Collector):
         yield _by_cause("tally_gaps_open", "Gaps that stand in the usage.", counts.gaps, [each.value for each in GapCause])
         yield _plain("tally_sequences_missing", "Numbers of batches that never came.", counts.missing)
         yield _plain("tally_conflicts_open", "Batches sent again with other content that nobody resolved.", counts.conflicts)
+        yield _plain("tally_hours_waiting", "Hours that ended more than an hour ago and are not computed.", counts.hours_waiting)
 
     def _counts(self) -> SilenceCounts:
         asked_ns = self._clock.monotonic_ns()

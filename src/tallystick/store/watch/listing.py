@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tallystick.model.access import Place
-from tallystick.model.instants import LATEST_NS
+from tallystick.model.instants import HOUR_NS, LATEST_NS
 from tallystick.model.silence import GapState, ListedGap, SilenceCounts
 from tallystick.model.usage import Filled, GapCause
 from tallystick.store.engine import Values
@@ -64,7 +64,8 @@ class Gaps(Section):
             gaps = reading.rows("SELECT cause, COUNT(*) FROM gap GROUP BY cause ORDER BY cause")
             rest = reading.row(
                 "SELECT (SELECT COALESCE(SUM(last_sequence - first_sequence + 1), 0) FROM missing_sequence),"
-                " (SELECT COUNT(*) FROM conflict WHERE state = 'open')"
+                " (SELECT COUNT(*) FROM conflict WHERE state = 'open'), (SELECT COUNT(*) FROM dirty_hour WHERE hour_ns < ?)",
+                (now_ns - 2 * HOUR_NS,),
             )
             living = reading.row(
                 "SELECT COUNT(*),"
@@ -81,6 +82,7 @@ class Gaps(Section):
             gaps=tuple((row[0], row[1]) for row in gaps),
             missing=0 if rest is None else int(rest[0]),
             conflicts=0 if rest is None else int(rest[1]),
+            hours_waiting=0 if rest is None else int(rest[2]),
         )
 
 
