@@ -14,6 +14,7 @@ POSTGRESQL_READY := $(VENV)/.ready-postgresql
 FUZZ_READY := $(VENV)/.ready-fuzz
 
 JOBS ?= 2
+TEST_JOBS ?= 3
 REPLAYED = $(if $(SERVERS),--servers $(SERVERS)) $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED))
 TESTS ?= tests
 BENCHES ?= $(subst /,.,$(patsubst bench/%.py,%,$(sort $(shell grep -rl --include='*.py' '^if __name__ ==' bench))))
@@ -67,7 +68,7 @@ bench: $(TEST_READY) ## measure what it costs; `make -s bench` prints only lines
 	@set -e; for script in $(BENCHES); do $(BIN)/python -m bench.$$script; done
 
 test: $(TEST_READY) $(POSTGRESQL_READY) ## run every test (TESTS=path runs some), under 10 minutes on 2 cores
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -q $(TESTS)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadgroup -q $(TESTS)
 
 fuzz: $(FUZZ_READY) ## fuzz the decoders, guided by coverage, each for SECONDS=20 (ONLY=target)
 	@$(BIN)/python -m tests.fuzz.guided --seconds $(or $(SECONDS),20) $(if $(ONLY),--only $(ONLY))
