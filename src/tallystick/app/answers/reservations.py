@@ -85,7 +85,7 @@ def report_reservations(store: Store, place: Place, customer_id: str, from_ns: i
         until_ns=until_ns,
         hours_waiting=waiting,
         report=reservation_report(contract, found()),
-        currencies={each.id: currencies[each.subscription_id] for each in contract.reservations if each.subscription_id in currencies},
+        currencies={each.id: currencies[each.subscription_id] for each in contract.reservations},
     )
 
 
